@@ -1,2 +1,3 @@
 //! x
+pub mod entity;
 pub mod envelope;

@@ -1,1 +1,24 @@
+//! Oubliette's database schema, as SeaORM migrations for SQLite and PostgreSQL.
+//!
+//! One file a migration, named by its date. A migration that has been released is never changed.
 
+mod m20261123_000001_users;
+mod m20261123_000002_data_keys;
+mod m20261123_000003_erasures;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+
+/// Brings a database to the schema of this release.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261123_000001_users::Migration),
+            Box::new(m20261123_000002_data_keys::Migration),
+            Box::new(m20261123_000003_erasures::Migration),
+        ]
+    }
+}

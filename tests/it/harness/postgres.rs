@@ -21,12 +21,9 @@ const USER: &str = "oubliette";
 /// How each directory's name begins; our process id and something random follow.
 const DIRECTORY_PREFIX: &str = "oubliette-pg-";
 
-/// Where the ports are taken from: below what systems hand out to outgoing connections, so that the
+/// Where the ports are taken from: below those that systems hand out to outgoing connections, so that a
 /// port is still free when a stopped server starts again.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
-
-/// How many ports to try before giving up.
-const ATTEMPTS: usize = 20;
 
 /// The shell that owns the server. Arguments: the directory to make, and where the binaries are.
 ///
@@ -75,6 +72,13 @@ cd / && rm -rf "$directory"
 pub(crate) fn server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(Postgres::launch)
+}
+
+/// A loopback port that nobody listens on right now, and that stays free for a server that restarts.
+pub(crate) fn free_port() -> u16 {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut attempts = (0..100).map(|_| rand::random_range(PORTS));
+    attempts.find(free).expect("one port of a hundred is free")
 }
 
 /// A running (unless [stopped](Postgres::stop)) PostgreSQL server.
@@ -172,10 +176,9 @@ impl Postgres {
 
     /// Another process may take the port between our look and the server's bind: then try another one.
     fn start_on_free_port(&mut self) {
-        for _ in 0..ATTEMPTS {
-            self.port = rand::random_range(PORTS);
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).is_ok();
-            if free && self.obeys("start", &self.port.to_string()) {
+        for _ in 0..3 {
+            self.port = free_port();
+            if self.obeys("start", &self.port.to_string()) {
                 return;
             }
         }

@@ -1,0 +1,145 @@
+//! A server under test: how it is started, and that it ends.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::client::{Connection, get_request};
+use crate::options::Options;
+use crate::{bare, postgres};
+
+/// Far more than any server needs, even a debug build on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long to wait between two looks at whether the server is healthy: the resolution of its start time.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// How to start one of the two servers, as often as needed.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From the start of its process to the first healthy answer.
+    pub(crate) started_in: Duration,
+}
+
+impl Contender {
+    /// Oubliette as it comes, in the profile `local`, but on PostgreSQL. It logs to a file.
+    pub(crate) fn oubliette(database: &str, directory: &Path, options: &Options) -> Self {
+        let address = free_address();
+        Self {
+            name: "oubliette",
+            program: env!("CARGO_BIN_EXE_oubliette").into(),
+            arguments: vec![format!("--config-dir={}/config", env!("CARGO_MANIFEST_DIR"))],
+            environment: vec![
+                ("OUBLIETTE_PROFILE", "local".to_owned()),
+                ("OUBLIETTE_HTTP__LISTEN", address.to_string()),
+                ("OUBLIETTE_DATABASE__URL", database.to_owned()),
+                ("OUBLIETTE_DATABASE__MAX_CONNECTIONS", options.pool.to_string()),
+                ("OUBLIETTE_KEYS__BACKENDS__LOCAL__FILE", path(directory, "keys.toml")),
+            ],
+            address,
+            log: directory.join("oubliette.log"),
+        }
+    }
+
+    /// The bare server, which is this very program with another argument.
+    pub(crate) fn bare(database: &str, directory: &Path, options: &Options) -> anyhow::Result<Self> {
+        let address = free_address();
+        Ok(Self {
+            name: "bare",
+            program: std::env::current_exe()?,
+            arguments: vec![
+                bare::COMMAND.to_owned(),
+                format!("--listen={address}"),
+                format!("--database-url={database}"),
+                format!("--max-connections={}", options.pool),
+            ],
+            environment: Vec::new(),
+            address,
+            log: directory.join("bare.log"),
+        })
+    }
+
+    /// Starts the server and waits until it is healthy.
+    pub(crate) async fn start(&self) -> anyhow::Result<Running> {
+        let log = File::create(&self.log)?;
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let begin = Instant::now();
+        let child = command.spawn().with_context(|| format!("starting {:?}", self.program))?;
+        let mut running = Running { child, address: self.address, started_in: Duration::ZERO };
+        while !healthy(self.address).await {
+            let ended = running.child.try_wait()?;
+            if ended.is_some() || begin.elapsed() > PATIENCE {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("{} does not become healthy ({ended:?}):\n{log}", self.name);
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+        running.started_in = begin.elapsed();
+        Ok(running)
+    }
+
+    /// `setpriv` asks Linux to kill the server should we die first; then it becomes the server.
+    fn command(&self) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program).args(&self.arguments);
+        let inherited = std::env::vars_os().map(|(name, _)| name);
+        for name in inherited.filter(|name| is_ours(name)) {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Running {
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It fails only if the server has already ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The caller's configuration of Oubliette must not leak into the run.
+fn is_ours(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with("OUBLIETTE_")
+}
+
+fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, postgres::free_port()))
+}
+
+fn path(directory: &Path, file: &str) -> String {
+    directory.join(file).display().to_string()
+}
+
+async fn healthy(address: SocketAddr) -> bool {
+    let Ok(mut connection) = Connection::open(address).await else { return false };
+    let answer = connection.ask(&get_request("/healthz")).await;
+    answer.is_ok_and(|answer| answer.status == 200)
+}

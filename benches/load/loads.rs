@@ -1,0 +1,176 @@
+//! The two loads: one user at a time, and pages of users.
+//!
+//! Each prepares its requests for a server by asking each once, which also warms the server, and keeps
+//! the answer if it is the truth about the users.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use futures::future::try_join_all;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{Connection, graphql_request};
+use crate::generator::Exchange;
+use crate::options::Options;
+use crate::population::{Population, User};
+
+const ONE: &str = "query($id: ID!) { user(id: $id) { id username email phone } }";
+
+const PAGE: &str = "query($after: String) { \
+                    users(first: 100, after: $after) { edges { node { id username email phone } } } }";
+
+const PAGES: &str = "query($after: String) { \
+                     users(first: 100, after: $after) { pageInfo { hasNextPage endCursor } } }";
+
+/// Both loads, in the order of the report.
+pub(crate) const ALL: [Load; 2] = [
+    Load { title: "One user", query: ONE, aim: 0.9, kind: Kind::One },
+    Load { title: "A page of 100 users", query: PAGE, aim: 0.8, kind: Kind::Page },
+];
+
+/// What is asked.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) title: &'static str,
+    pub(crate) query: &'static str,
+    /// The share of the bare server's requests per second that Oubliette should reach.
+    pub(crate) aim: f64,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    One,
+    Page,
+}
+
+impl Load {
+    /// Asks a server everything once, checks each answer against the truth, and remembers it.
+    pub(crate) async fn prepare(
+        &self,
+        address: SocketAddr,
+        population: &Population,
+        options: &Options,
+    ) -> anyhow::Result<Arc<[Exchange]>> {
+        let variables = match self.kind {
+            Kind::One => population.keys().map(|id| json!({ "id": id })).collect(),
+            Kind::Page => walk(address, population.len()).await?,
+        };
+        let share = variables.len().div_ceil(usize::try_from(options.connections)?);
+        let shares = variables.chunks(share).map(|share| self.ask_each(address, share));
+        let (exchanges, seen): (Vec<_>, Vec<_>) =
+            try_join_all(shares).await?.into_iter().flatten().unzip();
+        check(&seen.concat(), population)?;
+        Ok(exchanges.into())
+    }
+
+    async fn ask_each(
+        &self,
+        address: SocketAddr,
+        variables: &[Value],
+    ) -> anyhow::Result<Vec<(Exchange, Vec<User>)>> {
+        let mut connection = Connection::open(address).await?;
+        let mut exchanges = Vec::new();
+        for variables in variables {
+            let request = graphql_request(self.query, variables);
+            let answer = connection.ask(&request).await?;
+            let context = || format!("{variables}: status {}: {}", answer.status, answer.text());
+            ensure!(answer.status == 200, context());
+            let users = self.users(answer.body).with_context(context)?;
+            exchanges.push((Exchange { request, answer: answer.body.to_vec() }, users));
+        }
+        Ok(exchanges)
+    }
+
+    /// The users in an answer.
+    fn users(&self, body: &[u8]) -> serde_json::Result<Vec<User>> {
+        Ok(match self.kind {
+            Kind::One => vec![serde_json::from_slice::<Answer<One>>(body)?.data.user],
+            Kind::Page => {
+                let page = serde_json::from_slice::<Answer<Page>>(body)?.data.users;
+                page.edges.into_iter().map(|edge| edge.node).collect()
+            }
+        })
+    }
+}
+
+/// Each user must have been answered once, and be who they are.
+fn check(seen: &[User], population: &Population) -> anyhow::Result<()> {
+    for user in seen {
+        let truth = population.get(&user.id).with_context(|| format!("nobody created {user:?}"))?;
+        ensure!(*user == truth.user, "{user:?} should be {:?}", truth.user);
+    }
+    let distinct: HashSet<_> = seen.iter().map(|user| &user.id).collect();
+    let (seen, distinct, expected) = (seen.len(), distinct.len(), population.len());
+    ensure!(seen == expected && distinct == expected, "{seen} answers, {distinct} of {expected} users");
+    Ok(())
+}
+
+/// Goes through the connection once, and returns the variables that ask for each page.
+async fn walk(address: SocketAddr, users: usize) -> anyhow::Result<Vec<Value>> {
+    let mut connection = Connection::open(address).await?;
+    let mut pages = Vec::new();
+    let mut after = None;
+    for _ in 0..users {
+        let variables = json!({ "after": after });
+        let data = connection.graphql(PAGES, &variables).await?;
+        let Walked { users } = serde_json::from_value(data)?;
+        pages.push(variables);
+        if !users.page_info.has_next_page {
+            return Ok(pages);
+        }
+        after = users.page_info.end_cursor;
+    }
+    bail!("the connection has no end")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer<Data> {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct One {
+    user: User,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    users: Users,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Users {
+    edges: Vec<Edge>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edge {
+    node: User,
+}
+
+#[derive(Deserialize)]
+struct Walked {
+    users: PageInfoOnly,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfoOnly {
+    page_info: PageInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}

@@ -1,0 +1,9 @@
+//! SeaORM entities: what the tables hold, and nothing else.
+//!
+//! Personal attributes are [`Encrypted`](crate::envelope::Encrypted) columns. Rows say nothing of how
+//! keys are found or values are opened; the schema itself is in the `migration` crate.
+
+pub mod data_key;
+pub mod erasure;
+pub mod erasure_head;
+pub mod user;
