@@ -1,3 +1,5 @@
 //! x
+pub mod config;
+pub mod keys;
 pub mod entity;
 pub mod envelope;

@@ -1,0 +1,184 @@
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+
+use super::{BackendConfig, Config, DatabaseUrlError};
+
+/// The profile used when none is named.
+pub const DEFAULT_PROFILE: &str = "local";
+
+/// Environment variables of ours that are not configuration keys.
+const NOT_KEYS: [&str; 2] = ["profile", "config_dir"];
+
+/// Where configuration comes from.
+#[derive(Clone, Debug)]
+pub struct ConfigSources {
+    /// The folder with `default.toml` and the profiles.
+    pub dir: PathBuf,
+    /// Which `<profile>.toml` applies.
+    pub profile: String,
+    /// `section.key=value`, from the command line.
+    pub overrides: Vec<String>,
+}
+
+/// A configuration, and where each value came from.
+#[derive(Clone, Debug)]
+pub struct LoadedConfig {
+    /// The configuration.
+    pub config: Config,
+    /// The profile it was loaded for.
+    pub profile: String,
+    pub(super) figment: Figment,
+}
+
+impl ConfigSources {
+    /// Reads, merges and checks the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the key, and the file or variable that set it.
+    pub fn load(&self) -> Result<LoadedConfig, ConfigError> {
+        let profile_file = self.dir.join(format!("{}.toml", self.profile));
+        if !profile_file.is_file() {
+            return Err(ConfigError::NoProfile { profile: self.profile.clone(), path: profile_file });
+        }
+        let mut figment = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Toml::file_exact(self.dir.join("default.toml")))
+            .merge(Toml::file_exact(&profile_file))
+            .merge(environment());
+        for text in &self.overrides {
+            figment = figment.merge(Override::parse(text)?);
+        }
+        let config: Config = figment.extract().map_err(|error| explain(&figment, error))?;
+        check(&config, &self.profile)?;
+        Ok(LoadedConfig { config, profile: self.profile.clone(), figment })
+    }
+}
+
+/// `OUBLIETTE_HTTP__LISTEN` sets `http.listen`. Anything else with the prefix is an unknown key, so that
+/// a slip in a name (one underscore for two) does not go unnoticed.
+fn environment() -> Env {
+    Env::prefixed("OUBLIETTE_")
+        .filter(|key| !NOT_KEYS.iter().any(|name| key == *name) && !key.starts_with("TEST_"))
+        .split("__")
+}
+
+/// One `--set section.key=value`.
+struct Override {
+    key: String,
+    value: Value,
+}
+
+impl Override {
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        let (key, value) = text.split_once('=').ok_or_else(|| ConfigError::Override(text.to_owned()))?;
+        let Ok(value) = value.parse();
+        Ok(Self { key: key.trim().to_owned(), value })
+    }
+}
+
+impl Provider for Override {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("--set {}", self.key))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let dict = figment::util::nest(&self.key, self.value.clone()).into_dict().unwrap_or_default();
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+/// What no single value can be checked for.
+fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
+    let keys = &config.keys;
+    if !keys.backends.contains_key(&keys.active) {
+        let names: Vec<_> = keys.backends.keys().map(String::as_str).collect();
+        return Err(ConfigError::NoActiveBackend { active: keys.active.clone(), configured: names.join(", ") });
+    }
+    for (name, BackendConfig::Local(local)) in &keys.backends {
+        if local.create_if_missing && profile != DEFAULT_PROFILE {
+            return Err(ConfigError::CreateOutsideLocal { backend: name.clone() });
+        }
+    }
+    config.database.url()?;
+    Ok(())
+}
+
+/// Says where a bad value stands. Figment knows it for a bad value, not for an unknown key.
+fn explain(figment: &Figment, error: figment::Error) -> ConfigError {
+    let path = match &error.kind {
+        figment::error::Kind::UnknownField(field, _) => {
+            let mut path = error.path.clone();
+            path.push(field.clone());
+            path.join(".")
+        }
+        _ => error.path.join("."),
+    };
+    let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&path));
+    let source = metadata.map_or_else(|| "the defaults".to_owned(), |metadata| place(metadata, &path));
+    ConfigError::Value { key: path, source_name: source, problem: error.kind.to_string() }
+}
+
+/// The file, variable or flag that a value came from.
+pub(super) fn place(metadata: &Metadata, key: &str) -> String {
+    match &metadata.source {
+        Some(figment::Source::File(path)) => relative(path),
+        _ if metadata.name.contains("environment") => {
+            format!("OUBLIETTE_{}", key.to_uppercase().replace('.', "__"))
+        }
+        _ if metadata.name.starts_with("--set") => metadata.name.clone().into_owned(),
+        _ => "default".to_owned(),
+    }
+}
+
+fn relative(path: &Path) -> String {
+    let current = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&current).unwrap_or(path).display().to_string()
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no file for the profile.
+    #[error("there is no profile `{profile}`: `{}` does not exist (--config-dir or OUBLIETTE_CONFIG_DIR names another folder)", path.display())]
+    NoProfile {
+        /// The profile.
+        profile: String,
+        /// Where its file was looked for.
+        path: PathBuf,
+    },
+    /// A key is unknown, or its value does not fit.
+    #[error("configuration key `{key}` in {source_name}: {problem}")]
+    Value {
+        /// The key.
+        key: String,
+        /// The file, variable or flag.
+        source_name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// `--set` without a `=`.
+    #[error("`--set {0}` is not of the form section.key=value, such as http.listen=127.0.0.1:9000")]
+    Override(String),
+    /// `keys.active` names no backend.
+    #[error("keys.active = \"{active}\" names no backend; configured under [keys.backends]: {configured}")]
+    NoActiveBackend {
+        /// What `keys.active` says.
+        active: String,
+        /// The backends there are.
+        configured: String,
+    },
+    /// Wrapping keys are made by themselves in the profile `local` only.
+    #[error("keys.backends.{backend}.create_if_missing works in the profile `local` only: elsewhere, a missing key file is a lost one")]
+    CreateOutsideLocal {
+        /// The backend.
+        backend: String,
+    },
+    /// The database's URL.
+    #[error(transparent)]
+    DatabaseUrl(#[from] DatabaseUrlError),
+}

@@ -1,0 +1,40 @@
+//! Configuration: defaults in code < `config/default.toml` < `config/<profile>.toml` < environment
+//! (`OUBLIETTE_SECTION__KEY`) < `--set section.key=value`.
+//!
+//! One file per section; every key is documented where it is declared, and in `config/default.toml`.
+//! An unknown key is an error that names where it stands. A secret comes as a value or as a file, never
+//! both, and is printed redacted.
+
+mod database;
+mod graphql;
+mod http;
+mod keys;
+mod load;
+mod log;
+mod report;
+
+use serde::{Deserialize, Serialize};
+
+pub use database::{DatabaseConfig, DatabaseUrlError};
+pub use graphql::GraphqlConfig;
+pub use http::HttpConfig;
+pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
+pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
+pub use log::{LogConfig, LogFormat};
+pub use report::{ConfigLine, report};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP listener.
+    pub http: HttpConfig,
+    /// Where the data is.
+    pub database: DatabaseConfig,
+    /// What wraps data keys, and how long they stay open.
+    pub keys: KeysConfig,
+    /// What one GraphQL request may cost.
+    pub graphql: GraphqlConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}

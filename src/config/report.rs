@@ -1,0 +1,54 @@
+use figment::value::Value;
+
+use super::{DatabaseConfig, LoadedConfig, load::place};
+
+/// One value of the effective configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigLine {
+    /// The key, such as `http.listen`.
+    pub key: String,
+    /// The value. Secrets are redacted.
+    pub value: String,
+    /// The file, variable or flag that set it; `default` for the default in code.
+    pub source: String,
+}
+
+/// The effective configuration, each value with what set it, sorted by key.
+///
+/// # Errors
+///
+/// Those of a source that became unreadable since the configuration was loaded.
+pub fn report(loaded: &LoadedConfig) -> Result<Vec<ConfigLine>, Box<figment::Error>> {
+    let root: Value = loaded.figment.extract()?;
+    let mut lines = Vec::new();
+    collect(loaded, String::new(), &root, &mut lines);
+    Ok(lines)
+}
+
+fn collect(loaded: &LoadedConfig, key: String, value: &Value, lines: &mut Vec<ConfigLine>) {
+    if let Value::Dict(_, dict) = value {
+        for (name, value) in dict {
+            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            collect(loaded, key, value, lines);
+        }
+        return;
+    }
+    let source = loaded
+        .figment
+        .get_metadata(value.tag())
+        .map_or_else(|| "default".to_owned(), |metadata| place(metadata, &key));
+    let value = show(&key, value);
+    lines.push(ConfigLine { key, value, source });
+}
+
+fn show(key: &str, value: &Value) -> String {
+    match (key, value) {
+        ("database.url", Value::String(_, url)) => DatabaseConfig::redact(&url.as_str().into()),
+        (_, Value::String(_, text)) => text.clone(),
+        (_, Value::Bool(_, value)) => value.to_string(),
+        (_, Value::Num(_, number)) => {
+            number.to_i128().map_or_else(|| format!("{number:?}"), |n| n.to_string())
+        }
+        (_, other) => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,93 @@
+use std::{error::Error, fmt};
+
+use async_trait::async_trait;
+
+use super::{KekId, KeyContext, WrappedKey};
+use crate::envelope::KeyMaterial;
+
+/// What wraps data keys and unwraps them: a key management service, or keys in a file.
+///
+/// A backend that layers on another (metrics, limits, intermediate keys) implements the same trait.
+/// Implementations do not log keys, and wipe what they held of them.
+#[async_trait]
+pub trait KeyBackend: fmt::Debug + Send + Sync {
+    /// The backend's name in the configuration: `[keys.backends.<name>]`.
+    fn name(&self) -> &str;
+
+    /// Whether this backend can unwrap what `kek_id` wrapped. Routes; makes no call.
+    fn owns(&self, kek_id: &KekId) -> bool;
+
+    /// Makes a data key and wraps it under the backend's current wrapping key, bound to `context`.
+    async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError>;
+
+    /// Opens a data key that was wrapped in the same `context`.
+    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError>;
+
+    /// Moves a data key to the backend's current wrapping key; the data key itself stays the same.
+    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError>;
+
+    /// Whether the current wrapping key exists, is enabled, and may be used. For readiness.
+    async fn check(&self) -> Result<(), BackendError>;
+}
+
+/// A fresh data key, open and wrapped.
+#[derive(Debug)]
+pub struct GeneratedKey {
+    /// The key itself.
+    pub material: KeyMaterial,
+    /// The key as it is stored.
+    pub wrapped: WrappedKey,
+}
+
+/// A backend did not do what it was asked. [`ErrorClass`] says what that means for the caller.
+#[derive(Debug, thiserror::Error)]
+#[error("key backend `{backend}`: {class}")]
+pub struct BackendError {
+    /// The backend's name in the configuration.
+    pub backend: String,
+    /// What went wrong, as far as the caller must know.
+    pub class: ErrorClass,
+    /// What the backend itself said. For the log only.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What a backend's failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ErrorClass {
+    /// No answer, or not in time. Trying again later may help.
+    #[error("unavailable")]
+    Unavailable,
+    /// Too many calls. Trying again later, and slower, helps.
+    #[error("throttled")]
+    Throttled,
+    /// The credentials do not permit the call. An operator must act.
+    #[error("access denied")]
+    Denied,
+    /// The wrapping key is disabled or waits for its deletion. An operator must act.
+    #[error("the wrapping key is disabled")]
+    KeyDisabled,
+    /// The wrapping key does not exist, or no longer. An operator must act.
+    #[error("the wrapping key does not exist")]
+    KeyNotFound,
+    /// Wrapped in another context, under another key, or tampered with: a backend cannot tell which.
+    #[error("the wrapped key does not belong to this subject and version, or was tampered with")]
+    ContextMismatch,
+    /// The wrapped bytes are none that this backend ever wrote.
+    #[error("the wrapped key is malformed")]
+    Malformed,
+}
+
+impl ErrorClass {
+    /// Whether the same call may succeed later without anybody doing anything.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Throttled)
+    }
+
+    /// Whether the wrapped key itself is at fault, and not the backend.
+    #[must_use]
+    pub fn blames_the_wrapped_key(self) -> bool {
+        matches!(self, Self::ContextMismatch | Self::Malformed)
+    }
+}

@@ -1,0 +1,203 @@
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::envelope::{KeyMaterial, RandomnessError};
+
+const FORMAT_VERSION: u32 = 1;
+const COMMENT: &str = "\
+# Oubliette's local wrapping keys. For development: whoever has this file can open every data key
+# in the database, and whoever loses it loses the data. Mode 0600; never in a repository or a backup
+# beside the database.
+
+";
+
+/// A local key file: any number of named 256-bit wrapping keys, one of them primary.
+#[derive(Debug)]
+pub struct KeyFile {
+    primary: String,
+    keys: BTreeMap<String, KeyMaterial>,
+}
+
+impl KeyFile {
+    /// Reads a key file.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`] if it is missing, readable by others than its owner, or damaged.
+    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
+        let fail = |problem| KeyFileError { path: path.to_owned(), problem };
+        let metadata = fs::metadata(path).map_err(|error| fail(Problem::read(error)))?;
+        check_mode(&metadata).map_err(fail)?;
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| fail(Problem::read(error)))?);
+        Self::parse(&text).map_err(fail)
+    }
+
+    /// Makes a key file with one fresh wrapping key, readable by its owner only. Never overwrites one:
+    /// if two servers start at once, one makes it and both use it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`] if it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, KeyFileError> {
+        let fail = |problem| KeyFileError { path: path.to_owned(), problem };
+        let key = KeyMaterial::generate().map_err(|error| fail(Problem::Randomness(error)))?;
+        let now = Utc::now();
+        // The random part tells apart the keys of two files made on one day.
+        let name = format!("{}-{}", now.format("%Y%m%d"), hex::encode(rand::random::<[u8; 3]>()));
+        let stored = StoredKey { created_at: now.trunc_subsecs(0), key: hex::encode(key.expose()) };
+        let document =
+            Document { version: FORMAT_VERSION, primary: name.clone(), keys: BTreeMap::from([(name, stored)]) };
+        let text = Zeroizing::new(toml::to_string(&document).map_err(|_| fail(Problem::Unserialisable))?);
+        match write_new(path, &text) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            written => written.map_err(|error| fail(Problem::Write(error)))?,
+        }
+        Self::read(path)
+    }
+
+    /// The name of the key that wraps new data keys.
+    #[must_use]
+    pub fn primary(&self) -> &str {
+        &self.primary
+    }
+
+    /// All keys, by name.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &KeyMaterial)> {
+        self.keys.iter().map(|(name, key)| (name.as_str(), key))
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        // The parser's own message quotes the line it stumbles over, which may hold a key.
+        let mut document: Document = toml::from_str(text).map_err(|error| Problem::Syntax {
+            line: error.span().map(|span| text[..span.start].lines().count().max(1)),
+        })?;
+        if document.version != FORMAT_VERSION {
+            return Err(Problem::Version(document.version));
+        }
+        let mut keys = BTreeMap::new();
+        for (name, stored) in std::mem::take(&mut document.keys) {
+            let usable = (1..=64).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            if !usable {
+                return Err(Problem::Name(name));
+            }
+            let bytes = hex::decode(&stored.key).map(Zeroizing::new);
+            let material = bytes.ok().and_then(|bytes| KeyMaterial::from_slice(&bytes));
+            keys.insert(name.clone(), material.ok_or(Problem::Key(name))?);
+        }
+        if !keys.contains_key(&document.primary) {
+            return Err(Problem::Primary(document.primary.clone()));
+        }
+        Ok(Self { primary: document.primary, keys })
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    primary: String,
+    keys: BTreeMap<String, StoredKey>,
+}
+
+#[derive(Deserialize, Serialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+struct StoredKey {
+    #[zeroize(skip)]
+    created_at: DateTime<Utc>,
+    /// 64 hexadecimal digits.
+    key: String,
+}
+
+/// Writes to a file beside it first, so that a crash leaves no half of a key file, and links it into
+/// place, which fails if the place is taken.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let draft = path.with_extension(format!("{:08x}.new", rand::random::<u32>()));
+    let result = write_private(&draft, text)
+        .and_then(|()| fs::hard_link(&draft, path))
+        .and_then(|()| fs::File::open(folder)?.sync_all());
+    fs::remove_file(&draft)?;
+    result
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(COMMENT.as_bytes())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn check_mode(metadata: &fs::Metadata) -> Result<(), Problem> {
+    let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Problem::Mode(mode)) }
+}
+
+/// Who may read a file cannot be told here, so nobody is trusted with one.
+#[cfg(not(unix))]
+fn check_mode(_: &fs::Metadata) -> Result<(), Problem> {
+    Err(Problem::Mode(0o777))
+}
+
+/// A key file cannot be used. The message never contains what stands in it.
+#[derive(Debug, thiserror::Error)]
+#[error("key file `{}` {problem}", path.display())]
+pub struct KeyFileError {
+    path: PathBuf,
+    #[source]
+    problem: Problem,
+}
+
+impl KeyFileError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self.problem, Problem::Missing)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("does not exist")]
+    Missing,
+    #[error("cannot be read: {0}")]
+    Read(io::Error),
+    #[error("cannot be written: {0}")]
+    Write(io::Error),
+    #[error("is open to others (mode {0:04o}): run `chmod 600` on it")]
+    Mode(u32),
+    #[error("is not a key file{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
+    Syntax { line: Option<usize> },
+    #[error("has format version {0}; this release reads version {FORMAT_VERSION}")]
+    Version(u32),
+    #[error("names a key `{0}`: a name is 1 to 64 letters, digits, `-` or `_`")]
+    Name(String),
+    #[error("has a key `{0}` that is not 64 hexadecimal digits")]
+    Key(String),
+    #[error("names the primary key `{0}`, which is not in it")]
+    Primary(String),
+    #[error("cannot be made: {0}")]
+    Randomness(RandomnessError),
+    #[error("cannot be made")]
+    Unserialisable,
+}
+
+impl Problem {
+    fn read(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Read(error) }
+    }
+}

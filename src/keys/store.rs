@@ -1,0 +1,133 @@
+//! The table `data_keys`: every subject's wrapped data keys.
+//!
+//! Whoever adds or replaces a subject's data key outside of that subject's creation locks the subject's
+//! row in `users` first: that is what orders it against forgetting.
+
+use std::collections::HashMap;
+
+use chrono::Utc;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Set, TransactionTrait,
+};
+
+use super::{KekId, WrappedKey};
+use crate::{
+    entity::data_key::{ActiveModel, Column, Entity, Model},
+    envelope::{DataKeyId, KeyVersion, SubjectId},
+};
+
+/// Stores a subject's new data key, in the caller's transaction.
+///
+/// # Errors
+///
+/// The database's error; also if the subject already has a key of this version.
+pub async fn insert(
+    db: &(impl ConnectionTrait + TransactionTrait),
+    id: DataKeyId,
+    wrapped: WrappedKey,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        subject_id: Set(id.subject.into()),
+        version: Set(version_column(id.version)?),
+        kek_id: Set(wrapped.kek_id.as_str().to_owned()),
+        wrapped: Set(wrapped.bytes),
+        created_at: Set(Utc::now()),
+        rewrapped_at: Set(None),
+    };
+    row.insert(db).await.map(drop)
+}
+
+/// The wrapped keys of these ids, in one statement. Those that do not exist are left out.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    ids: &[DataKeyId],
+) -> Result<HashMap<DataKeyId, WrappedKey>, DbErr> {
+    let subjects = ids.iter().map(|id| *id.subject.as_uuid());
+    let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(db).await?;
+    rows.into_iter().map(parse).collect()
+}
+
+/// The version of the subject's newest data key, if it has one.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn newest_version(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+) -> Result<Option<KeyVersion>, DbErr> {
+    let newest: Option<i32> = Entity::find()
+        .select_only()
+        .column(Column::Version)
+        .filter(Column::SubjectId.eq(*subject.as_uuid()))
+        .order_by_desc(Column::Version)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    newest.map(key_version).transpose()
+}
+
+/// Destroys all data keys of a subject, in the caller's transaction, and says which they were.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn destroy(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+) -> Result<Vec<(DataKeyId, WrappedKey)>, DbErr> {
+    let rows = Entity::delete_many()
+        .filter(Column::SubjectId.eq(*subject.as_uuid()))
+        .exec_with_returning(db)
+        .await?;
+    let mut destroyed = rows.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    destroyed.sort_by_key(|(id, _)| *id);
+    Ok(destroyed)
+}
+
+/// How many data keys a wrapping key wraps.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct KekUse {
+    /// The wrapping key.
+    pub kek_id: String,
+    /// Data keys under it.
+    pub data_keys: i64,
+}
+
+/// All wrapping keys in use, with the number of data keys under each, the most used first.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn count_by_kek(db: &impl ConnectionTrait) -> Result<Vec<KekUse>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::KekId)
+        .column_as(Column::SubjectId.count(), "data_keys")
+        .group_by(Column::KekId)
+        .order_by_desc(Column::SubjectId.count())
+        .order_by_asc(Column::KekId)
+        .into_model()
+        .all(db)
+        .await
+}
+
+fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {
+    let id = DataKeyId { subject: row.subject_id.into(), version: key_version(row.version)? };
+    Ok((id, WrappedKey { kek_id: KekId::new(row.kek_id), bytes: row.wrapped }))
+}
+
+fn key_version(column: i32) -> Result<KeyVersion, DbErr> {
+    let version = u32::try_from(column).map_err(|_| DbErr::Type("data_keys.version is negative".to_owned()))?;
+    Ok(version.into())
+}
+
+fn version_column(version: KeyVersion) -> Result<i32, DbErr> {
+    i32::try_from(version.get()).map_err(|_| DbErr::Type("the data key's version is too large".to_owned()))
+}
