@@ -1,5 +1,7 @@
 //! x
 pub mod config;
-pub mod keys;
+pub mod database;
 pub mod entity;
 pub mod envelope;
+pub mod keys;
+pub mod users;

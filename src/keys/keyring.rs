@@ -180,6 +180,9 @@ pub enum KeyringError {
     /// There is no such data key. If its subject was forgotten, that is as it should be.
     #[error("there is no data key {0}")]
     Missing(DataKeyId),
+    /// The subject has no data key at all, so nothing can be sealed for them.
+    #[error("subject {0} has no data key")]
+    NoDataKey(SubjectId),
     /// No configured backend owns the wrapping key. An operator must add it to the configuration.
     #[error("no configured key backend owns the wrapping key `{kek_id}`: add it under [keys.backends]")]
     NoBackend {

@@ -1,0 +1,131 @@
+//! The connection to the database, and whether its schema is the one this release needs.
+
+use std::path::Path;
+
+use migration::{Migrator, sea_orm_migration::MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use secrecy::ExposeSecret;
+
+use crate::config::{DatabaseConfig, DatabaseUrlError};
+
+/// Connects to the configured database. Makes the folder of an SQLite file that may be created.
+///
+/// # Errors
+///
+/// [`DatabaseError`] names the database, without its password.
+pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, DatabaseError> {
+    let url = config.url()?;
+    let named = |source: DbErr| DatabaseError::Connect { url: DatabaseConfig::redact(&url), source };
+    if let Some(file) = url.expose_secret().strip_prefix("sqlite:") {
+        make_folder(file).map_err(|error| named(DbErr::Custom(error.to_string())))?;
+    }
+    let mut options = ConnectOptions::new(url.expose_secret());
+    options
+        .max_connections(config.max_connections.get())
+        .connect_timeout(config.connect_timeout)
+        .acquire_timeout(config.connect_timeout)
+        .sqlx_logging_level(log::LevelFilter::Trace)
+        .map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "NORMAL")
+                .pragma("busy_timeout", "30000")
+                // What is deleted is overwritten, so that a forgotten subject's wrapped key does not
+                // live on in a free page.
+                .pragma("secure_delete", "ON")
+        });
+    Database::connect(options).await.map_err(named)
+}
+
+/// Brings the schema to this release's.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn migrate(db: &DatabaseConnection) -> Result<(), DatabaseError> {
+    Migrator::up(db, None).await.map_err(DatabaseError::Migrate)
+}
+
+/// The names of the migrations that are still to be done. Changes nothing.
+///
+/// # Errors
+///
+/// [`DatabaseError::Migrate`]; also if the database is newer than this release.
+pub async fn pending_migrations(db: &DatabaseConnection) -> Result<Vec<String>, DatabaseError> {
+    let pending = Migrator::get_pending_migrations_read_only(db).await.map_err(DatabaseError::Migrate)?;
+    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+}
+
+/// Refuses a schema that is not this release's.
+///
+/// # Errors
+///
+/// [`DatabaseError::Outdated`] says what to run.
+pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), DatabaseError> {
+    let pending = pending_migrations(db).await?;
+    if pending.is_empty() { Ok(()) } else { Err(DatabaseError::Outdated { pending: pending.len() }) }
+}
+
+/// Begins a transaction that will write.
+///
+/// On SQLite it takes the write lock at once: one that read first and wrote later would fail instead of
+/// waiting when another wrote in between.
+pub(crate) async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    db.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    })
+    .await
+}
+
+/// Moves what was overwritten from SQLite's write-ahead log into the main file, and empties the log.
+///
+/// After a forgetting: until then, the log holds the old pages. Best effort, as a reader can hold it up;
+/// the next forgetting or the last closed connection does it then. Elsewhere there is nothing to do here.
+pub(crate) async fn scrub(db: &DatabaseConnection) {
+    if db.get_database_backend() == DbBackend::Sqlite
+        && let Err(error) = db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await
+    {
+        tracing::debug!(%error, "the write-ahead log could not be emptied");
+    }
+}
+
+fn make_folder(sqlite_url: &str) -> std::io::Result<()> {
+    let (path, options) = sqlite_url.split_once('?').unwrap_or((sqlite_url, ""));
+    match Path::new(path.trim_start_matches("//")).parent() {
+        Some(folder) if options.contains("mode=rwc") && !folder.as_os_str().is_empty() => {
+            // An absolute path has a third slash, which must stay.
+            let folder = if path.starts_with("///") { Path::new("/").join(folder) } else { folder.to_owned() };
+            std::fs::create_dir_all(folder)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Where it is cannot be told.
+    #[error(transparent)]
+    Url(#[from] DatabaseUrlError),
+    /// It does not answer, or refuses.
+    #[error("cannot connect to the database {url}")]
+    Connect {
+        /// The database, without its password.
+        url: String,
+        /// Why not.
+        source: DbErr,
+    },
+    /// Its schema cannot be read or changed.
+    #[error("the database's schema cannot be read or migrated")]
+    Migrate(#[source] DbErr),
+    /// Its schema is older than this release.
+    #[error("the database's schema is outdated, {pending} migration(s) behind this release: run `oubliette-admin migrate`")]
+    Outdated {
+        /// How many migrations are missing.
+        pending: usize,
+    },
+}

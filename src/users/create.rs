@@ -1,0 +1,51 @@
+use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
+
+use super::{NewUser, User, UserError, Users, now, to_its_end};
+use crate::{
+    database::begin_write,
+    entity::user,
+    envelope::SubjectId,
+    keys::store,
+};
+
+impl Users {
+    /// Creates a user with a data key of their own. One call to the key backend.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::UsernameTaken`], [`UserError::Keys`], [`UserError::Database`]; then nothing is stored.
+    pub async fn create(&self, new: NewUser) -> Result<User, UserError> {
+        to_its_end(self.clone().create_now(new)).await
+    }
+
+    async fn create_now(self, new: NewUser) -> Result<User, UserError> {
+        let subject = SubjectId::generate();
+        // Before the transaction: none is held open over a call to the key backend.
+        let data_key = self.keyring.generate(subject).await?;
+        let now = now();
+        let row = user::Model {
+            id: subject.into(),
+            username: new.username,
+            email: new.email.map(|email| data_key.key.seal(&email)).transpose()?,
+            phone: new.phone.map(|phone| data_key.key.seal(&phone)).transpose()?,
+            created_at: now,
+            updated_at: now,
+        };
+        let transaction = begin_write(&self.db).await?;
+        let insert = user::Entity::insert(user::ActiveModel::from(row.clone()).reset_all());
+        insert.exec_without_returning(&transaction).await.map_err(username_taken)?;
+        store::insert(&transaction, data_key.key.id(), data_key.wrapped.clone()).await?;
+        transaction.commit().await?;
+        let key = data_key.key.clone();
+        self.keyring.remember(data_key).await;
+        Ok(User::with_key(self, row, key))
+    }
+}
+
+/// Of all unique columns, only the username's value comes from outside.
+pub(super) fn username_taken(error: sea_orm::DbErr) -> UserError {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => UserError::UsernameTaken,
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use sea_orm::DbErr;
+
+use crate::{
+    envelope::{Attribute, AttributeError, OpenError, SealError, SubjectId},
+    keys::KeyringError,
+};
+
+/// Why something could not be done with a user. Contains no personal value.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum UserError {
+    /// An input value was refused.
+    #[error("{field} {problem}")]
+    Invalid {
+        /// The input field.
+        field: &'static str,
+        /// What is wrong with it, as the end of a sentence.
+        problem: String,
+    },
+    /// There is no such user, and never was.
+    #[error("there is no user {0}")]
+    NotFound(SubjectId),
+    /// The user was forgotten. Nothing brings the data back.
+    #[error("user {0} was forgotten")]
+    Forgotten(SubjectId),
+    /// Another user has this username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// An attribute does not open: changed, moved, or sealed under a key that is not there.
+    #[error("{attribute} of user {subject} could not be opened")]
+    Unreadable {
+        /// The attribute's name.
+        attribute: &'static str,
+        /// Whose.
+        subject: SubjectId,
+        /// Why.
+        #[source]
+        cause: Unreadable,
+    },
+    /// The data key could not be had.
+    #[error("the data key could not be had")]
+    Keys(#[source] Arc<KeyringError>),
+    /// A value could not be sealed.
+    #[error("a value could not be sealed")]
+    Seal(#[from] SealError),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[source] Arc<DbErr>),
+    /// The data key changed each time a change was about to be stored.
+    #[error("the user's data key kept changing")]
+    Contended,
+    /// The server is shutting down, or a bug stopped the change.
+    #[error("the change was interrupted")]
+    Interrupted,
+}
+
+/// Why an attribute does not open.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The value itself.
+    #[error(transparent)]
+    Value(#[from] OpenError),
+    /// Its data key.
+    #[error(transparent)]
+    Key(Arc<KeyringError>),
+}
+
+impl UserError {
+    /// An attribute's value was refused. The field's name is the last part of the attribute's.
+    pub(super) fn attribute<A: Attribute>(error: AttributeError) -> Self {
+        let field = A::NAME.rsplit('.').next().unwrap_or(A::NAME);
+        Self::Invalid { field, problem: error.to_string() }
+    }
+}
+
+impl From<DbErr> for UserError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<KeyringError> for UserError {
+    fn from(error: KeyringError) -> Self {
+        Self::Keys(Arc::new(error))
+    }
+}

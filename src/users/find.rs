@@ -1,0 +1,38 @@
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::{User, UserError, Users, ledger};
+use crate::{entity::user, envelope::SubjectId};
+
+impl Users {
+    /// The user with this id; `None` if there never was one.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Forgotten`], [`UserError::Database`].
+    pub async fn find(&self, subject: SubjectId) -> Result<Option<User>, UserError> {
+        match user::Entity::find_by_id(*subject.as_uuid()).one(&self.db).await? {
+            Some(row) => Ok(Some(User::alone(self.clone(), row))),
+            None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
+            None => Ok(None),
+        }
+    }
+
+    /// The user with this username; `None` if nobody has it, or its owner was forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn find_by_username(&self, username: &str) -> Result<Option<User>, UserError> {
+        let row = user::Entity::find().filter(user::Column::Username.eq(username)).one(&self.db).await?;
+        Ok(row.map(|row| User::alone(self.clone(), row)))
+    }
+
+    /// What to answer about a user whose row is gone.
+    pub(super) async fn absent(&self, subject: SubjectId) -> UserError {
+        match ledger::find(&self.db, subject).await {
+            Ok(Some(_)) => UserError::Forgotten(subject),
+            Ok(None) => UserError::NotFound(subject),
+            Err(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+use sea_orm::EntityTrait;
+
+use super::{Erasure, UserError, Users, ledger, to_its_end};
+use crate::{
+    database::{begin_write, scrub},
+    entity::user,
+    envelope::SubjectId,
+    keys::store,
+};
+
+impl Users {
+    /// Forgets a user: destroys the data keys and the row, and records the erasure, in one transaction.
+    ///
+    /// Needs no key backend. Forgetting twice answers the first erasure; should the data be back by then
+    /// (a restored backup), it is destroyed again.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::NotFound`], [`UserError::Database`]; then nothing was destroyed.
+    pub async fn forget(&self, subject: SubjectId, actor: &'static str) -> Result<Erasure, UserError> {
+        to_its_end(self.clone().forget_now(subject, actor)).await
+    }
+
+    /// The record of a user's erasure, if they were forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn erasure(&self, subject: SubjectId) -> Result<Option<Erasure>, UserError> {
+        Ok(ledger::find(&self.db, subject).await?)
+    }
+
+    async fn forget_now(self, subject: SubjectId, actor: &'static str) -> Result<Erasure, UserError> {
+        let transaction = begin_write(&self.db).await?;
+        // The row first: it waits for changes in flight, and later ones find it gone.
+        let users = user::Entity::delete_by_id(*subject.as_uuid()).exec(&transaction).await?.rows_affected;
+        let destroyed = store::destroy(&transaction, subject).await?;
+        let erasure = match ledger::find(&transaction, subject).await? {
+            Some(first) => first,
+            None if users == 0 && destroyed.is_empty() => return Err(UserError::NotFound(subject)),
+            None => ledger::append(&transaction, subject, actor, &destroyed).await?,
+        };
+        transaction.commit().await?;
+        self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;
+        scrub(&self.db).await;
+        tracing::info!(%subject, sequence = erasure.sequence, "user forgotten");
+        Ok(erasure)
+    }
+}

@@ -1,0 +1,66 @@
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{User, UserError, Users};
+use crate::{entity::user, envelope::SubjectId};
+
+/// Most users on one page.
+pub const MAX_PAGE_SIZE: u64 = 100;
+
+/// Which users: a page before or after one of them, by keyset (`WHERE id > …`), never by offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// At most this many, at most [`MAX_PAGE_SIZE`].
+    pub size: u64,
+    /// Only users after this one.
+    pub after: Option<SubjectId>,
+    /// Only users before this one.
+    pub before: Option<SubjectId>,
+    /// The last ones of those that fit, instead of the first.
+    pub from_the_end: bool,
+}
+
+/// Some users in the order of their ids, that is of their creation.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The users. Their data keys are opened together.
+    pub users: Vec<User>,
+    /// Whether there are users before these.
+    pub has_previous: bool,
+    /// Whether there are users after these.
+    pub has_next: bool,
+}
+
+impl Users {
+    /// One page of all users.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn list(&self, request: PageRequest) -> Result<Page, UserError> {
+        let size = request.size.min(MAX_PAGE_SIZE);
+        let mut select = user::Entity::find();
+        if let Some(after) = request.after {
+            select = select.filter(user::Column::Id.gt(*after.as_uuid()));
+        }
+        if let Some(before) = request.before {
+            select = select.filter(user::Column::Id.lt(*before.as_uuid()));
+        }
+        select = if request.from_the_end {
+            select.order_by_desc(user::Column::Id)
+        } else {
+            select.order_by_asc(user::Column::Id)
+        };
+        // One more than asked for tells whether there are more, without counting.
+        let mut rows = select.limit(size + 1).all(&self.db).await?;
+        let more = rows.len() as u64 > size;
+        rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        // At the other end: whoever has a cursor has seen that user.
+        let (has_previous, has_next) = if request.from_the_end {
+            rows.reverse();
+            (more, request.before.is_some())
+        } else {
+            (request.after.is_some(), more)
+        };
+        Ok(Page { users: User::together(self, rows), has_previous, has_next })
+    }
+}

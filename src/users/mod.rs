@@ -1,0 +1,58 @@
+//! What one can do with users: create, find, list, update, forget.
+//!
+//! The only room that joins entities, the envelope and keys. What leaves it is a [`User`], whose personal
+//! attributes are opened when they are asked for, and not before.
+//!
+//! Whatever changes something runs in a task of its own, so that a client that goes away cannot stop it
+//! between the database's commit and the cache.
+
+mod create;
+mod error;
+mod find;
+mod forget;
+mod input;
+mod ledger;
+mod list;
+mod open;
+mod update;
+
+use std::future::Future;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::DatabaseConnection;
+use tracing::Instrument;
+
+pub use error::UserError;
+pub use input::{Change, NewUser, UserChanges};
+pub use ledger::{Erasure, GENESIS_DIGEST};
+pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
+pub use open::User;
+
+use crate::keys::Keyring;
+
+/// The users of one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Users {
+    db: DatabaseConnection,
+    keyring: Keyring,
+}
+
+impl Users {
+    /// The users of `db`, whose data keys `keyring` opens.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
+        Self { db, keyring }
+    }
+}
+
+/// Runs a change to its end, whatever becomes of the caller.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, UserError>> + Send + 'static,
+) -> Result<T, UserError> {
+    tokio::spawn(change.in_current_span()).await.unwrap_or(Err(UserError::Interrupted))
+}
+
+/// Now, as precisely as both databases keep it.
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}

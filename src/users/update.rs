@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect, Set};
+
+use super::{Change, User, UserChanges, UserError, Users, create::username_taken, now, to_its_end};
+use crate::{
+    database::begin_write,
+    entity::user,
+    envelope::{Attribute, DataKey, DataKeyId, Encrypted, SealError, SubjectId},
+    keys::{KeyringError, store},
+};
+
+/// How often a change is sealed anew because the data key was rotated meanwhile.
+const ATTEMPTS: usize = 5;
+
+impl Users {
+    /// Changes a user. Needs the key backend only if a new value has to be sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::NotFound`], [`UserError::Forgotten`], [`UserError::UsernameTaken`],
+    /// [`UserError::Keys`], [`UserError::Database`]; then nothing is changed.
+    pub async fn update(&self, subject: SubjectId, changes: UserChanges) -> Result<User, UserError> {
+        to_its_end(self.clone().update_now(subject, changes)).await
+    }
+
+    async fn update_now(self, subject: SubjectId, changes: UserChanges) -> Result<User, UserError> {
+        for _ in 0..ATTEMPTS {
+            let key = if changes.seals() { Some(self.newest_key(subject).await?) } else { None };
+            if let Some(user) = self.try_update(subject, &changes, key).await? {
+                return Ok(user);
+            }
+        }
+        Err(UserError::Contended)
+    }
+
+    /// `None` if `key` is not the subject's newest data key any more.
+    async fn try_update(
+        &self,
+        subject: SubjectId,
+        changes: &UserChanges,
+        key: Option<Arc<DataKey>>,
+    ) -> Result<Option<User>, UserError> {
+        let transaction = begin_write(&self.db).await?;
+        // The row's lock orders this change against forgetting and against a rotation of the data key.
+        let found = user::Entity::find_by_id(*subject.as_uuid()).lock_exclusive().one(&transaction).await?;
+        let Some(row) = found else {
+            transaction.rollback().await?;
+            return Err(self.absent(subject).await);
+        };
+        if let Some(key) = &key
+            && store::newest_version(&transaction, subject).await? != Some(key.id().version)
+        {
+            return Ok(None);
+        }
+        let mut row = row.into_active_model();
+        if let Some(username) = &changes.username {
+            row.username = Set(username.clone());
+        }
+        if let Some(email) = seal_change(&changes.email, key.as_deref())? {
+            row.email = Set(email);
+        }
+        if let Some(phone) = seal_change(&changes.phone, key.as_deref())? {
+            row.phone = Set(phone);
+        }
+        row.updated_at = Set(now());
+        let row = row.update(&transaction).await.map_err(username_taken)?;
+        transaction.commit().await?;
+        Ok(Some(User::alone(self.clone(), row)))
+    }
+
+    async fn newest_key(&self, subject: SubjectId) -> Result<Arc<DataKey>, UserError> {
+        let Some(version) = store::newest_version(&self.db, subject).await? else {
+            return Err(self.absent_or_keyless(subject).await);
+        };
+        match self.keyring.open(DataKeyId { subject, version }).await {
+            Ok(key) => Ok(key),
+            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
+                Err(self.absent_or_keyless(subject).await)
+            }
+            Err(error) => Err(UserError::Keys(error)),
+        }
+    }
+
+    /// A user who is there without a data key was damaged: nothing may be sealed for them.
+    async fn absent_or_keyless(&self, subject: SubjectId) -> UserError {
+        match self.find(subject).await {
+            Ok(Some(_)) => UserError::Keys(Arc::new(KeyringError::NoDataKey(subject))),
+            Ok(None) => UserError::NotFound(subject),
+            Err(error) => error,
+        }
+    }
+}
+
+/// What a change makes of the column: `None` leaves it as it is.
+fn seal_change<A: Attribute>(
+    change: &Change<A>,
+    key: Option<&DataKey>,
+) -> Result<Option<Option<Encrypted<A>>>, SealError> {
+    Ok(match (change, key) {
+        (Change::Keep, _) => None,
+        (Change::Remove, _) => Some(None),
+        (Change::Replace(value), Some(key)) => Some(Some(key.seal(value)?)),
+        (Change::Replace(_), None) => return Err(SealError),
+    })
+}
