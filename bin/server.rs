@@ -1,1 +1,53 @@
-fn main(){}
+//! `oubliette`: the server. Arguments, configuration, run.
+
+use anyhow::Context;
+use clap::Parser;
+use oubliette::{
+    app::App,
+    config::{ConfigArguments, ConfigSources},
+    http, telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Personal data that can truly be forgotten: a GraphQL API with one data key per person
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Every configuration key can be set by an environment variable: OUBLIETTE_HTTP__LISTEN sets http.listen.\n`oubliette-admin config` shows what is in effect, and who set it.")]
+struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let loaded = ConfigSources::from(Arguments::parse().config).load()?;
+    let config = &loaded.config;
+    telemetry::start(&config.log).context("log.filter is not a filter such as info,oubliette=debug")?;
+    let stop = stop_signal()?;
+    let app = App::start(config).await?;
+    let listener = http::listen(config.http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
+    let address = listener.local_addr()?;
+    tracing::info!(profile = loaded.profile, keys = config.keys.active, %address, "serving http://{address}");
+    if config.http.playground {
+        tracing::info!("the playground is at http://{address}/playground");
+    }
+    tokio::spawn(app.keyring.keep_house());
+    http::serve(listener, app.router, stop, config.http.shutdown_grace).await?;
+    app.db.close().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Completes when the process is told to stop: SIGTERM or Ctrl-C.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests in flight are finished");
+    })
+}

@@ -1,7 +1,26 @@
-//! x
+//! Oubliette keeps personal data that can truly be forgotten.
+//!
+//! Every person's data is encrypted under a data key of their own, every data key is wrapped by a key
+//! backend, and destroying one small row makes everything written about that person unreadable.
+//!
+//! ```text
+//! POST /graphql ─▶ http ─▶ graphql ─▶ users ─┬─▶ entity ─▶ SQLite | PostgreSQL
+//!                                            ├─▶ envelope   (pure: seal, open; no I/O, no async)
+//!                                            └─▶ keys ─▶ keyring ─▶ cache ─▶ backend ─▶ KMS | key file
+//! oubliette-admin ─▶ admin ─▶ keys, database ┘
+//! ```
+//!
+//! Arrows go one way. `envelope` knows nothing of databases' contents, HTTP or key backends; `keys` knows
+//! nothing of users or GraphQL; only `users` joins them.
+
+pub mod admin;
+pub mod app;
 pub mod config;
 pub mod database;
 pub mod entity;
 pub mod envelope;
+pub mod graphql;
+pub mod http;
 pub mod keys;
+pub mod telemetry;
 pub mod users;

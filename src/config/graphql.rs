@@ -16,6 +16,6 @@ pub struct GraphqlConfig {
 
 impl Default for GraphqlConfig {
     fn default() -> Self {
-        Self { max_depth: 16, max_complexity: 2_000, max_directives: 8, introspection: false }
+        Self { max_depth: 16, max_complexity: 4_000, max_directives: 8, introspection: false }
     }
 }

@@ -5,6 +5,7 @@
 //! An unknown key is an error that names where it stands. A secret comes as a value or as a file, never
 //! both, and is printed redacted.
 
+mod arguments;
 mod database;
 mod graphql;
 mod http;
@@ -15,6 +16,7 @@ mod report;
 
 use serde::{Deserialize, Serialize};
 
+pub use arguments::ConfigArguments;
 pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use graphql::GraphqlConfig;
 pub use http::HttpConfig;

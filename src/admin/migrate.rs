@@ -1,0 +1,31 @@
+use clap::Args;
+
+use crate::{config::LoadedConfig, database};
+
+/// Brings the database to this release's schema. Running it again changes nothing.
+#[derive(Args, Debug)]
+pub struct Migrate {
+    /// Only list what would be done; exit status 1 if there is anything
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Migrate {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<String> {
+        let db = database::connect(&loaded.config.database).await?;
+        let pending = database::pending_migrations(&db).await?;
+        if self.dry_run {
+            if !pending.is_empty() {
+                anyhow::bail!("{} migration(s) to do: {}", pending.len(), pending.join(", "));
+            }
+        } else {
+            database::migrate(&db).await?;
+        }
+        db.close().await?;
+        let mut text: String = pending.iter().map(|name| format!("migrated {name}\n")).collect();
+        if text.is_empty() {
+            text.push_str("the schema is up to date\n");
+        }
+        Ok(text)
+    }
+}

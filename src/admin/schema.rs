@@ -1,0 +1,5 @@
+use crate::graphql;
+
+pub(super) fn run() -> String {
+    graphql::sdl()
+}

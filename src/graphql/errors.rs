@@ -1,0 +1,139 @@
+//! What a client learns of an error: a stable code and a plain sentence. `docs/errors.md` explains each.
+//!
+//! The whole chain of causes goes to the log, under the same request id. Nothing but this file makes
+//! errors for clients: the feature `custom-error-conversion` of async-graphql keeps `?` from sending any
+//! error's text out.
+
+use std::error::Error as _;
+
+use async_graphql::{Error, ErrorExtensions};
+
+use crate::{
+    keys::KeyringError,
+    users::UserError,
+};
+
+/// `extensions.code` of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// An input value was refused; `extensions.field` names it.
+    BadUserInput,
+    /// There is no such user.
+    NotFound,
+    /// The user was forgotten.
+    Forgotten,
+    /// The username is taken.
+    Conflict,
+    /// The key backend cannot be used; `extensions.retryable` says whether trying again may help.
+    KeyBackendUnavailable,
+    /// An attribute does not open.
+    DecryptionFailed,
+    /// The document does not parse, does not fit the schema, or exceeds a limit.
+    GraphqlValidationFailed,
+    /// The HTTP request is not a GraphQL request.
+    BadRequest,
+    /// The request took too long.
+    Timeout,
+    /// A fault of ours. The log has the cause, under the request's id.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The code as clients see it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::NotFound => "NOT_FOUND",
+            Self::Forgotten => "FORGOTTEN",
+            Self::Conflict => "CONFLICT",
+            Self::KeyBackendUnavailable => "KEY_BACKEND_UNAVAILABLE",
+            Self::DecryptionFailed => "DECRYPTION_FAILED",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Timeout => "TIMEOUT",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// An input value was refused.
+pub(super) fn bad_input(field: &str, problem: &str) -> Error {
+    let message = format!("{field} {problem}");
+    coded(message, ErrorCode::BadUserInput).extend_with(|_, extensions| extensions.set("field", field))
+}
+
+/// What a client learns of `error`. Logs the rest.
+impl From<UserError> for Error {
+    fn from(error: UserError) -> Self {
+        let answer = match &error {
+            UserError::Invalid { field, problem } => bad_input(field, problem),
+            UserError::NotFound(_) => coded(error.to_string(), ErrorCode::NotFound),
+            UserError::Forgotten(_) => coded(error.to_string(), ErrorCode::Forgotten),
+            UserError::UsernameTaken => coded(error.to_string(), ErrorCode::Conflict)
+                .extend_with(|_, extensions| extensions.set("field", "username")),
+            UserError::Unreadable { .. } => {
+                coded("this attribute cannot be decrypted", ErrorCode::DecryptionFailed)
+            }
+            UserError::Keys(keys) => keys_unavailable(keys),
+            UserError::Contended => key_backend(true),
+            UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => {
+                coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
+            }
+        };
+        log(&error);
+        answer
+    }
+}
+
+fn keys_unavailable(error: &KeyringError) -> Error {
+    match error {
+        KeyringError::Backend(backend) if !backend.class.blames_the_wrapped_key() => {
+            key_backend(backend.class.is_retryable())
+        }
+        KeyringError::NoBackend { .. } => key_backend(false),
+        KeyringError::Backend(_) | KeyringError::Missing(_) | KeyringError::NoDataKey(_) => {
+            coded("the data key of this user cannot be opened", ErrorCode::DecryptionFailed)
+        }
+        KeyringError::Database(_) | KeyringError::Interrupted => {
+            coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
+        }
+    }
+}
+
+fn key_backend(retryable: bool) -> Error {
+    let message = if retryable {
+        "the key backend does not answer; try again"
+    } else {
+        "the key backend refuses; an operator must look at it"
+    };
+    coded(message, ErrorCode::KeyBackendUnavailable)
+        .extend_with(|_, extensions| extensions.set("retryable", retryable))
+}
+
+fn coded(message: impl Into<String>, code: ErrorCode) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code.as_str()))
+}
+
+/// The error and all its causes: for the log. None of them contains a personal value.
+fn log(error: &UserError) {
+    let mut causes = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push_str(": ");
+        causes.push_str(&error.to_string());
+        cause = error.source();
+    }
+    match error {
+        UserError::Invalid { .. }
+        | UserError::NotFound(_)
+        | UserError::Forgotten(_)
+        | UserError::UsernameTaken => tracing::debug!("refused: {error}"),
+        UserError::Keys(keys) if is_retryable(keys) => tracing::warn!("{error}{causes}"),
+        _ => tracing::error!("{error}{causes}"),
+    }
+}
+
+fn is_retryable(error: &KeyringError) -> bool {
+    matches!(error, KeyringError::Backend(backend) if backend.class.is_retryable())
+}

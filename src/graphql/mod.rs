@@ -1,0 +1,43 @@
+//! The GraphQL API: resolvers that translate between requests and [`Users`], and nothing more.
+//!
+//! A resolver never sees a key or a ciphertext. Every error leaves through [`errors`], which decides what
+//! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
+
+mod connection;
+mod erasure;
+pub mod errors;
+mod mutation;
+mod query;
+mod scalars;
+mod user;
+
+use async_graphql::{EmptySubscription, SDLExportOptions};
+
+use crate::{config::GraphqlConfig, users::Users};
+use mutation::Mutation;
+use query::Query;
+
+/// The executable schema.
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// The schema over `users`, with the configured limits.
+#[must_use]
+pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
+    let mut builder = Schema::build(Query, Mutation, EmptySubscription)
+        .data(users)
+        .limit_depth(config.max_depth)
+        .limit_complexity(config.max_complexity)
+        .limit_directives(config.max_directives);
+    if !config.introspection {
+        // A suggestion ("did you mean …") tells the schema, too.
+        builder = builder.disable_introspection().disable_suggestions();
+    }
+    builder.finish()
+}
+
+/// The schema in the schema definition language: what `schema.graphql` holds.
+#[must_use]
+pub fn sdl() -> String {
+    let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
+    schema.sdl_with_options(SDLExportOptions::new().sorted_arguments().sorted_fields().prefer_single_line_descriptions())
+}

@@ -1,0 +1,58 @@
+use async_graphql::{Context, ID, Object, Result};
+
+use super::{
+    connection::{UserConnection, connection, page_request},
+    erasure::ErasureObject,
+    scalars::subject_id,
+    user::UserObject,
+};
+use crate::users::Users;
+
+/// The root of all queries.
+#[derive(Debug)]
+pub struct Query;
+
+/// Reads.
+#[Object]
+impl Query {
+    /// The user with this id; null if there never was one. A forgotten one answers the error `FORGOTTEN`.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn user(&self, context: &Context<'_>, id: ID) -> Result<Option<UserObject>> {
+        let subject = subject_id("id", &id)?;
+        Ok(context.data_unchecked::<Users>().find(subject).await?.map(UserObject))
+    }
+
+    /// The user with this username; null if nobody has it, or its owner was forgotten.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn user_by_username(&self, context: &Context<'_>, username: String) -> Result<Option<UserObject>> {
+        Ok(context.data_unchecked::<Users>().find_by_username(&username).await?.map(UserObject))
+    }
+
+    /// All users, in the order of their creation: at most 100 at a time, 20 if neither `first` nor `last`
+    /// is given.
+    #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
+    async fn users(
+        &self,
+        context: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<UserConnection> {
+        let request = page_request(first, after.as_deref(), last, before.as_deref())?;
+        Ok(connection(context.data_unchecked::<Users>().list(request).await?))
+    }
+
+    /// The proof that a user was forgotten; null if they were not.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn erasure(&self, context: &Context<'_>, user_id: ID) -> Result<Option<ErasureObject>> {
+        let subject = subject_id("userId", &user_id)?;
+        Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
+    }
+}
+
+/// A page costs its fields once per user it may hold. A bad size is refused later, with its own error.
+fn page_complexity(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
+    let size = first.or(last).and_then(|size| usize::try_from(size).ok());
+    size.unwrap_or(20).clamp(1, 100) * child_complexity
+}

@@ -1,0 +1,138 @@
+//! `POST /graphql`, as the GraphQL over HTTP specification has it.
+//!
+//! One JSON request at a time: no batches, no GET, no multipart. Asked for
+//! `application/graphql-response+json`, a request that cannot be executed answers 400; asked for
+//! `application/json`, it answers 200, as that media type requires.
+
+use async_graphql::{Request, Response, Value};
+use axum::{
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::IntoResponse,
+};
+use serde::{Serialize, ser::SerializeMap};
+
+use super::{HttpState, limits::refuse};
+use crate::graphql::errors::ErrorCode;
+
+const JSON: &str = "application/json";
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+
+pub(super) async fn execute(
+    State(state): State<HttpState>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> axum::response::Response {
+    let Some(media_type) = accepted(&headers) else {
+        return refuse(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadRequest, "this server answers application/json or application/graphql-response+json");
+    };
+    if !is_json(&headers) {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadRequest, "the request's Content-Type must be application/json");
+    }
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return refuse(rejection.status(), ErrorCode::BadRequest, "the request body is larger than http.max_body_bytes allows");
+        }
+        Err(rejection) => return refuse(rejection.status(), ErrorCode::BadRequest, "the request body could not be read"),
+    };
+    let request = match parse(&body) {
+        Ok(request) => request,
+        Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
+    };
+    answer(media_type, with_codes(state.schema.execute(request).await))
+}
+
+fn parse(body: &[u8]) -> Result<Request, &'static str> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err("batches are not served: send one request at a time");
+    }
+    // The parser's own message may quote the input.
+    serde_json::from_slice(body)
+        .map_err(|_| "the request body is not a GraphQL request: {\"query\": \"…\", \"variables\": {…}}")
+}
+
+/// An error of the library itself, before or beside our resolvers, has no code yet.
+fn with_codes(mut response: Response) -> Response {
+    for error in &mut response.errors {
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            let code = if error.path.is_empty() {
+                ErrorCode::GraphqlValidationFailed
+            } else {
+                ErrorCode::BadUserInput
+            };
+            extensions.set("code", code.as_str());
+        }
+    }
+    response
+}
+
+fn answer(media_type: &'static str, response: Response) -> axum::response::Response {
+    let response = Body(response);
+    let status = if media_type == GRAPHQL_RESPONSE && !response.was_executed() {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    };
+    match serde_json::to_vec(&response) {
+        Ok(json) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            (status, headers, json).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be serialised");
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")
+        }
+    }
+}
+
+/// A response as the specification writes it: without `data` if nothing was executed, errors first.
+struct Body(Response);
+
+impl Body {
+    fn was_executed(&self) -> bool {
+        self.0.data != Value::Null || self.0.errors.iter().any(|error| !error.path.is_empty())
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.0.errors.is_empty() {
+            map.serialize_entry("errors", &self.0.errors)?;
+        }
+        if self.was_executed() {
+            map.serialize_entry("data", &self.0.data)?;
+        }
+        map.end()
+    }
+}
+
+/// The media type of the answer; `None` if the client accepts none that we have.
+fn accepted(headers: &HeaderMap) -> Option<&'static str> {
+    let Some(accept) = headers.get(header::ACCEPT) else { return Some(JSON) };
+    let ranges = accept.to_str().ok()?.split(',').map(essence);
+    let mut json = false;
+    for range in ranges {
+        if range.eq_ignore_ascii_case(GRAPHQL_RESPONSE) {
+            return Some(GRAPHQL_RESPONSE);
+        }
+        json |= [JSON, "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known));
+    }
+    json.then_some(JSON)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| essence(value).eq_ignore_ascii_case(JSON))
+}
+
+/// A media type without its parameters.
+fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}

@@ -1,0 +1,67 @@
+//! HTTP: what is served where, and what every request passes through on its way.
+//!
+//! | route | what it is |
+//! | --- | --- |
+//! | `POST /graphql` | the API ([`graphql`]) |
+//! | `GET /playground` | GraphiQL, if switched on |
+//! | `GET /healthz` | the process is up |
+//! | `GET /readyz` | the database and the key backend can be used |
+//!
+//! Outermost first: request id and log line, panics, the time limit, the body limit.
+
+mod graphql;
+mod health;
+mod limits;
+mod playground;
+mod request_id;
+mod serve;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    response::Redirect,
+    routing::{get, post},
+};
+use sea_orm::DatabaseConnection;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use serve::{listen, serve};
+
+use crate::{config::HttpConfig, graphql::Schema, keys::Keyring};
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The API.
+    pub schema: Schema,
+    /// For readiness.
+    pub db: DatabaseConnection,
+    /// For readiness.
+    pub keyring: Keyring,
+}
+
+impl std::fmt::Debug for HttpState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpState").finish_non_exhaustive()
+    }
+}
+
+/// All routes.
+pub fn router(state: HttpState, config: &HttpConfig) -> Router {
+    let mut routes = Router::new()
+        .route("/graphql", post(graphql::execute))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz));
+    if config.playground {
+        routes = routes
+            .route("/playground", get(playground::page))
+            .route("/", get(|| async { Redirect::temporary("/playground") }));
+    }
+    routes
+        .layer(DefaultBodyLimit::max(config.max_body_bytes))
+        .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
+        .layer(CatchPanicLayer::custom(limits::panicked))
+        .layer(middleware::from_fn(request_id::request))
+        .with_state(state)
+}

@@ -1,0 +1,54 @@
+//! Every request has an id: the caller's `X-Request-Id` if it is a sane one, or a fresh one. It stands in
+//! the log beside everything the request caused, and in the answer.
+
+use std::time::Instant;
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_LENGTH: usize = 64;
+
+pub(super) async fn request(request: Request, next: Next) -> Response {
+    let id = request.headers().get(HEADER).filter(|id| is_sane(id)).cloned().unwrap_or_else(fresh);
+    // The path, never the query: whatever a client puts there by mistake stays out of the log.
+    let span = tracing::info_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method = %request.method(),
+        path = request.uri().path(),
+    );
+    async move {
+        let started = Instant::now();
+        let mut response = next.run(request).await;
+        let status = response.status();
+        let elapsed = started.elapsed();
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), ?elapsed, "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), ?elapsed, "answered");
+        }
+        response.headers_mut().insert(HEADER, id);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    (1..=MAX_LENGTH).contains(&bytes.len())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn fresh() -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    let id = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
