@@ -1,6 +1,9 @@
 //! `oubliette-admin`: the command tree.
 
-use std::io::{ErrorKind, Write};
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use oubliette::{admin::Command, config::ConfigArguments};
@@ -16,7 +19,19 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+#[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain of causes in one line, without a backtrace: it is for an operator.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let output = arguments.command.run(arguments.config).await?;
     match std::io::stdout().write_all(output.as_bytes()) {

@@ -1,5 +1,7 @@
 //! `oubliette`: the server. Arguments, configuration, run.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
 use clap::Parser;
 use oubliette::{
@@ -18,7 +20,19 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+#[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain of causes in one line, without a backtrace: it is for an operator.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let loaded = ConfigSources::from(Arguments::parse().config).load()?;
     let config = &loaded.config;
     telemetry::start(&config.log).context("log.filter is not a filter such as info,oubliette=debug")?;

@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<(
 }
 
 async fn serve(options: Options) -> anyhow::Result<()> {
+    // All else is sea-orm's default, as in Oubliette: also that a connection is pinged before each use.
     let mut database = ConnectOptions::new(options.database_url);
     database.max_connections(options.max_connections).sqlx_logging(false);
     let database = Database::connect(database).await?;
@@ -70,7 +71,7 @@ impl Query {
     async fn user(&self, context: &Context<'_>, id: ID) -> async_graphql::Result<Option<User>> {
         let database = context.data::<DatabaseConnection>()?;
         let id: Uuid = id.parse().map_err(|_| Error::new("not an id"))?;
-        let user = entity::Entity::find_by_id(id).one(database).await.map_err(internal)?;
+        let user = entity::Entity::find_by_id(id).one(database).await.map_err(|error| internal(&error))?;
         Ok(user.map(User::from))
     }
 
@@ -84,7 +85,7 @@ impl Query {
     ) -> async_graphql::Result<Connection<Uuid, User>> {
         let database = context.data::<DatabaseConnection>()?;
         query(after, before, first, last, |after, before, first, last| async move {
-            page(database, after, before, first, last).await.map_err(internal)
+            page(database, after, before, first, last).await.map_err(|error| internal(&error))
         })
         .await
     }
@@ -120,7 +121,7 @@ async fn page(
     Ok(connection)
 }
 
-fn internal(error: DbErr) -> Error {
+fn internal(error: &DbErr) -> Error {
     Error::new(error.to_string())
 }
 
@@ -147,6 +148,7 @@ impl From<entity::Model> for User {
     }
 }
 
+#[expect(unreachable_pub, reason = "what is derived is public")]
 mod entity {
     use sea_orm::entity::prelude::*;
 

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::{bare, postgres};
 
 /// Far more than any server needs, even a debug build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long to wait between two looks at whether the server is healthy: the resolution of its start time.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -83,7 +83,7 @@ impl Contender {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let begin = Instant::now();
-        let child = command.spawn().with_context(|| format!("starting {:?}", self.program))?;
+        let child = command.spawn().with_context(|| format!("starting {}", self.program.display()))?;
         let mut running = Running { child, address: self.address, started_in: Duration::ZERO };
         while !healthy(self.address).await {
             let ended = running.child.try_wait()?;
@@ -102,7 +102,7 @@ impl Contender {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program).args(&self.arguments);
         let inherited = std::env::vars_os().map(|(name, _)| name);
-        for name in inherited.filter(|name| is_ours(name)) {
+        for name in inherited.filter(|name| is_setting(name)) {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -125,9 +125,10 @@ impl Drop for Running {
     }
 }
 
-/// The caller's configuration of Oubliette must not leak into the run.
-fn is_ours(name: &OsStr) -> bool {
-    name.to_string_lossy().starts_with("OUBLIETTE_")
+/// The caller's settings for Oubliette, and for logs and backtraces, must not leak into the run.
+fn is_setting(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("OUBLIETTE_") || name.starts_with("RUST_")
 }
 
 fn free_address() -> SocketAddr {

@@ -48,11 +48,11 @@ pub(crate) async fn run(
     for _ in 0..connections {
         open.push(Connection::open(address).await?);
     }
+    let mut seeds = StdRng::seed_from_u64(seed);
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
-    for (stream, connection) in (0..).zip(open) {
-        let mut random = StdRng::seed_from_u64(seed);
-        random.set_stream(stream);
+    for connection in open {
+        let random = StdRng::from_rng(&mut seeds);
         tasks.spawn(ask_until(begin + duration, connection, Arc::clone(exchanges), random));
     }
     let mut total = Outcome::default();

@@ -61,8 +61,7 @@ impl Load {
         };
         let share = variables.len().div_ceil(usize::try_from(options.connections)?);
         let shares = variables.chunks(share).map(|share| self.ask_each(address, share));
-        let (exchanges, seen): (Vec<_>, Vec<_>) =
-            try_join_all(shares).await?.into_iter().flatten().unzip();
+        let (exchanges, seen): (Vec<_>, Vec<_>) = try_join_all(shares).await?.into_iter().flatten().unzip();
         check(&seen.concat(), population)?;
         Ok(exchanges.into())
     }

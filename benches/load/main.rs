@@ -54,10 +54,9 @@ async fn compare(options: &Options) -> anyhow::Result<ExitCode> {
     let postgres = postgres::server();
     postgres.create_database("oubliette");
     postgres.create_database("bare");
-    let directory = tempfile::tempdir()?;
     let contenders = Pair {
-        oubliette: Contender::oubliette(&postgres.url("oubliette"), directory.path(), options),
-        bare: Contender::bare(&postgres.url("bare"), directory.path(), options)?,
+        oubliette: Contender::oubliette(&postgres.url("oubliette"), postgres.directory(), options),
+        bare: Contender::bare(&postgres.url("bare"), postgres.directory(), options)?,
     };
 
     let first = contenders.oubliette.start().await?;

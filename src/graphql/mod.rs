@@ -11,7 +11,8 @@ mod query;
 mod scalars;
 mod user;
 
-use async_graphql::{EmptySubscription, SDLExportOptions};
+use async_graphql::{EmptySubscription, SDLExportOptions, SchemaBuilder};
+use chrono::{DateTime, Utc};
 
 use crate::{config::GraphqlConfig, users::Users};
 use mutation::Mutation;
@@ -23,7 +24,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 /// The schema over `users`, with the configured limits.
 #[must_use]
 pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
-    let mut builder = Schema::build(Query, Mutation, EmptySubscription)
+    let mut builder = builder()
         .data(users)
         .limit_depth(config.max_depth)
         .limit_complexity(config.max_complexity)
@@ -38,6 +39,11 @@ pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
 /// The schema in the schema definition language: what `schema.graphql` holds.
 #[must_use]
 pub fn sdl() -> String {
-    let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
-    schema.sdl_with_options(SDLExportOptions::new().sorted_arguments().sorted_fields().prefer_single_line_descriptions())
+    builder().finish().sdl_with_options(SDLExportOptions::new().sorted_arguments().sorted_fields().prefer_single_line_descriptions())
+}
+
+fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
+    Schema::build(Query, Mutation, EmptySubscription).override_output_type_description::<DateTime<Utc>>(
+        "A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T21:05:00.123456+00:00`.",
+    )
 }

@@ -10,7 +10,7 @@ const ACTOR: &str = "api";
 #[derive(Debug)]
 pub struct Mutation;
 
-/// Changes.
+/// What can be changed.
 #[Object]
 impl Mutation {
     /// Creates a user with a data key of their own.

@@ -12,7 +12,7 @@ use crate::users::Users;
 #[derive(Debug)]
 pub struct Query;
 
-/// Reads.
+/// What can be read.
 #[Object]
 impl Query {
     /// The user with this id; null if there never was one. A forgotten one answers the error `FORGOTTEN`.

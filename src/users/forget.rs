@@ -43,7 +43,9 @@ impl Users {
         transaction.commit().await?;
         self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;
         scrub(&self.db).await;
-        tracing::info!(%subject, sequence = erasure.sequence, "user forgotten");
+        if users > 0 {
+            tracing::info!(%subject, sequence = erasure.sequence, "user forgotten");
+        }
         Ok(erasure)
     }
 }

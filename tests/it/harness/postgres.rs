@@ -106,6 +106,11 @@ impl Postgres {
         &self.data
     }
 
+    /// A directory for whatever should vanish together with the server, even if this process is killed.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Creates an empty database. Its name goes into SQL, quoted but not escaped.
     pub(crate) fn create_database(&self, name: &str) {
         self.psql("postgres", &format!("CREATE DATABASE \"{name}\""));
