@@ -7,6 +7,7 @@ mod connection;
 mod erasure;
 pub mod errors;
 mod mutation;
+mod nullable;
 mod query;
 mod scalars;
 mod user;

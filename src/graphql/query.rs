@@ -3,6 +3,7 @@ use async_graphql::{Context, ID, Object, Result};
 use super::{
     connection::{UserConnection, connection, page_request},
     erasure::ErasureObject,
+    nullable::{Nullable, nullable},
     scalars::subject_id,
     user::UserObject,
 };
@@ -17,15 +18,19 @@ pub struct Query;
 impl Query {
     /// The user with this id; null if there never was one. A forgotten one answers the error `FORGOTTEN`.
     #[graphql(complexity = "5 + child_complexity")]
-    async fn user(&self, context: &Context<'_>, id: ID) -> Result<Option<UserObject>> {
-        let subject = subject_id("id", &id)?;
-        Ok(context.data_unchecked::<Users>().find(subject).await?.map(UserObject))
+    async fn user(&self, context: &Context<'_>, id: ID) -> Nullable<UserObject> {
+        nullable(async {
+            let subject = subject_id("id", &id)?;
+            Ok(context.data_unchecked::<Users>().find(subject).await?.map(UserObject))
+        })
+        .await
     }
 
     /// The user with this username; null if nobody has it, or its owner was forgotten.
     #[graphql(complexity = "5 + child_complexity")]
-    async fn user_by_username(&self, context: &Context<'_>, username: String) -> Result<Option<UserObject>> {
-        Ok(context.data_unchecked::<Users>().find_by_username(&username).await?.map(UserObject))
+    async fn user_by_username(&self, context: &Context<'_>, username: String) -> Nullable<UserObject> {
+        let users = context.data_unchecked::<Users>();
+        nullable(async { Ok(users.find_by_username(&username).await?.map(UserObject)) }).await
     }
 
     /// All users, in the order of their creation: at most 100 at a time, 20 if neither `first` nor `last`
@@ -45,9 +50,12 @@ impl Query {
 
     /// The proof that a user was forgotten; null if they were not.
     #[graphql(complexity = "5 + child_complexity")]
-    async fn erasure(&self, context: &Context<'_>, user_id: ID) -> Result<Option<ErasureObject>> {
-        let subject = subject_id("userId", &user_id)?;
-        Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
+    async fn erasure(&self, context: &Context<'_>, user_id: ID) -> Nullable<ErasureObject> {
+        nullable(async {
+            let subject = subject_id("userId", &user_id)?;
+            Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
+        })
+        .await
     }
 }
 

@@ -1,7 +1,7 @@
-use async_graphql::{ID, Object, Result};
+use async_graphql::{ID, Object};
 use chrono::{DateTime, Utc};
 
-use super::scalars;
+use super::{nullable::{Nullable, nullable}, scalars};
 use crate::{
     envelope::Attribute,
     users::User,
@@ -25,13 +25,13 @@ impl UserObject {
     }
 
     /// The e-mail address.
-    async fn email(&self) -> Result<Option<String>> {
-        Ok(self.0.email().await?.map(expose))
+    async fn email(&self) -> Nullable<String> {
+        nullable(async { Ok(self.0.email().await?.map(expose)) }).await
     }
 
     /// The phone number, in E.164 form: `+442079460958`.
-    async fn phone(&self) -> Result<Option<String>> {
-        Ok(self.0.phone().await?.map(expose))
+    async fn phone(&self) -> Nullable<String> {
+        nullable(async { Ok(self.0.phone().await?.map(expose)) }).await
     }
 
     /// When the user was created.

@@ -4,7 +4,7 @@
 //! `application/graphql-response+json`, a request that cannot be executed answers 400; asked for
 //! `application/json`, it answers 200, as that media type requires.
 
-use async_graphql::{Request, Response, Value};
+use async_graphql::{PathSegment, Request, Response, ServerError, Value};
 use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
@@ -41,7 +41,7 @@ pub(super) async fn execute(
         Ok(request) => request,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
-    answer(media_type, with_codes(state.schema.execute(request).await))
+    answer(media_type, with_null_propagated(with_codes(state.schema.execute(request).await)))
 }
 
 fn parse(body: &[u8]) -> Result<Request, &'static str> {
@@ -65,6 +65,20 @@ fn with_codes(mut response: Response) -> Response {
             };
             extensions.set("code", code.as_str());
         }
+    }
+    response
+}
+
+/// The library leaves a root field that failed out of `data`. The specification (6.4.4) has the null of a
+/// non-nullable field become that of its parent, which is `data` itself.
+fn with_null_propagated(mut response: Response) -> Response {
+    let Value::Object(data) = &response.data else { return response };
+    let is_missing = |error: &ServerError| match error.path.as_slice() {
+        [PathSegment::Field(name)] => !data.contains_key(name.as_str()),
+        _ => false,
+    };
+    if response.errors.iter().any(is_missing) {
+        response.data = Value::Null;
     }
     response
 }

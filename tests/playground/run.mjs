@@ -28,6 +28,7 @@ async function main() {
     await tour(playground);
     if (screenshot) await playground.page.screenshot({ path: screenshot });
 
+    playground.step = 'the page without its CDN';
     await fallback(browser, origin, 'a changed file', async (url) => {
       const file = await cdnFile(url);
       return url.endsWith('/graphiql.min.js') ? Buffer.concat([file, Buffer.from('\n')]) : file;

@@ -1,0 +1,158 @@
+use std::sync::{Arc, Mutex};
+
+use oubliette::{
+    app::App,
+    config::Config,
+    database,
+    keys::{Backends, Keyring},
+};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use sea_orm::{ConnectionTrait, DatabaseConnection, ExecResult, QueryResult};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::{Person, TestBackend, TestDatabase, log_everything};
+
+/// A whole Oubliette in this process, behind real HTTP.
+pub(crate) struct TestApp {
+    pub(crate) backend: Arc<TestBackend>,
+    pub(crate) database: TestDatabase,
+    /// A connection beside the server's, for looking and for damage.
+    pub(crate) db: DatabaseConnection,
+    pub(crate) keyring: Keyring,
+    url: String,
+    client: Client,
+    statements: Arc<Mutex<Vec<String>>>,
+    server: JoinHandle<()>,
+}
+
+impl TestApp {
+    pub(crate) async fn start(database: TestDatabase) -> Self {
+        Self::start_with(database, |_| {}).await
+    }
+
+    pub(crate) async fn start_with(database: TestDatabase, configure: impl FnOnce(&mut Config)) -> Self {
+        let backend = Arc::new(TestBackend::new());
+        Self::start_on(database, backend, configure).await
+    }
+
+    pub(crate) async fn start_on(
+        database: TestDatabase,
+        backend: Arc<TestBackend>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        log_everything();
+        let mut config = Config { database: database.config(), ..Config::default() };
+        config.http.playground = true;
+        config.graphql.introspection = true;
+        configure(&mut config);
+        let mut served = database::connect(&config.database).await.unwrap();
+        database::migrate(&served).await.unwrap();
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        served.set_metric_callback({
+            let statements = statements.clone();
+            move |info| statements.lock().unwrap().push(info.statement.sql.clone())
+        });
+        let backends = Backends::new(backend.clone(), Vec::new());
+        let app = App::assemble(&config, served, backends);
+        let listener = oubliette::http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let grace = config.http.shutdown_grace;
+            oubliette::http::serve(listener, app.router, std::future::pending(), grace).await.unwrap();
+        });
+        let db = database::connect(&database.config()).await.unwrap();
+        Self { backend, database, db, keyring: app.keyring, url, client: Client::new(), statements, server }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    /// Sends a GraphQL request and gives the whole answer.
+    pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        let response = self.post("/graphql").json(&body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json().await.unwrap()
+    }
+
+    /// Sends a request that must succeed and gives its `data`.
+    pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
+        let answer = self.graphql(query, variables).await;
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].clone()
+    }
+
+    /// Sends a request that must fail with one error, and gives its code.
+    pub(crate) async fn code(&self, query: &str, variables: Value) -> String {
+        let answer = self.graphql(query, variables).await;
+        let errors = answer["errors"].as_array().expect("an error");
+        assert_eq!(errors.len(), 1, "{answer}");
+        errors[0]["extensions"]["code"].as_str().expect("a code").to_owned()
+    }
+
+    pub(crate) async fn create(&self, person: &Person) -> Uuid {
+        let query = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
+        let input = json!({ "username": person.username, "email": person.email, "phone": person.phone });
+        let data = self.data(query, json!({ "input": input })).await;
+        data["createUser"]["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The whole answer to reading a user with everything personal.
+    pub(crate) async fn read(&self, id: Uuid) -> Value {
+        self.graphql("query($id: ID!) { user(id: $id) { id username email phone } }", json!({ "id": id })).await
+    }
+
+    pub(crate) async fn forget(&self, id: Uuid) -> Value {
+        let query = "mutation($id: ID!) { forgetUser(id: $id) { userId erasedAt sequence digest } }";
+        self.data(query, json!({ "id": id })).await["forgetUser"].clone()
+    }
+
+    /// The statements that the server sent since the last call.
+    pub(crate) fn take_statements(&self) -> Vec<String> {
+        std::mem::take(&mut self.statements.lock().unwrap())
+    }
+
+    pub(crate) async fn sql(&self, sql: &str) -> ExecResult {
+        self.db.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<QueryResult> {
+        self.db.query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), sql)).await.unwrap()
+    }
+
+    /// An id as a literal of this database.
+    pub(crate) fn literal(&self, id: Uuid) -> String {
+        if self.database.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.simple()) }
+    }
+
+    /// Bytes as a literal of this database.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> String {
+        let prefix = if self.database.is_postgres() { "'\\x" } else { "x'" };
+        format!("{prefix}{}'", hex::encode(bytes))
+    }
+
+    /// A column of a user's row, as it is stored.
+    pub(crate) async fn column(&self, id: Uuid, column: &str) -> Vec<u8> {
+        let sql = format!("SELECT {column} AS value FROM users WHERE id = {}", self.literal(id));
+        self.rows(&sql).await[0].try_get("", "value").unwrap()
+    }
+
+    /// Overwrites a column of a user's row.
+    pub(crate) async fn set_column(&self, id: Uuid, column: &str, value: &[u8]) {
+        let value = self.bytes(value);
+        self.sql(&format!("UPDATE users SET {column} = {value} WHERE id = {}", self.literal(id))).await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,73 @@
+use std::path::{Path, PathBuf};
+
+use oubliette::config::DatabaseConfig;
+use tempfile::TempDir;
+
+use super::postgres;
+
+/// A fresh, empty database of a test's own.
+#[derive(Debug)]
+pub(crate) enum TestDatabase {
+    Sqlite { folder: TempDir },
+    Postgres { name: String },
+}
+
+impl TestDatabase {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite { folder: TempDir::new().unwrap() }
+    }
+
+    pub(crate) fn postgres() -> Self {
+        let name = format!("test_{:016x}", rand::random::<u64>());
+        postgres::server().create_database(&name);
+        Self::Postgres { name }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Sqlite { folder } => format!("sqlite://{}/test.db?mode=rwc", folder.path().display()),
+            Self::Postgres { name } => postgres::server().url(name),
+        }
+    }
+
+    pub(crate) fn config(&self) -> DatabaseConfig {
+        DatabaseConfig { url: Some(self.url().into()), migrate_on_start: true, ..DatabaseConfig::default() }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres { .. })
+    }
+
+    /// Where the database keeps its files.
+    pub(crate) fn folder(&self) -> PathBuf {
+        match self {
+            Self::Sqlite { folder } => folder.path().to_owned(),
+            Self::Postgres { .. } => postgres::server().data_dir().to_owned(),
+        }
+    }
+
+    /// Sees to it that the files hold what the database holds.
+    pub(crate) fn flush(&self) {
+        if self.is_postgres() {
+            postgres::server().checkpoint();
+        }
+    }
+
+    /// Whether any file of the database contains one of `needles`, as it stands there.
+    pub(crate) fn files_contain(&self, needle: &[u8]) -> bool {
+        self.flush();
+        files_contain(&self.folder(), needle)
+    }
+}
+
+fn files_contain(folder: &Path, needle: &[u8]) -> bool {
+    let finder = memchr::memmem::Finder::new(needle);
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return files_contain(&path, needle);
+        }
+        // PostgreSQL removes files while we look.
+        std::fs::read(&path).is_ok_and(|bytes| finder.find(&bytes).is_some())
+    })
+}

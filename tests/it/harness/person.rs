@@ -1,0 +1,30 @@
+use rand::RngExt;
+
+use super::logs;
+
+/// Part of every test's e-mail address, and of nothing else.
+pub(crate) const EMAIL_MARK: &str = "@personal-value.example";
+/// The beginning of every test's phone number, and of nothing else: Berlin, then digits.
+pub(crate) const PHONE_MARK: &str = "+493059";
+
+/// Somebody who does not exist, with values that can be found again wherever they leak.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) username: String,
+    pub(crate) email: String,
+    pub(crate) phone: String,
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        let mut rng = rand::rng();
+        let tag: u64 = rng.random();
+        let person = Self {
+            username: format!("user-{tag:016x}"),
+            email: format!("mail-{:016x}{EMAIL_MARK}", rng.random::<u64>()),
+            phone: format!("{PHONE_MARK}{:07}", rng.random_range(0..10_000_000)),
+        };
+        logs::remember_personal_values(&[&person.email, &person.phone]);
+        person
+    }
+}

@@ -1,0 +1,163 @@
+//! How often the key backend is asked, and what happens when it does not answer.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use oubliette::keys::ErrorClass;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+
+on_both_databases!(
+    concurrent_first_reads_of_one_user_make_one_unwrap,
+    what_is_not_personal_opens_no_key,
+    a_cold_page_reads_its_keys_in_one_statement,
+    backend_calls_are_bounded,
+    a_new_user_is_read_without_an_unwrap,
+    nothing_is_stored_if_the_backend_fails,
+    cached_users_are_served_while_the_backend_fails,
+    an_unused_key_leaves_the_cache,
+);
+
+/// Users who were created by another server, so that this one's cache is cold.
+async fn cold(database: TestDatabase, users: usize) -> (TestApp, Vec<(Uuid, Person)>) {
+    let app = TestApp::start(database).await;
+    let mut created = Vec::new();
+    for _ in 0..users {
+        let person = Person::new();
+        created.push((app.create(&person).await, person));
+    }
+    let ids = created.iter().map(|(id, _)| oubliette::envelope::DataKeyId {
+        subject: (*id).into(),
+        version: oubliette::envelope::KeyVersion::FIRST,
+    });
+    for id in ids {
+        app.keyring.evict(id.subject, [id]).await;
+    }
+    app.take_statements();
+    (app, created)
+}
+
+async fn concurrent_first_reads_of_one_user_make_one_unwrap(database: TestDatabase) {
+    let (app, users) = cold(database, 1).await;
+    let (id, person) = &users[0];
+    app.backend.delay(Duration::from_millis(50));
+    for answer in join_all((0..64).map(|_| app.read(*id))).await {
+        assert_eq!(answer["data"]["user"]["email"], person.email);
+    }
+    assert_eq!(app.backend.unwrapped(), 1);
+}
+
+async fn what_is_not_personal_opens_no_key(database: TestDatabase) {
+    let (app, users) = cold(database, 3).await;
+    app.backend.fail(ErrorClass::Unavailable);
+    let query = "query($id: ID!) {
+        user(id: $id) { id username createdAt updatedAt }
+        users(first: 100) { edges { cursor node { id username } } pageInfo { endCursor } }
+    }";
+    app.data(query, json!({ "id": users[0].0 })).await;
+    assert_eq!(app.backend.unwrapped(), 0);
+    assert!(app.take_statements().iter().all(|sql| !sql.contains("data_keys")));
+}
+
+async fn a_cold_page_reads_its_keys_in_one_statement(database: TestDatabase) {
+    let (app, users) = cold(database, 100).await;
+    let query = "{ users(first: 100) { edges { node { id email phone } } } }";
+    let read = app.data(query, json!({})).await;
+    for ((id, person), edge) in users.iter().zip(read["users"]["edges"].as_array().unwrap()) {
+        assert_eq!(edge["node"], json!({ "id": id, "email": person.email, "phone": person.phone }));
+    }
+    assert_eq!(app.backend.unwrapped(), 100);
+    let statements = app.take_statements();
+    let for_keys: Vec<_> = statements.iter().filter(|sql| sql.contains("data_keys")).collect();
+    assert_eq!(for_keys.len(), 1, "{statements:?}");
+    assert_eq!(statements.len(), 2, "one for the users, one for their keys");
+    app.data(query, json!({})).await;
+    assert_eq!(app.backend.unwrapped(), 100, "warm, nothing is unwrapped");
+    assert_eq!(app.take_statements().len(), 1);
+}
+
+async fn backend_calls_are_bounded(database: TestDatabase) {
+    let app = TestApp::start_with(database, |config| {
+        config.keys.max_concurrent_calls = 7.try_into().unwrap();
+        config.keys.cache.max_entries = 0;
+    })
+    .await;
+    for _ in 0..60 {
+        app.create(&Person::new()).await;
+    }
+    app.backend.delay(Duration::from_millis(5));
+    let query = "{ users(first: 60) { edges { node { email } } } }";
+    join_all((0..4).map(|_| app.data(query, json!({})))).await;
+    assert_eq!(app.backend.most_in_flight(), 7);
+}
+
+async fn a_new_user_is_read_without_an_unwrap(database: TestDatabase) {
+    let app = TestApp::start(database).await;
+    let person = Person::new();
+    let id = app.create(&person).await;
+    assert_eq!(app.read(id).await["data"]["user"]["phone"], person.phone);
+    assert_eq!((app.backend.generated(), app.backend.unwrapped()), (1, 0));
+}
+
+async fn nothing_is_stored_if_the_backend_fails(database: TestDatabase) {
+    let app = TestApp::start(database).await;
+    let query = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
+    for (class, retryable) in [
+        (ErrorClass::Unavailable, true),
+        (ErrorClass::Throttled, true),
+        (ErrorClass::Denied, false),
+        (ErrorClass::KeyDisabled, false),
+        (ErrorClass::KeyNotFound, false),
+    ] {
+        app.backend.fail(class);
+        let person = Person::new();
+        let input = json!({ "username": person.username, "email": person.email });
+        let answer = app.graphql(query, json!({ "input": input })).await;
+        let expected = json!({ "code": "KEY_BACKEND_UNAVAILABLE", "retryable": retryable });
+        assert_eq!(answer["errors"][0]["extensions"], expected, "{answer}");
+    }
+    for table in ["users", "data_keys", "erasures"] {
+        assert!(app.rows(&format!("SELECT * FROM {table}")).await.is_empty(), "{table}");
+    }
+}
+
+async fn cached_users_are_served_while_the_backend_fails(database: TestDatabase) {
+    let (app, users) = cold(database, 2).await;
+    let ((warm, person), (cold, _)) = (&users[0], &users[1]);
+    app.read(*warm).await;
+    app.backend.fail(ErrorClass::Unavailable);
+    assert_eq!(app.read(*warm).await["data"]["user"]["email"], person.email);
+
+    // A key that cannot be had is an error of each field that needs it; the rest is answered.
+    let answer = app.read(*cold).await;
+    assert_eq!(answer["data"]["user"]["id"], json!(cold));
+    assert_eq!(answer["data"]["user"]["email"], json!(null));
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2);
+    let expected = json!({ "code": "KEY_BACKEND_UNAVAILABLE", "retryable": true });
+    assert!(errors.iter().all(|error| error["extensions"] == expected), "{answer}");
+    assert!(errors.iter().any(|error| error["path"] == json!(["user", "email"])), "{answer}");
+
+    // What needs no key goes on: removing a value, another username.
+    let query = "mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { username } }";
+    app.data(query, json!({ "id": cold, "input": { "phone": null } })).await;
+
+    // Failures are not cached.
+    app.backend.fail(None);
+    assert_eq!(app.read(*cold).await.get("errors"), None);
+}
+
+async fn an_unused_key_leaves_the_cache(database: TestDatabase) {
+    let app = TestApp::start_with(database, |config| {
+        config.keys.cache.time_to_idle = Duration::from_millis(200);
+    })
+    .await;
+    let id = app.create(&Person::new()).await;
+    app.read(id).await;
+    assert_eq!(app.backend.unwrapped(), 0);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    app.read(id).await;
+    assert_eq!(app.backend.unwrapped(), 1);
+}

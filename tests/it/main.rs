@@ -1,0 +1,22 @@
+//! Integration tests: a real server over real HTTP on a real database, once on SQLite and once on
+//! PostgreSQL where the database matters.
+//!
+//! Everything these tests log, at TRACE, goes to files that `tests/logs.rs` then searches for the personal
+//! values they used; so personal values come from `harness::person`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod harness;
+
+mod api;
+mod envelope;
+mod forgetting;
+mod keys;
+mod ledger;
+mod living;
+mod raw_files;
+mod tampering;
