@@ -10,7 +10,10 @@ use oubliette::{admin::Command, config::ConfigArguments};
 
 /// Looks after an Oubliette: schema, configuration, keys
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Examples:\n  oubliette-admin migrate --profile aws\n  oubliette-admin config --json\n  oubliette-admin keys status")]
+#[command(
+    version,
+    after_help = "Examples:\n  oubliette-admin migrate --profile aws\n  oubliette-admin config --json\n  oubliette-admin keys status"
+)]
 struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

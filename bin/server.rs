@@ -13,7 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Personal data that can truly be forgotten: a GraphQL API with one data key per person
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Every configuration key can be set by an environment variable: OUBLIETTE_HTTP__LISTEN sets http.listen.\n`oubliette-admin config` shows what is in effect, and who set it.")]
+#[command(
+    version,
+    after_help = "Every configuration key can be set by an environment variable: OUBLIETTE_HTTP__LISTEN sets http.listen.\n`oubliette-admin config` shows what is in effect, and who set it."
+)]
 struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

@@ -83,7 +83,10 @@ async fn open_local(
 }
 
 /// Makes a key file, but never in place of a lost one.
-async fn create_key_file(config: &LocalBackendConfig, db: &DatabaseConnection) -> Result<KeyFile, StartError> {
+async fn create_key_file(
+    config: &LocalBackendConfig,
+    db: &DatabaseConnection,
+) -> Result<KeyFile, StartError> {
     let in_use = store::count_by_kek(db).await.map_err(StartError::DataKeys)?;
     let orphaned: i64 =
         in_use.iter().filter(|kek| kek.kek_id.starts_with(KEK_PREFIX)).map(|kek| kek.data_keys).sum();

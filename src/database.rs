@@ -98,7 +98,8 @@ fn make_folder(sqlite_url: &str) -> std::io::Result<()> {
     match Path::new(path.trim_start_matches("//")).parent() {
         Some(folder) if options.contains("mode=rwc") && !folder.as_os_str().is_empty() => {
             // An absolute path has a third slash, which must stay.
-            let folder = if path.starts_with("///") { Path::new("/").join(folder) } else { folder.to_owned() };
+            let folder =
+                if path.starts_with("///") { Path::new("/").join(folder) } else { folder.to_owned() };
             std::fs::create_dir_all(folder)
         }
         _ => Ok(()),
@@ -123,7 +124,9 @@ pub enum DatabaseError {
     #[error("the database's schema cannot be read or migrated")]
     Migrate(#[source] DbErr),
     /// Its schema is older than this release.
-    #[error("the database's schema is outdated, {pending} migration(s) behind this release: run `oubliette-admin migrate`")]
+    #[error(
+        "the database's schema is outdated, {pending} migration(s) behind this release: run `oubliette-admin migrate`"
+    )]
     Outdated {
         /// How many migrations are missing.
         pending: usize,

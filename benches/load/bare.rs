@@ -70,7 +70,7 @@ struct Query;
 impl Query {
     async fn user(&self, context: &Context<'_>, id: ID) -> async_graphql::Result<Option<User>> {
         let database = context.data::<DatabaseConnection>()?;
-        let id: Uuid = id.parse().map_err(|_| Error::new("not an id"))?;
+        let id = parse(&id)?;
         let user = entity::Entity::find_by_id(id).one(database).await.map_err(|error| internal(&error))?;
         Ok(user.map(User::from))
     }
@@ -82,11 +82,19 @@ impl Query {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-    ) -> async_graphql::Result<Connection<Uuid, User>> {
+    ) -> async_graphql::Result<Connection<String, User>> {
         let database = context.data::<DatabaseConnection>()?;
-        query(after, before, first, last, |after, before, first, last| async move {
-            page(database, after, before, first, last).await.map_err(|error| internal(&error))
-        })
+        query(
+            after,
+            before,
+            first,
+            last,
+            |after: Option<String>, before: Option<String>, first, last| async move {
+                let after = after.as_deref().map(parse).transpose()?;
+                let before = before.as_deref().map(parse).transpose()?;
+                page(database, after, before, first, last).await.map_err(|error| internal(&error))
+            },
+        )
         .await
     }
 }
@@ -98,7 +106,7 @@ async fn page(
     before: Option<Uuid>,
     first: Option<usize>,
     last: Option<usize>,
-) -> Result<Connection<Uuid, User>, DbErr> {
+) -> Result<Connection<String, User>, DbErr> {
     let size = first.or(last).unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE);
     let backward = first.is_none() && last.is_some();
     let mut cursor = entity::Entity::find().cursor_by(entity::Column::Id);
@@ -117,8 +125,12 @@ async fn page(
     rows.truncate(size);
     let (previous, next) = if backward { (more, before.is_some()) } else { (after.is_some(), more) };
     let mut connection = Connection::new(previous, next);
-    connection.edges.extend(rows.into_iter().map(|row| Edge::new(row.id, User::from(row))));
+    connection.edges.extend(rows.into_iter().map(|row| Edge::new(row.id.to_string(), User::from(row))));
     Ok(connection)
+}
+
+fn parse(id: &str) -> async_graphql::Result<Uuid> {
+    Uuid::parse_str(id).map_err(|_| Error::new("not an id"))
 }
 
 fn internal(error: &DbErr) -> Error {

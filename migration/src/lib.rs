@@ -6,8 +6,8 @@ mod m20261123_000001_users;
 mod m20261123_000002_data_keys;
 mod m20261123_000003_erasures;
 
-use sea_orm_migration::{MigrationTrait, async_trait};
 pub use sea_orm_migration::{self, MigratorTrait};
+use sea_orm_migration::{MigrationTrait, async_trait};
 
 /// Brings a database to the schema of this release.
 #[derive(Debug)]

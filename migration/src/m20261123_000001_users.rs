@@ -1,4 +1,7 @@
-use sea_orm_migration::{prelude::*, schema::{binary_null, string_len_uniq, timestamp_with_time_zone, uuid}};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{binary_null, string_len_uniq, timestamp_with_time_zone, uuid},
+};
 
 /// `users`: the username in the clear, every personal attribute sealed.
 #[derive(DeriveMigrationName)]

@@ -1,4 +1,7 @@
-use sea_orm_migration::{prelude::*, schema::{binary, integer, string_len, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid}};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{binary, integer, string_len, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid},
+};
 
 /// `data_keys`: every subject's wrapped data keys.
 ///

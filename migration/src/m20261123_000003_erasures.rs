@@ -1,4 +1,7 @@
-use sea_orm_migration::{prelude::*, schema::{big_integer, binary, small_integer, string_len, text, timestamp_with_time_zone, uuid_uniq}};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{big_integer, binary, small_integer, string_len, text, timestamp_with_time_zone, uuid_uniq},
+};
 
 /// `erasures`: the ledger of forgotten subjects, a hash chain; and `erasure_head`, its newest entry.
 ///

@@ -22,10 +22,9 @@ impl Migrate {
             database::migrate(&db).await?;
         }
         db.close().await?;
-        let mut text: String = pending.iter().map(|name| format!("migrated {name}\n")).collect();
-        if text.is_empty() {
-            text.push_str("the schema is up to date\n");
+        if pending.is_empty() {
+            return Ok("the schema is up to date\n".to_owned());
         }
-        Ok(text)
+        Ok(format!("migrated {}\n", pending.join("\nmigrated ")))
     }
 }

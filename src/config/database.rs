@@ -48,7 +48,8 @@ impl DatabaseConfig {
         let Ok(mut parsed) = url::Url::parse(url.expose_secret()) else { return "[redacted]".to_owned() };
         // Drivers take passwords from the query, too.
         let secret_in_query = parsed.query_pairs().any(|(key, _)| key.contains("pass"));
-        if secret_in_query || (parsed.password().is_some() && parsed.set_password(Some("redacted")).is_err()) {
+        if secret_in_query || (parsed.password().is_some() && parsed.set_password(Some("redacted")).is_err())
+        {
             return "[redacted]".to_owned();
         }
         parsed.into()
@@ -74,7 +75,9 @@ pub enum DatabaseUrlError {
     #[error("no database is configured: set database.url, or database.url_file, or OUBLIETTE_DATABASE__URL")]
     Neither,
     /// Both keys are set.
-    #[error("database.url and database.url_file are both set: remove one (`oubliette-admin config` shows who set them)")]
+    #[error(
+        "database.url and database.url_file are both set: remove one (`oubliette-admin config` shows who set them)"
+    )]
     Both,
     /// The file cannot be read.
     #[error("database.url_file `{}` cannot be read", path.display())]

@@ -53,7 +53,7 @@ impl ConfigSources {
         for text in &self.overrides {
             figment = figment.merge(Override::parse(text)?);
         }
-        let config: Config = figment.extract().map_err(|error| explain(&figment, error))?;
+        let config: Config = figment.extract().map_err(|error| explain(&figment, &error))?;
         check(&config, &self.profile)?;
         Ok(LoadedConfig { config, profile: self.profile.clone(), figment })
     }
@@ -97,7 +97,10 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
     let keys = &config.keys;
     if !keys.backends.contains_key(&keys.active) {
         let names: Vec<_> = keys.backends.keys().map(String::as_str).collect();
-        return Err(ConfigError::NoActiveBackend { active: keys.active.clone(), configured: names.join(", ") });
+        return Err(ConfigError::NoActiveBackend {
+            active: keys.active.clone(),
+            configured: names.join(", "),
+        });
     }
     for (name, BackendConfig::Local(local)) in &keys.backends {
         if local.create_if_missing && profile != DEFAULT_PROFILE {
@@ -109,7 +112,7 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
 }
 
 /// Says where a bad value stands. Figment knows it for a bad value, not for an unknown key.
-fn explain(figment: &Figment, error: figment::Error) -> ConfigError {
+fn explain(figment: &Figment, error: &figment::Error) -> ConfigError {
     let path = error.path.join(".");
     let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&path));
     let source = metadata.map_or_else(|| "the defaults".to_owned(), |metadata| place(metadata, &path));
@@ -166,7 +169,9 @@ pub enum ConfigError {
         configured: String,
     },
     /// Wrapping keys are made by themselves in the profile `local` only.
-    #[error("keys.backends.{backend}.create_if_missing works in the profile `local` only: elsewhere, a missing key file is a lost one")]
+    #[error(
+        "keys.backends.{backend}.create_if_missing works in the profile `local` only: elsewhere, a missing key file is a lost one"
+    )]
     CreateOutsideLocal {
         /// The backend.
         backend: String,

@@ -3,7 +3,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::envelope::{Encrypted, SubjectId, attributes::{Email, Phone}};
+use crate::envelope::{
+    Encrypted, SubjectId,
+    attributes::{Email, Phone},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]

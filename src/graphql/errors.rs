@@ -8,10 +8,7 @@ use std::error::Error as _;
 
 use async_graphql::{Error, ErrorExtensions};
 
-use crate::{
-    keys::KeyringError,
-    users::UserError,
-};
+use crate::{keys::KeyringError, users::UserError};
 
 /// `extensions.code` of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +74,10 @@ impl From<UserError> for Error {
             }
             UserError::Keys(keys) => keys_unavailable(keys),
             UserError::Contended => key_backend(true),
-            UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => {
-                coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
-            }
+            UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => coded(
+                "an internal error occurred; the log has it under this request's id",
+                ErrorCode::Internal,
+            ),
         };
         log(&error);
         answer

@@ -1,11 +1,11 @@
 use async_graphql::{ID, Object};
 use chrono::{DateTime, Utc};
 
-use super::{nullable::{Nullable, nullable}, scalars};
-use crate::{
-    envelope::Attribute,
-    users::User,
+use super::{
+    nullable::{Nullable, nullable},
+    scalars,
 };
+use crate::{envelope::Attribute, users::User};
 
 /// A person.
 pub(super) struct UserObject(pub(super) User);

@@ -25,17 +25,31 @@ pub(super) async fn execute(
     body: Result<Bytes, BytesRejection>,
 ) -> axum::response::Response {
     let Some(media_type) = accepted(&headers) else {
-        return refuse(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadRequest, "this server answers application/json or application/graphql-response+json");
+        return refuse(
+            StatusCode::NOT_ACCEPTABLE,
+            ErrorCode::BadRequest,
+            "this server answers application/json or application/graphql-response+json",
+        );
     };
     if !is_json(&headers) {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadRequest, "the request's Content-Type must be application/json");
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::BadRequest,
+            "the request's Content-Type must be application/json",
+        );
     }
     let body = match body {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return refuse(rejection.status(), ErrorCode::BadRequest, "the request body is larger than http.max_body_bytes allows");
+            return refuse(
+                rejection.status(),
+                ErrorCode::BadRequest,
+                "the request body is larger than http.max_body_bytes allows",
+            );
         }
-        Err(rejection) => return refuse(rejection.status(), ErrorCode::BadRequest, "the request body could not be read"),
+        Err(rejection) => {
+            return refuse(rejection.status(), ErrorCode::BadRequest, "the request body could not be read");
+        }
     };
     let request = match parse(&body) {
         Ok(request) => request,

@@ -24,7 +24,8 @@ pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
     let (database, keys) =
         tokio::join!(check("database", state.db.ping()), check("keys", state.keyring.check()));
     let ready = database && keys;
-    let (status, word) = if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let (status, word) =
+        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     let checks = json!({ "database": outcome(database), "keys": outcome(keys) });
     (status, Json(json!({ "status": word, "checks": checks }))).into_response()
 }

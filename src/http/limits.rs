@@ -25,7 +25,6 @@ pub(super) async fn time(State(limit): State<Duration>, request: Request, next: 
 }
 
 /// Answers 500 after a panic. The panic itself is in the log.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
 pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
     refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")

@@ -43,7 +43,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        served = async { server.await } => served,
+        result = async { server.await } => result,
         () = deadline => {
             tracing::warn!("requests were still in flight after {grace:?}; they are cut off");
             Ok(())

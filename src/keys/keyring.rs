@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use super::{Backends, BackendError, GeneratedKey, KekId, KeyCache, Ticket, WrappedKey, store};
+use super::{BackendError, Backends, GeneratedKey, KekId, KeyCache, Ticket, WrappedKey, store};
 use crate::{
     config::KeysConfig,
     envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
@@ -29,6 +29,9 @@ struct Inner {
     calls: Semaphore,
     concurrency: usize,
 }
+
+/// A data key, open; or why it is not, shared by all who waited for it.
+pub type OpenedKey = Result<Arc<DataKey>, Arc<KeyringError>>;
 
 /// A data key that is not stored yet.
 #[derive(Debug)]
@@ -82,17 +85,14 @@ impl Keyring {
     /// # Errors
     ///
     /// [`KeyringError`]; [`KeyringError::Missing`] if the subject has no such key, or none any more.
-    pub async fn open(&self, id: DataKeyId) -> Result<Arc<DataKey>, Arc<KeyringError>> {
+    pub async fn open(&self, id: DataKeyId) -> OpenedKey {
         let mut opened = self.open_many(&[id]).await;
         opened.remove(&id).unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
     }
 
     /// Opens many data keys: one SQL statement for the wrapped keys that are not cached, then concurrent
     /// unwraps under the configured limit. Every id has its own result.
-    pub async fn open_many(
-        &self,
-        ids: &[DataKeyId],
-    ) -> HashMap<DataKeyId, Result<Arc<DataKey>, Arc<KeyringError>>> {
+    pub async fn open_many(&self, ids: &[DataKeyId]) -> HashMap<DataKeyId, OpenedKey> {
         let mut opened = HashMap::with_capacity(ids.len());
         let mut missing = Vec::new();
         for &id in ids {
@@ -107,12 +107,11 @@ impl Keyring {
         // In a task of its own: a client that goes away must not stop a load half-way (see KeyCache), and
         // what was unwrapped at a cost is worth keeping.
         let load = self.clone().load(missing.clone()).in_current_span();
-        match tokio::spawn(load).await {
-            Ok(loaded) => opened.extend(loaded),
-            Err(_) => {
-                let error = Arc::new(KeyringError::Interrupted);
-                opened.extend(missing.into_iter().map(|id| (id, Err(error.clone()))));
-            }
+        if let Ok(loaded) = tokio::spawn(load).await {
+            opened.extend(loaded);
+        } else {
+            let error = Arc::new(KeyringError::Interrupted);
+            opened.extend(missing.into_iter().map(|id| (id, Err(error.clone()))));
         }
         opened
     }
@@ -141,7 +140,7 @@ impl Keyring {
         }
     }
 
-    async fn load(self, ids: Vec<DataKeyId>) -> Vec<(DataKeyId, Result<Arc<DataKey>, Arc<KeyringError>>)> {
+    async fn load(self, ids: Vec<DataKeyId>) -> Vec<(DataKeyId, OpenedKey)> {
         let tickets: Vec<_> = ids.iter().map(|&id| (id, self.0.cache.ticket(id.subject))).collect();
         let wrapped = match store::find(&self.0.db, &ids).await {
             Ok(wrapped) => wrapped,

@@ -27,5 +27,5 @@ pub use backends::Backends;
 pub use cache::KeyCache;
 pub use context::KeyContext;
 pub use fence::{Fence, Ticket};
-pub use keyring::{Keyring, KeyringError, NewDataKey};
+pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
 pub use wrapped_key::{KekId, WrappedKey};

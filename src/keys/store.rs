@@ -124,7 +124,8 @@ fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {
 }
 
 fn key_version(column: i32) -> Result<KeyVersion, DbErr> {
-    let version = u32::try_from(column).map_err(|_| DbErr::Type("data_keys.version is negative".to_owned()))?;
+    let version =
+        u32::try_from(column).map_err(|_| DbErr::Type("data_keys.version is negative".to_owned()))?;
     Ok(version.into())
 }
 

@@ -1,12 +1,7 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
 
 use super::{NewUser, User, UserError, Users, now, to_its_end};
-use crate::{
-    database::begin_write,
-    entity::user,
-    envelope::SubjectId,
-    keys::store,
-};
+use crate::{database::begin_write, entity::user, envelope::SubjectId, keys::store};
 
 impl Users {
     /// Creates a user with a data key of their own. One call to the key backend.

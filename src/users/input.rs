@@ -53,7 +53,11 @@ impl UserChanges {
     /// # Errors
     ///
     /// [`UserError::Invalid`] names the field.
-    pub fn parse(username: Change<&str>, email: Change<&str>, phone: Change<&str>) -> Result<Self, UserError> {
+    pub fn parse(
+        username: Change<&str>,
+        email: Change<&str>,
+        phone: Change<&str>,
+    ) -> Result<Self, UserError> {
         let username = match username {
             Change::Keep => None,
             Change::Remove => {
@@ -94,7 +98,9 @@ fn parse_username(input: &str) -> Result<String, UserError> {
     let fits = (1..=64).contains(&input.len())
         && input.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if !fits {
-        return Err(invalid_username("must be 1 to 64 letters (a to z), digits, dots, dashes or underscores"));
+        return Err(invalid_username(
+            "must be 1 to 64 letters (a to z), digits, dots, dashes or underscores",
+        ));
     }
     Ok(input.to_owned())
 }

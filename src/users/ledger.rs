@@ -47,10 +47,8 @@ pub struct Erasure {
 }
 
 pub(super) async fn find(db: &impl ConnectionTrait, subject: SubjectId) -> Result<Option<Erasure>, DbErr> {
-    let row = erasure::Entity::find()
-        .filter(erasure::Column::SubjectId.eq(*subject.as_uuid()))
-        .one(db)
-        .await?;
+    let row =
+        erasure::Entity::find().filter(erasure::Column::SubjectId.eq(*subject.as_uuid())).one(db).await?;
     Ok(row.map(Erasure::from))
 }
 
@@ -132,6 +130,9 @@ mod tests {
             previous_digest: GENESIS_DIGEST.to_vec(),
             digest: Vec::new(),
         };
-        assert_eq!(hex::encode(digest(&entry)), "a531323f46d1e7da1bfaf32bb9eb7da924cb76b311641bc7f1ee3c48c7f1948c");
+        assert_eq!(
+            hex::encode(digest(&entry)),
+            "a531323f46d1e7da1bfaf32bb9eb7da924cb76b311641bc7f1ee3c48c7f1948c"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         Attribute, DataKey, DataKeyId, Encrypted, SubjectId,
         attributes::{Email, Phone},
     },
-    keys::KeyringError,
+    keys::{KeyringError, OpenedKey},
 };
 
 /// A user. Personal attributes are opened when they are asked for; until then no key is touched.
@@ -26,7 +26,7 @@ pub struct User {
 struct Keys {
     users: Users,
     ids: Vec<DataKeyId>,
-    opened: OnceCell<HashMap<DataKeyId, Result<Arc<DataKey>, Arc<KeyringError>>>>,
+    opened: OnceCell<HashMap<DataKeyId, OpenedKey>>,
 }
 
 impl User {
@@ -114,7 +114,7 @@ impl User {
 }
 
 impl Keys {
-    async fn get(&self, id: DataKeyId) -> Result<Arc<DataKey>, Arc<KeyringError>> {
+    async fn get(&self, id: DataKeyId) -> OpenedKey {
         let opened = self.opened.get_or_init(|| self.users.keyring.open_many(&self.ids)).await;
         opened.get(&id).cloned().unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
     }
@@ -124,6 +124,7 @@ impl Keys {
 fn data_key_ids(row: &user::Model) -> impl Iterator<Item = DataKeyId> + use<> {
     let subject = row.subject();
     let email = row.email.as_ref().and_then(|value| value.header().ok());
-    let phone = row.phone.as_ref().and_then(|value| value.header().ok()).filter(|header| Some(*header) != email);
+    let phone =
+        row.phone.as_ref().and_then(|value| value.header().ok()).filter(|header| Some(*header) != email);
     [email, phone].into_iter().flatten().map(move |header| DataKeyId { subject, version: header.key_version })
 }

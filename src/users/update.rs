@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect, Set};
+use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, QuerySelect, Set};
 
 use super::{Change, User, UserChanges, UserError, Users, create::username_taken, now, to_its_end};
 use crate::{
@@ -57,12 +57,8 @@ impl Users {
         if let Some(username) = &changes.username {
             row.username = Set(username.clone());
         }
-        if let Some(email) = seal_change(&changes.email, key.as_deref())? {
-            row.email = Set(email);
-        }
-        if let Some(phone) = seal_change(&changes.phone, key.as_deref())? {
-            row.phone = Set(phone);
-        }
+        apply(&changes.email, key.as_deref(), &mut row.email)?;
+        apply(&changes.phone, key.as_deref(), &mut row.phone)?;
         row.updated_at = Set(now());
         let row = row.update(&transaction).await.map_err(username_taken)?;
         transaction.commit().await?;
@@ -92,15 +88,17 @@ impl Users {
     }
 }
 
-/// What a change makes of the column: `None` leaves it as it is.
-fn seal_change<A: Attribute>(
+/// Makes the change to a column. What replaces needs a key.
+fn apply<A: Attribute>(
     change: &Change<A>,
     key: Option<&DataKey>,
-) -> Result<Option<Option<Encrypted<A>>>, SealError> {
-    Ok(match (change, key) {
-        (Change::Keep, _) => None,
-        (Change::Remove, _) => Some(None),
-        (Change::Replace(value), Some(key)) => Some(Some(key.seal(value)?)),
+    column: &mut ActiveValue<Option<Encrypted<A>>>,
+) -> Result<(), SealError> {
+    match (change, key) {
+        (Change::Keep, _) => {}
+        (Change::Remove, _) => *column = Set(None),
+        (Change::Replace(value), Some(key)) => *column = Set(Some(key.seal(value)?)),
         (Change::Replace(_), None) => return Err(SealError),
-    })
+    }
+    Ok(())
 }

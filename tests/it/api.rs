@@ -15,7 +15,8 @@ on_both_databases!(
 const UPDATE: &str = "mutation($id: ID!, $input: UpdateUserInput!) {
     updateUser(id: $id, input: $input) { username email phone createdAt updatedAt }
 }";
-const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { username email phone } }";
+const CREATE: &str =
+    "mutation($input: CreateUserInput!) { createUser(input: $input) { username email phone } }";
 const FORGET: &str = "mutation($id: ID!) { forgetUser(id: $id) { userId } }";
 
 async fn a_user_is_created_read_changed_and_forgotten(database: TestDatabase) {
@@ -24,7 +25,10 @@ async fn a_user_is_created_read_changed_and_forgotten(database: TestDatabase) {
 
     let input = json!({ "username": person.username, "email": format!(" {} ", person.email), "phone": "+49 (30) 901-820" });
     let created = app.data(CREATE, json!({ "input": input })).await["createUser"].clone();
-    assert_eq!(created, json!({ "username": person.username, "email": person.email, "phone": "+4930901820" }));
+    assert_eq!(
+        created,
+        json!({ "username": person.username, "email": person.email, "phone": "+4930901820" })
+    );
 
     let query = "query($name: String!) { userByUsername(username: $name) { id createdAt updatedAt } }";
     let by_name = app.data(query, json!({ "name": person.username })).await["userByUsername"].clone();
@@ -35,11 +39,13 @@ async fn a_user_is_created_read_changed_and_forgotten(database: TestDatabase) {
     assert_eq!(read["email"], person.email);
 
     // Absent keeps, null removes, a value replaces.
-    let changed = app.data(UPDATE, json!({ "id": id, "input": { "email": other.email } })).await["updateUser"].clone();
+    let changed =
+        app.data(UPDATE, json!({ "id": id, "input": { "email": other.email } })).await["updateUser"].clone();
     assert_eq!((&changed["email"], &changed["phone"]), (&json!(other.email), &json!("+4930901820")));
     assert_eq!(changed["createdAt"], by_name["createdAt"]);
     assert!(changed["updatedAt"].as_str() > by_name["updatedAt"].as_str());
-    let changed = app.data(UPDATE, json!({ "id": id, "input": { "phone": null, "username": other.username } })).await;
+    let changed =
+        app.data(UPDATE, json!({ "id": id, "input": { "phone": null, "username": other.username } })).await;
     let read = app.read(id).await["data"]["user"].clone();
     assert_eq!(changed["updateUser"]["phone"], Value::Null);
     assert_eq!(read, json!({ "id": id, "username": other.username, "email": other.email, "phone": null }));
@@ -110,7 +116,11 @@ async fn errors_have_their_codes(database: TestDatabase) {
     let other = app.create(&Person::new()).await;
     let taken = json!({ "id": other, "input": { "username": person.username } });
     assert_eq!(app.code(UPDATE, taken).await, "CONFLICT");
-    assert_eq!(app.read(id).await["data"]["user"]["email"], person.email, "no refused change changed anything");
+    assert_eq!(
+        app.read(id).await["data"]["user"]["email"],
+        person.email,
+        "no refused change changed anything"
+    );
 }
 
 async fn pages_follow_each_other_both_ways(database: TestDatabase) {
@@ -173,8 +183,16 @@ async fn pages_are_bounded(database: TestDatabase) {
         (r#"after: "nonsense""#, "after"),
         (r#"before: "AAAA""#, "before"),
     ] {
-        let answer = app.graphql(&format!("{{ users({arguments}) {{ edges {{ cursor }} }} }}"), json!({})).await;
-        assert_eq!(answer["errors"][0]["extensions"], json!({ "code": "BAD_USER_INPUT", "field": field }), "{answer}");
+        let answer =
+            app.graphql(&format!("{{ users({arguments}) {{ edges {{ cursor }} }} }}"), json!({})).await;
+        assert_eq!(
+            answer["errors"][0]["extensions"],
+            json!({ "code": "BAD_USER_INPUT", "field": field }),
+            "{answer}"
+        );
     }
-    assert_eq!(app.data("{ users(first: 100) { edges { cursor } } }", json!({})).await, json!({ "users": { "edges": [] } }));
+    assert_eq!(
+        app.data("{ users(first: 100) { edges { cursor } } }", json!({})).await,
+        json!({ "users": { "edges": [] } })
+    );
 }

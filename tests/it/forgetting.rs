@@ -119,7 +119,10 @@ async fn a_client_that_hangs_up_does_not_stop_a_forgetting(database: TestDatabas
             let rows = app.rows(&format!("SELECT 1 FROM users WHERE id = {}", app.literal(id))).await;
             if rows.is_empty() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                assert!(app.keyring.cached(key_of(id)).await.is_none(), "forgotten, but the key is still open");
+                assert!(
+                    app.keyring.cached(key_of(id)).await.is_none(),
+                    "forgotten, but the key is still open"
+                );
                 break;
             }
         }

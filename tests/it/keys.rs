@@ -141,7 +141,8 @@ async fn cached_users_are_served_while_the_backend_fails(database: TestDatabase)
     assert!(errors.iter().any(|error| error["path"] == json!(["user", "email"])), "{answer}");
 
     // What needs no key goes on: removing a value, another username.
-    let query = "mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { username } }";
+    let query =
+        "mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { username } }";
     app.data(query, json!({ "id": cold, "input": { "phone": null } })).await;
 
     // Failures are not cached.

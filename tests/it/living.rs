@@ -140,7 +140,8 @@ impl<'a> Case<'a> {
 
     async fn update(&self, person: &Living, input: serde_json::Value) {
         let forgotten = person.known.lock().unwrap().forgotten;
-        let query = "mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { id } }";
+        let query =
+            "mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { id } }";
         let answer = self.app.graphql(query, json!({ "id": person.id, "input": input })).await;
         match answer["errors"][0]["extensions"]["code"].as_str() {
             None => assert!(!forgotten, "a forgotten user was changed"),

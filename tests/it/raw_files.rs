@@ -48,6 +48,9 @@ async fn a_forgotten_users_wrapped_key_is_overwritten(database: TestDatabase) {
     if !app.database.is_postgres() {
         assert!(!app.database.files_contain(&wrapped), "the wrapped key is still in the files");
         assert!(!app.database.files_contain(&sealed), "the sealed e-mail is still in the files");
-        assert!(!app.database.files_contain(person.username.as_bytes()), "the username is still in the files");
+        assert!(
+            !app.database.files_contain(person.username.as_bytes()),
+            "the username is still in the files"
+        );
     }
 }

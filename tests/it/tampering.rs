@@ -34,8 +34,7 @@ impl Scene {
     async fn assert_email_is_lost(&self, what: &str) {
         let answer = self.app.read(self.victim).await;
         assert_failed(&answer, &["email"], what);
-        let expected =
-            json!({ "id": self.victim, "username": self.person.username, "email": null, "phone": self.person.phone });
+        let expected = json!({ "id": self.victim, "username": self.person.username, "email": null, "phone": self.person.phone });
         assert_eq!(answer["data"]["user"], expected, "{what}");
         self.assert_bystander_is_fine(what).await;
     }
@@ -48,13 +47,17 @@ impl Scene {
 }
 
 fn assert_failed(answer: &Value, fields: &[&str], what: &str) {
-    let mut failed: Vec<_> = answer["errors"].as_array().unwrap_or_else(|| panic!("{what}: {answer}")).clone();
+    let mut failed: Vec<_> =
+        answer["errors"].as_array().unwrap_or_else(|| panic!("{what}: {answer}")).clone();
     failed.sort_by_key(|error| error["path"].to_string());
     assert_eq!(failed.len(), fields.len(), "{what}: {answer}");
     for (error, field) in failed.iter().zip(fields) {
         assert_eq!(error["extensions"], json!({ "code": "DECRYPTION_FAILED" }), "{what}");
         assert_eq!(error["path"], json!(["user", field]), "{what}");
-        assert_eq!(error["message"], "this attribute cannot be decrypted", "{what}: one sentence for all causes");
+        assert_eq!(
+            error["message"], "this attribute cannot be decrypted",
+            "{what}: one sentence for all causes"
+        );
     }
 }
 
@@ -135,8 +138,13 @@ async fn a_moved_or_damaged_data_key_opens_nothing(database: TestDatabase) {
     evict().await;
     assert_failed(&app.read(*victim).await, &["email", "phone"], "another subject's data key");
 
-    for damage in [vec![], wrapped[..wrapped.len() - 1].to_vec(), [&[9], &wrapped[1..]].concat(), vec![0; 62]] {
-        app.sql(&format!("UPDATE data_keys SET wrapped = {} WHERE subject_id = {victim_key}", app.bytes(&damage))).await;
+    for damage in [vec![], wrapped[..wrapped.len() - 1].to_vec(), [&[9], &wrapped[1..]].concat(), vec![0; 62]]
+    {
+        app.sql(&format!(
+            "UPDATE data_keys SET wrapped = {} WHERE subject_id = {victim_key}",
+            app.bytes(&damage)
+        ))
+        .await;
         evict().await;
         assert_failed(&app.read(*victim).await, &["email", "phone"], "a damaged data key");
     }
@@ -144,6 +152,10 @@ async fn a_moved_or_damaged_data_key_opens_nothing(database: TestDatabase) {
     evict().await;
     assert_failed(&app.read(*victim).await, &["email", "phone"], "no data key");
     let update = "mutation($id: ID!) { updateUser(id: $id, input: { email: \"x@y.example\" }) { id } }";
-    assert_eq!(app.code(update, json!({ "id": victim })).await, "DECRYPTION_FAILED", "nothing is sealed without a key");
+    assert_eq!(
+        app.code(update, json!({ "id": victim })).await,
+        "DECRYPTION_FAILED",
+        "nothing is sealed without a key"
+    );
     scene.assert_bystander_is_fine("data keys damaged").await;
 }

@@ -62,9 +62,17 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let too_long = format!("{}@example.com", "a".repeat(250));
-        for input in
-            ["", "   ", "ada", "ada@", "@example.com", "a b@example.com", "Ada <ada@example.com>", "a@b@c", &too_long]
-        {
+        for input in [
+            "",
+            "   ",
+            "ada",
+            "ada@",
+            "@example.com",
+            "a b@example.com",
+            "Ada <ada@example.com>",
+            "a@b@c",
+            &too_long,
+        ] {
             assert!(normal(input).is_err(), "{input:?} was accepted");
         }
     }

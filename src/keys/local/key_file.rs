@@ -53,8 +53,11 @@ impl KeyFile {
         // The random part tells apart the keys of two files made on one day.
         let name = format!("{}-{}", now.format("%Y%m%d"), hex::encode(rand::random::<[u8; 3]>()));
         let stored = StoredKey { created_at: now.trunc_subsecs(0), key: hex::encode(key.expose()) };
-        let document =
-            Document { version: FORMAT_VERSION, primary: name.clone(), keys: BTreeMap::from([(name, stored)]) };
+        let document = Document {
+            version: FORMAT_VERSION,
+            primary: name.clone(),
+            keys: BTreeMap::from([(name, stored)]),
+        };
         let text = Zeroizing::new(toml::to_string(&document).map_err(|_| fail(Problem::Unserialisable))?);
         match write_new(path, &text) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -79,8 +79,7 @@ impl KeyBackend for LocalBackend {
             source: Some(error.into()),
             ..self.error(ErrorClass::Unavailable)
         })?;
-        let wrapped =
-            self.key(&self.primary)?.wrap(&material, context).map_err(|class| self.error(class))?;
+        let wrapped = self.key(&self.primary)?.wrap(&material, context).map_err(|class| self.error(class))?;
         Ok(GeneratedKey { material, wrapped })
     }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 
-use aes_gcm_siv::{Aes256GcmSiv, Key, KeyInit, aead};
 use aead::{Aead, Payload};
+use aes_gcm_siv::{Aes256GcmSiv, Key, KeyInit, aead};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -28,7 +28,8 @@ impl WrappingKey {
     pub(super) fn wrap(&self, key: &KeyMaterial, context: &KeyContext) -> Result<WrappedKey, ErrorClass> {
         let nonce: [u8; NONCE_LENGTH] = rand::random();
         let payload = Payload { msg: key.expose(), aad: &self.associated_data(context) };
-        let sealed = self.cipher.encrypt((&nonce).into(), payload).map_err(|aead::Error| ErrorClass::Malformed)?;
+        let sealed =
+            self.cipher.encrypt((&nonce).into(), payload).map_err(|aead::Error| ErrorClass::Malformed)?;
         let bytes = [&HEADER[..], &nonce, &sealed].concat();
         Ok(WrappedKey { kek_id: self.id.clone(), bytes })
     }
@@ -37,7 +38,8 @@ impl WrappingKey {
         let rest = wrapped.strip_prefix(&HEADER).ok_or(ErrorClass::Malformed)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or(ErrorClass::Malformed)?;
         let payload = Payload { msg: sealed, aad: &self.associated_data(context) };
-        let opened = self.cipher.decrypt(nonce.into(), payload).map_err(|aead::Error| ErrorClass::ContextMismatch)?;
+        let opened =
+            self.cipher.decrypt(nonce.into(), payload).map_err(|aead::Error| ErrorClass::ContextMismatch)?;
         KeyMaterial::from_slice(&Zeroizing::new(opened)).ok_or(ErrorClass::Malformed)
     }
 

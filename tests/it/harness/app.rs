@@ -106,7 +106,8 @@ impl TestApp {
 
     /// The whole answer to reading a user with everything personal.
     pub(crate) async fn read(&self, id: Uuid) -> Value {
-        self.graphql("query($id: ID!) { user(id: $id) { id username email phone } }", json!({ "id": id })).await
+        self.graphql("query($id: ID!) { user(id: $id) { id username email phone } }", json!({ "id": id }))
+            .await
     }
 
     pub(crate) async fn forget(&self, id: Uuid) -> Value {
@@ -124,7 +125,10 @@ impl TestApp {
     }
 
     pub(crate) async fn rows(&self, sql: &str) -> Vec<QueryResult> {
-        self.db.query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), sql)).await.unwrap()
+        self.db
+            .query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), sql))
+            .await
+            .unwrap()
     }
 
     /// An id as a literal of this database.

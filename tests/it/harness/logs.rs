@@ -17,8 +17,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-static PERSONAL_VALUES: LazyLock<Mutex<File>> =
-    LazyLock::new(|| Mutex::new(append("personal-values.txt")));
+static PERSONAL_VALUES: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(append("personal-values.txt")));
 
 /// Logs of this process go to a file, at TRACE, whatever crate they come from.
 pub(crate) fn log_everything() {
