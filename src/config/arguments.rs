@@ -7,7 +7,7 @@ use super::{ConfigSources, DEFAULT_PROFILE};
 /// The arguments that say where configuration comes from: the same for both binaries.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArguments {
-    /// Profile: which <PROFILE>.toml applies on top of default.toml
+    /// Profile: which PROFILE.toml applies on top of default.toml
     #[arg(long, global = true, env = "OUBLIETTE_PROFILE", default_value = DEFAULT_PROFILE)]
     profile: String,
     /// Folder with default.toml and the profiles

@@ -40,9 +40,7 @@ pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
 /// The schema in the schema definition language: what `schema.graphql` holds.
 #[must_use]
 pub fn sdl() -> String {
-    builder().finish().sdl_with_options(
-        SDLExportOptions::new().sorted_arguments().sorted_fields().prefer_single_line_descriptions(),
-    )
+    builder().finish().sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {

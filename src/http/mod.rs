@@ -2,7 +2,7 @@
 //!
 //! | route | what it is |
 //! | --- | --- |
-//! | `POST /graphql` | the API ([`graphql`]) |
+//! | `POST /graphql` | the API |
 //! | `GET /playground` | GraphiQL, if switched on |
 //! | `GET /healthz` | the process is up |
 //! | `GET /readyz` | the database and the key backend can be used |

@@ -12,11 +12,14 @@
 
 mod harness;
 
+mod admin;
 mod api;
 mod envelope;
 mod forgetting;
+mod http;
 mod keys;
 mod ledger;
 mod living;
+mod process;
 mod raw_files;
 mod tampering;

@@ -6,12 +6,18 @@ mod database;
 mod logs;
 mod person;
 pub(crate) mod postgres;
+mod process;
+mod proxy;
+mod raw_connection;
 
 pub(crate) use app::TestApp;
 pub(crate) use backend::TestBackend;
 pub(crate) use database::TestDatabase;
 pub(crate) use logs::{log_everything, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
+pub(crate) use process::{Sandbox, Server, finish};
+pub(crate) use proxy::Proxy;
+pub(crate) use raw_connection::RawConnection;
 
 /// Runs each of these tests on SQLite and on PostgreSQL. A test takes a fresh [`TestDatabase`].
 macro_rules! on_both_databases {

@@ -19,7 +19,11 @@ async fn readiness_follows_the_key_backend() {
     for class in [ErrorClass::Unavailable, ErrorClass::Denied, ErrorClass::KeyDisabled] {
         app.backend.fail(class);
         assert_eq!(get(&app, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, not_ready.clone()));
-        assert_eq!(get(&app, "/healthz").await, (StatusCode::OK, json!({ "status": "ok" })), "the process is up");
+        assert_eq!(
+            get(&app, "/healthz").await,
+            (StatusCode::OK, json!({ "status": "ok" })),
+            "the process is up"
+        );
     }
     app.backend.fail(None);
     assert_eq!(get(&app, "/readyz").await, (StatusCode::OK, ready));

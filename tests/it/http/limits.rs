@@ -1,11 +1,15 @@
 use std::time::Duration;
 
-use oubliette::config::Config;
+use oubliette::{
+    config::Config,
+    envelope::{DataKeyId, KeyVersion},
+};
 use reqwest::{
     StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{GRAPHQL, JSON, assert_refused};
 use crate::harness::{Person, RawConnection, TestApp, TestDatabase};
@@ -14,6 +18,10 @@ async fn started(configure: impl FnOnce(&mut Config)) -> TestApp {
     let app = TestApp::start_with(TestDatabase::sqlite(), configure).await;
     app.take_statements();
     app
+}
+
+fn key_of(id: Uuid) -> DataKeyId {
+    DataKeyId { subject: id.into(), version: KeyVersion::FIRST }
 }
 
 /// Checks that a query is refused before anything of it runs.
@@ -74,7 +82,8 @@ async fn deep_queries_are_refused() {
     let fragments = query("{ ...A }")
         + "fragment A on UserConnection { edges { ...B } } fragment B on UserEdge { ... on UserEdge { node { id } } }";
     assert_exceeds(&app, &fragments, json!({}), "too deep").await;
-    let in_a_mutation = "mutation { createUser(input: { username: \"x\" }) { id } } { users { edges { node { id } } } }";
+    let in_a_mutation =
+        "mutation { createUser(input: { username: \"x\" }) { id } } { users { edges { node { id } } } }";
     app.graphql(in_a_mutation, json!({})).await;
     app.data(&query("{ nodes { id } }"), json!({})).await;
 }
@@ -110,7 +119,10 @@ async fn expensive_queries_are_refused() {
     let query = format!("query($n: Int = 100) {{ {} }}", pages(6, "first: $n"));
     assert_exceeds(&app, &query, json!({}), too_complex).await;
     // Not by fragments, either, nor if all are given to the same alias.
-    let query = format!("{{ {} }} fragment F on UserConnection {{ {page} }}", pages(6, "first: 100").replace(page, "...F"));
+    let query = format!(
+        "{{ {} }} fragment F on UserConnection {{ {page} }}",
+        pages(6, "first: 100").replace(page, "...F")
+    );
     assert_exceeds(&app, &query, json!({}), too_complex).await;
     let query = format!("{{ {} }}", format!("users(first: 100) {{ {page} }} ").repeat(6));
     assert_exceeds(&app, &query, json!({}), too_complex).await;
@@ -151,7 +163,7 @@ async fn many_directives_are_refused() {
 async fn a_slow_request_is_answered_in_time() {
     let app = started(|config| config.http.request_timeout = Duration::from_millis(200)).await;
     let id = app.create(&Person::new()).await;
-    app.keyring.evict(id.into(), [super::super::forgetting::key_of(id)]).await;
+    app.keyring.evict(id.into(), [key_of(id)]).await;
     app.backend.hold();
     let body = json!({ "query": "query($id: ID!) { user(id: $id) { email } }", "variables": { "id": id } });
     let response = app.post("/graphql").json(&body).send().await.unwrap();
@@ -179,7 +191,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 async fn a_change_that_ran_out_of_time_is_still_made() {
     let app = started(|config| config.http.request_timeout = Duration::from_millis(200)).await;
     let (id, person) = (app.create(&Person::new()).await, Person::new());
-    app.keyring.evict(id.into(), [super::super::forgetting::key_of(id)]).await;
+    app.keyring.evict(id.into(), [key_of(id)]).await;
     app.backend.hold();
     let query = "mutation($id: ID!, $email: String) { updateUser(id: $id, input: { email: $email }) { id } }";
     let body = json!({ "query": query, "variables": { "id": id, "email": person.email } });

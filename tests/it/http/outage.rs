@@ -57,13 +57,18 @@ async fn a_lost_database_is_an_internal_error_until_it_is_back() {
         ("{ users { nodes { id } } }", json!({})),
         ("query($id: ID!) { erasure(userId: $id) { sequence } }", json!({ "id": id })),
         ("mutation($id: ID!) { forgetUser(id: $id) { sequence } }", json!({ "id": id })),
-        ("mutation($name: String!) { createUser(input: { username: $name }) { id } }", json!({ "name": "x" })),
+        (
+            "mutation($name: String!) { createUser(input: { username: $name }) { id } }",
+            json!({ "name": "x" }),
+        ),
         ("mutation($id: ID!) { updateUser(id: $id, input: { phone: null }) { id } }", json!({ "id": id })),
     ] {
         let answer = app.graphql(query, variables).await;
         assert_eq!(answer["errors"][0]["extensions"], json!({ "code": "INTERNAL" }), "{answer}");
         let text = answer.to_string().to_lowercase();
-        for internal in ["sql", "postgres", "connect", "pool", "127.0.0.1", &proxy.port().to_string(), "database"] {
+        for internal in
+            ["sql", "postgres", "connect", "pool", "127.0.0.1", &proxy.port().to_string(), "database"]
+        {
             assert!(!text.contains(internal), "{internal}: {text}");
         }
     }

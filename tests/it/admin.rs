@@ -1,0 +1,115 @@
+//! `oubliette-admin`: what it prints, and what it says when it cannot.
+
+mod config;
+mod help;
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Person, Sandbox, TestApp, TestDatabase, finish, on_both_databases};
+
+on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
+
+const MIGRATIONS: [&str; 3] =
+    ["m20261123_000001_users", "m20261123_000002_data_keys", "m20261123_000003_erasures"];
+
+fn sandbox(database: &TestDatabase) -> Sandbox {
+    Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &database.url())
+}
+
+#[tokio::test]
+async fn the_schema_file_is_what_the_server_serves() {
+    let schema = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql")).unwrap();
+    let printed = Sandbox::new().admin_ok(&["schema"]);
+    assert!(
+        printed == schema,
+        "schema.graphql has drifted: cargo run --bin oubliette-admin -- schema > schema.graphql"
+    );
+}
+
+async fn migrating_twice_is_once(database: TestDatabase) {
+    let sandbox = sandbox(&database);
+    assert_eq!(sandbox.admin_ok(&["migrate"]), MIGRATIONS.map(|name| format!("migrated {name}\n")).concat());
+    assert_eq!(sandbox.admin_ok(&["migrate"]), "the schema is up to date\n");
+    assert_eq!(sandbox.admin_ok(&["migrate", "--dry-run"]), "the schema is up to date\n");
+}
+
+async fn a_dry_run_changes_nothing(database: TestDatabase) {
+    let sandbox = sandbox(&database);
+    for _ in 0..2 {
+        let error = sandbox.admin_error(&["migrate", "--dry-run"]);
+        assert!(MIGRATIONS.iter().all(|name| error.contains(name)), "{error}");
+    }
+    let db = oubliette::database::connect(&database.config()).await.unwrap();
+    for table in ["seaql_migrations", "users", "data_keys"] {
+        let found =
+            sea_orm::ConnectionTrait::execute_unprepared(&db, &format!("SELECT * FROM {table}")).await;
+        assert!(found.is_err(), "{table} exists");
+    }
+    let error = sandbox.admin_error(&["keys", "status"]);
+    assert!(error.contains("`oubliette-admin migrate`"), "{error}");
+}
+
+async fn data_keys_are_counted_by_wrapping_key(database: TestDatabase) {
+    let app = TestApp::start(database).await;
+    let sandbox = sandbox(&app.database);
+    assert_eq!(sandbox.admin_ok(&["keys", "status"]), "WRAPPING KEY  DATA KEYS\ntotal         0\n");
+    let none = json!({ "data_keys": 0, "wrapping_keys": [] });
+    assert_eq!(
+        serde_json::from_str::<Value>(&sandbox.admin_ok(&["keys", "status", "--json"])).unwrap(),
+        none
+    );
+
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(app.create(&Person::new()).await);
+    }
+    app.sql("UPDATE data_keys SET kek_id = 'local:new'").await;
+    for id in &ids[..2] {
+        let id = app.literal(*id);
+        app.sql(&format!("UPDATE data_keys SET kek_id = 'arn:aws:kms:x' WHERE subject_id = {id}")).await;
+    }
+    // There is no key file, and none is needed, or made.
+    assert_eq!(
+        sandbox.admin_ok(&["keys", "status"]),
+        "WRAPPING KEY   DATA KEYS\nlocal:new      10\narn:aws:kms:x  2\ntotal          12\n"
+    );
+    let expected = json!({ "data_keys": 12, "wrapping_keys": [
+        { "kek_id": "local:new", "data_keys": 10 },
+        { "kek_id": "arn:aws:kms:x", "data_keys": 2 },
+    ] });
+    let printed: Value = serde_json::from_str(&sandbox.admin_ok(&["keys", "status", "--json"])).unwrap();
+    assert_eq!(printed, expected);
+    assert!(!sandbox.path("data").exists());
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    for arguments in [&["schema"][..], &["config"], &["config", "--json"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Sandbox::new().admin_command(arguments);
+        let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Sandbox::new().admin_command(&["schema"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn usage_errors_have_their_own_exit_status() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["nonsense"][..], &[], &["keys"], &["migrate", "--nonsense"], &["config", "--set"]] {
+        let finished = finish(&mut sandbox.admin_command(arguments));
+        assert_eq!((finished.status, finished.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(finished.stderr.contains("Usage:"), "{arguments:?}: {}", finished.stderr);
+    }
+}

@@ -1,0 +1,56 @@
+use std::process::Command;
+
+use crate::harness::{Sandbox, finish};
+
+/// Asks a command for its help, then its commands for theirs; gives how many there are.
+///
+/// Parsing alone checks that the command tree is sound: in debug builds, clap asserts it.
+fn visit(program: &dyn Fn() -> Command, path: &[String]) -> usize {
+    let help = |flag| {
+        let finished = finish(program().args(path).arg(flag));
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""), "{path:?} {flag}");
+        finished.stdout
+    };
+    let (short, long) = (help("-h"), help("--help"));
+    assert!(long.contains("Usage:"), "{path:?}: {long}");
+    assert_eq!(short.lines().next(), long.lines().next());
+    assert!(!short.lines().next().unwrap().starts_with("Usage:"), "{path:?} does not say what it does");
+    for option in section(&short, "Options:") {
+        let text = option.trim_start().split_once("  ").map_or("", |(_, text)| text.trim());
+        assert!(!text.is_empty(), "{path:?} does not explain {option}");
+    }
+
+    let mut commands = 0;
+    for line in section(&short, "Commands:") {
+        let (name, text) = line.trim_start().split_once(' ').unwrap_or_default();
+        assert!(!text.trim().is_empty(), "{path:?} does not explain {line}");
+        if name != "help" {
+            commands += 1 + visit(program, &[path, &[name.to_owned()]].concat());
+        }
+    }
+    commands
+}
+
+/// The lines of a section of a help text.
+fn section<'a>(help: &'a str, title: &str) -> impl Iterator<Item = &'a str> {
+    help.lines().skip_while(move |line| *line != title).skip(1).take_while(|line| !line.is_empty())
+}
+
+#[test]
+fn every_command_and_option_is_explained() {
+    let sandbox = Sandbox::new();
+    let commands = visit(&|| sandbox.admin_command(&[]), &[]);
+    assert!(commands >= 5, "migrate, schema, config, keys, keys status: only {commands} found");
+    visit(&|| sandbox.server_command(), &[]);
+}
+
+#[test]
+fn both_binaries_tell_their_version() {
+    let sandbox = Sandbox::new();
+    for (mut command, name) in
+        [(sandbox.admin_command(&[]), "oubliette-admin"), (sandbox.server_command(), "oubliette")]
+    {
+        let finished = finish(command.arg("--version"));
+        assert_eq!(finished.stdout, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
