@@ -11,6 +11,7 @@ use oubliette::{admin::Command, config::ConfigArguments};
 /// Looks after an Oubliette: schema, configuration, keys
 #[derive(Debug, Parser)]
 #[command(
+    name = "oubliette-admin",
     version,
     after_help = "Examples:\n  oubliette-admin migrate --profile aws\n  oubliette-admin config --json\n  oubliette-admin keys status"
 )]

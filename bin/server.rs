@@ -11,6 +11,10 @@ use oubliette::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A page of users is thousands of small allocations: see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Personal data that can truly be forgotten: a GraphQL API with one data key per person
 #[derive(Debug, Parser)]
 #[command(

@@ -1,6 +1,6 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
@@ -11,6 +11,9 @@ use secrecy::ExposeSecret;
 
 use crate::config::{DatabaseConfig, DatabaseUrlError};
 
+/// A connection that was idle for this long is pinged before it is used again.
+const PING_AFTER: Duration = Duration::from_secs(1);
+
 /// Connects to the configured database. Makes the folder of an SQLite file that may be created.
 ///
 /// # Errors
@@ -18,7 +21,10 @@ use crate::config::{DatabaseConfig, DatabaseUrlError};
 /// [`DatabaseError`] names the database, without its password.
 pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, DatabaseError> {
     let url = config.url()?;
-    let named = |source: DbErr| DatabaseError::Connect { url: DatabaseConfig::redact(&url), source };
+    let named = |source: DbErr| {
+        let redacted = DatabaseConfig::redact(&url);
+        DatabaseError::Connect { source: without_url(source, url.expose_secret(), &redacted), url: redacted }
+    };
     if let Some(file) = url.expose_secret().strip_prefix("sqlite:") {
         make_folder(file).map_err(|error| named(DbErr::Custom(error.to_string())))?;
     }
@@ -27,6 +33,8 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         .max_connections(config.max_connections.get())
         .connect_timeout(config.connect_timeout)
         .acquire_timeout(config.connect_timeout)
+        // A ping before every statement would double the round trips of a read.
+        .test_before_acquire_if_idle_for(PING_AFTER)
         .sqlx_logging_level(log::LevelFilter::Trace)
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite
@@ -91,6 +99,12 @@ pub(crate) async fn scrub(db: &DatabaseConnection) {
     {
         tracing::debug!(%error, "the write-ahead log could not be emptied");
     }
+}
+
+/// An URL that the driver cannot make sense of stands in its error, password and all.
+fn without_url(error: DbErr, url: &str, redacted: &str) -> DbErr {
+    let text = error.to_string();
+    if !url.is_empty() && text.contains(url) { DbErr::Custom(text.replace(url, redacted)) } else { error }
 }
 
 fn make_folder(sqlite_url: &str) -> std::io::Result<()> {

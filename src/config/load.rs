@@ -75,9 +75,14 @@ struct Override {
 
 impl Override {
     fn parse(text: &str) -> Result<Self, ConfigError> {
-        let (key, value) = text.split_once('=').ok_or_else(|| ConfigError::Override(text.to_owned()))?;
+        let malformed = || ConfigError::Override(text.to_owned());
+        let (key, value) = text.split_once('=').ok_or_else(malformed)?;
+        let key = key.trim();
+        if key.split('.').any(str::is_empty) {
+            return Err(malformed());
+        }
         let Ok(value) = value.parse();
-        Ok(Self { key: key.trim().to_owned(), value })
+        Ok(Self { key: key.to_owned(), value })
     }
 }
 
@@ -116,7 +121,23 @@ fn explain(figment: &Figment, error: &figment::Error) -> ConfigError {
     let path = error.path.join(".");
     let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&path));
     let source = metadata.map_or_else(|| "the defaults".to_owned(), |metadata| place(metadata, &path));
-    ConfigError::Value { key: path, source_name: source, problem: error.kind.to_string() }
+    let problem = error.kind.to_string();
+    if path.is_empty() {
+        return ConfigError::File { source_name: source, problem: without_snippet(&problem) };
+    }
+    ConfigError::Value { key: path, source_name: source, problem }
+}
+
+/// The TOML parser's message without the line it quotes, which may hold a password.
+fn without_snippet(problem: &str) -> String {
+    let is_snippet = |line: &str| {
+        line.trim_start()
+            .trim_start_matches(|digit: char| digit.is_ascii_digit())
+            .trim_start()
+            .starts_with('|')
+    };
+    let lines: Vec<_> = problem.lines().filter(|line| !line.is_empty() && !is_snippet(line)).collect();
+    lines.join(": ")
 }
 
 /// The file, variable or flag that a value came from.
@@ -157,7 +178,15 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// `--set` without a `=`.
+    /// A file is missing, or is not TOML.
+    #[error("configuration file `{source_name}`: {problem}")]
+    File {
+        /// The file.
+        source_name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// `--set` without a key, or without a `=`.
     #[error("`--set {0}` is not of the form section.key=value, such as http.listen=127.0.0.1:9000")]
     Override(String),
     /// `keys.active` names no backend.

@@ -47,7 +47,9 @@ fn show(key: &str, value: &Value) -> String {
         (_, Value::String(_, text)) => text.clone(),
         (_, Value::Bool(_, value)) => value.to_string(),
         (_, Value::Num(_, number)) => {
-            number.to_i128().map_or_else(|| format!("{number:?}"), |n| n.to_string())
+            let signed = number.to_i128().map(|number| number.to_string());
+            let unsigned = || number.to_u128().map(|number| number.to_string());
+            signed.or_else(unsigned).unwrap_or_else(|| format!("{number:?}"))
         }
         (_, other) => format!("{other:?}"),
     }

@@ -4,19 +4,23 @@
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
 mod connection;
+mod documents;
 mod erasure;
 pub mod errors;
 mod mutation;
 mod nullable;
+mod preflight;
 mod query;
 mod scalars;
 mod user;
 
-use async_graphql::{EmptySubscription, SDLExportOptions, SchemaBuilder};
+use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, SchemaBuilder};
 use chrono::{DateTime, Utc};
 
 use crate::{config::GraphqlConfig, users::Users};
+use documents::Documents;
 use mutation::Mutation;
+use preflight::Preflight;
 use query::Query;
 
 /// The executable schema.
@@ -27,6 +31,8 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
     let mut builder = builder()
         .data(users)
+        .data(Documents::new())
+        .data(Preflight::new(config))
         .limit_depth(config.max_depth)
         .limit_complexity(config.max_complexity)
         .limit_directives(config.max_directives);
@@ -35,6 +41,16 @@ pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder.finish()
+}
+
+/// Runs one request, if it keeps to the limits.
+pub async fn execute(schema: &Schema, mut request: Request) -> Response {
+    let parsed = schema.data::<Documents>().map_or(Ok(()), |documents| documents.parse(&mut request));
+    let preflight = schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request));
+    match parsed.and(preflight) {
+        Ok(()) => schema.execute(request).await,
+        Err(error) => Response::from_errors(vec![error]),
+    }
 }
 
 /// The schema in the schema definition language: what `schema.graphql` holds.

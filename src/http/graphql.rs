@@ -14,7 +14,7 @@ use axum::{
 use serde::{Serialize, ser::SerializeMap};
 
 use super::{HttpState, limits::refuse};
-use crate::graphql::errors::ErrorCode;
+use crate::graphql::{self, errors::ErrorCode};
 
 const JSON: &str = "application/json";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
@@ -55,7 +55,7 @@ pub(super) async fn execute(
         Ok(request) => request,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
-    answer(media_type, with_null_propagated(with_codes(state.schema.execute(request).await)))
+    answer(media_type, with_null_propagated(with_codes(graphql::execute(&state.schema, request).await)))
 }
 
 fn parse(body: &[u8]) -> Result<Request, &'static str> {
@@ -143,14 +143,18 @@ impl Serialize for Body {
 
 /// The media type of the answer; `None` if the client accepts none that we have.
 fn accepted(headers: &HeaderMap) -> Option<&'static str> {
-    let Some(accept) = headers.get(header::ACCEPT) else { return Some(JSON) };
-    let ranges = accept.to_str().ok()?.split(',').map(essence);
+    if !headers.contains_key(header::ACCEPT) {
+        return Some(JSON);
+    }
     let mut json = false;
-    for range in ranges {
-        if range.eq_ignore_ascii_case(GRAPHQL_RESPONSE) {
-            return Some(GRAPHQL_RESPONSE);
+    // Several headers are one list (RFC 9110, 5.3).
+    for accept in headers.get_all(header::ACCEPT) {
+        for range in accept.to_str().ok()?.split(',').map(essence) {
+            if range.eq_ignore_ascii_case(GRAPHQL_RESPONSE) {
+                return Some(GRAPHQL_RESPONSE);
+            }
+            json |= [JSON, "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known));
         }
-        json |= [JSON, "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known));
     }
     json.then_some(JSON)
 }

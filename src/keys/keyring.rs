@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use sea_orm::{DatabaseConnection, DbErr};
@@ -86,20 +86,21 @@ impl Keyring {
     ///
     /// [`KeyringError`]; [`KeyringError::Missing`] if the subject has no such key, or none any more.
     pub async fn open(&self, id: DataKeyId) -> OpenedKey {
-        let mut opened = self.open_many(&[id]).await;
-        opened.remove(&id).unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
+        let opened = self.open_many(&[id]).await.pop();
+        opened.unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
     }
 
     /// Opens many data keys: one SQL statement for the wrapped keys that are not cached, then concurrent
-    /// unwraps under the configured limit. Every id has its own result.
-    pub async fn open_many(&self, ids: &[DataKeyId]) -> HashMap<DataKeyId, OpenedKey> {
-        let mut opened = HashMap::with_capacity(ids.len());
+    /// unwraps under the configured limit. Every id has its own result, in the order of `ids`.
+    pub async fn open_many(&self, ids: &[DataKeyId]) -> Vec<OpenedKey> {
+        let mut opened = Vec::with_capacity(ids.len());
         let mut missing = Vec::new();
         for &id in ids {
-            match self.cached(id).await {
-                Some(key) => drop(opened.insert(id, Ok(key))),
-                None => missing.push(id),
+            let cached = self.cached(id).await;
+            if cached.is_none() {
+                missing.push((opened.len(), id));
             }
+            opened.push(cached.ok_or_else(|| Arc::new(KeyringError::Missing(id))));
         }
         if missing.is_empty() {
             return opened;
@@ -108,10 +109,14 @@ impl Keyring {
         // what was unwrapped at a cost is worth keeping.
         let load = self.clone().load(missing.clone()).in_current_span();
         if let Ok(loaded) = tokio::spawn(load).await {
-            opened.extend(loaded);
+            for (position, key) in loaded {
+                opened[position] = key;
+            }
         } else {
             let error = Arc::new(KeyringError::Interrupted);
-            opened.extend(missing.into_iter().map(|id| (id, Err(error.clone()))));
+            for (position, _) in missing {
+                opened[position] = Err(error.clone());
+            }
         }
         opened
     }
@@ -140,20 +145,22 @@ impl Keyring {
         }
     }
 
-    async fn load(self, ids: Vec<DataKeyId>) -> Vec<(DataKeyId, OpenedKey)> {
-        let tickets: Vec<_> = ids.iter().map(|&id| (id, self.0.cache.ticket(id.subject))).collect();
+    /// Loads keys that are not cached. Positions are carried along.
+    async fn load(self, missing: Vec<(usize, DataKeyId)>) -> Vec<(usize, OpenedKey)> {
+        let ids: Vec<_> = missing.iter().map(|&(_, id)| id).collect();
+        let tickets: Vec<_> = ids.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
         let wrapped = match store::find(&self.0.db, &ids).await {
             Ok(wrapped) => wrapped,
             Err(error) => {
                 let error = Arc::new(KeyringError::Database(error));
-                return ids.into_iter().map(|id| (id, Err(error.clone()))).collect();
+                return missing.into_iter().map(|(position, _)| (position, Err(error.clone()))).collect();
             }
         };
         let (this, wrapped) = (&self, &wrapped);
-        stream::iter(tickets)
-            .map(|(id, ticket)| async move {
+        stream::iter(missing.into_iter().zip(tickets))
+            .map(|((position, id), ticket)| async move {
                 let load = this.unwrap(id, wrapped.get(&id));
-                (id, this.0.cache.get_or_load(ticket, id, load).await)
+                (position, this.0.cache.get_or_load(ticket, id, load).await)
             })
             .buffer_unordered(self.0.concurrency)
             .collect()

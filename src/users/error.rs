@@ -63,7 +63,7 @@ pub enum Unreadable {
     Value(#[from] OpenError),
     /// Its data key.
     #[error(transparent)]
-    Key(Arc<KeyringError>),
+    Key(#[from] Arc<KeyringError>),
 }
 
 impl UserError {

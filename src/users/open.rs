@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::OnceCell;
@@ -7,7 +7,7 @@ use super::{UserError, Users, error::Unreadable};
 use crate::{
     entity::user,
     envelope::{
-        Attribute, DataKey, DataKeyId, Encrypted, SubjectId,
+        Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId,
         attributes::{Email, Phone},
     },
     keys::{KeyringError, OpenedKey},
@@ -18,6 +18,8 @@ use crate::{
 pub struct User {
     row: user::Model,
     keys: Arc<Keys>,
+    /// Where this user's keys begin in `keys`.
+    first_key: usize,
 }
 
 /// The data keys of users who were read together: the first attribute that is asked for opens all of
@@ -26,27 +28,38 @@ pub struct User {
 struct Keys {
     users: Users,
     ids: Vec<DataKeyId>,
-    opened: OnceCell<HashMap<DataKeyId, OpenedKey>>,
+    /// One for each of `ids`.
+    opened: OnceCell<Vec<OpenedKey>>,
 }
 
 impl User {
     /// Users who were read together.
     pub(super) fn together(users: &Users, rows: Vec<user::Model>) -> Vec<Self> {
-        let ids = rows.iter().flat_map(data_key_ids).collect();
+        let mut ids = Vec::with_capacity(rows.len());
+        let first_keys: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let first_key = ids.len();
+                ids.extend(data_key_ids(row));
+                first_key
+            })
+            .collect();
         let keys = Arc::new(Keys { users: users.clone(), ids, opened: OnceCell::new() });
-        rows.into_iter().map(|row| Self { row, keys: keys.clone() }).collect()
+        let user = |(row, first_key)| Self { row, keys: keys.clone(), first_key };
+        rows.into_iter().zip(first_keys).map(user).collect()
     }
 
     /// A user who was read alone.
     pub(super) fn alone(users: Users, row: user::Model) -> Self {
         let ids = data_key_ids(&row).collect();
-        Self { row, keys: Arc::new(Keys { users, ids, opened: OnceCell::new() }) }
+        Self { row, keys: Arc::new(Keys { users, ids, opened: OnceCell::new() }), first_key: 0 }
     }
 
     /// A user whose data key is open already.
     pub(super) fn with_key(users: Users, row: user::Model, key: Arc<DataKey>) -> Self {
-        let opened = OnceCell::new_with(Some(HashMap::from([(key.id(), Ok(key))])));
-        Self { row, keys: Arc::new(Keys { users, ids: Vec::new(), opened }) }
+        let ids = vec![key.id()];
+        let opened = OnceCell::new_with(Some(vec![Ok(key)]));
+        Self { row, keys: Arc::new(Keys { users, ids, opened }), first_key: 0 }
     }
 
     /// The user's id, which is the subject id.
@@ -91,32 +104,51 @@ impl User {
         self.open(self.row.phone.as_ref()).await
     }
 
+    /// Small as a future, since GraphQL makes one for every field of a page: what is rare is boxed.
     async fn open<A: Attribute>(&self, value: Option<&Encrypted<A>>) -> Result<Option<A>, UserError> {
         let Some(value) = value else { return Ok(None) };
-        let subject = self.id();
-        let unreadable = |cause| UserError::Unreadable { attribute: A::NAME, subject, cause };
-        let header = value.header().map_err(|error| unreadable(Unreadable::Value(error.into())))?;
-        let id = DataKeyId { subject, version: header.key_version };
-        match self.keys.get(id).await {
-            Ok(key) => key.open(value).map(Some).map_err(|error| unreadable(error.into())),
-            Err(error) => Err(match &*error {
-                KeyringError::Missing(_) => match self.keys.users.absent(subject).await {
-                    UserError::NotFound(_) => unreadable(Unreadable::Key(error)),
-                    forgotten_or_failed => forgotten_or_failed,
-                },
-                KeyringError::Backend(backend) if backend.class.blames_the_wrapped_key() => {
-                    unreadable(Unreadable::Key(error))
-                }
-                _ => UserError::Keys(error),
-            }),
+        let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
+        let id = DataKeyId { subject: self.id(), version: header.key_version };
+        if self.keys.opened.get().is_none() {
+            Box::pin(self.keys.open()).await;
         }
+        match self.keys.get(self.first_key, id) {
+            Ok(key) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
+            Err(error) => Err(Box::pin(self.keyless::<A>(error)).await),
+        }
+    }
+
+    /// What to answer about an attribute whose key could not be had.
+    async fn keyless<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
+        match &*error {
+            KeyringError::Missing(_) => match self.keys.users.absent(self.id()).await {
+                UserError::NotFound(_) => self.unreadable::<A>(error),
+                forgotten_or_failed => forgotten_or_failed,
+            },
+            KeyringError::Backend(backend) if backend.class.blames_the_wrapped_key() => {
+                self.unreadable::<A>(error)
+            }
+            _ => UserError::Keys(error),
+        }
+    }
+
+    fn unreadable<A: Attribute>(&self, cause: impl Into<Unreadable>) -> UserError {
+        UserError::Unreadable { attribute: A::NAME, subject: self.id(), cause: cause.into() }
     }
 }
 
 impl Keys {
-    async fn get(&self, id: DataKeyId) -> OpenedKey {
-        let opened = self.opened.get_or_init(|| self.users.keyring.open_many(&self.ids)).await;
-        opened.get(&id).cloned().unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
+    /// Opens all of them, once.
+    async fn open(&self) {
+        self.opened.get_or_init(|| self.users.keyring.open_many(&self.ids)).await;
+    }
+
+    /// An opened key; `hint` is where to look for it.
+    fn get(&self, hint: usize, id: DataKeyId) -> OpenedKey {
+        let position = self.ids.iter().skip(hint).position(|known| *known == id);
+        let opened =
+            position.zip(self.opened.get()).and_then(|(position, opened)| opened.get(hint + position));
+        opened.cloned().unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
     }
 }
 

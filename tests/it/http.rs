@@ -93,6 +93,32 @@ async fn graphql_response_json_answers_400_to_a_request_error() {
 }
 
 #[tokio::test]
+async fn a_missing_variable_stops_a_request_before_it_runs() {
+    let app = started().await;
+    let create = "mutation($input: CreateUserInput!) {
+        first: createUser(input: { username: \"first\" }) { id }
+        second: createUser(input: $input) { id }
+    }";
+    let (status, _, answer) = post(&app, Some(GRAPHQL), create, json!({})).await;
+    assert_eq!((status, answer.get("data")), (StatusCode::BAD_REQUEST, None));
+    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("\"$input\""), "{answer}");
+    assert!(app.rows("SELECT * FROM users").await.is_empty());
+
+    // One with a default, or one that may be null, may be missing; so may those of other operations.
+    app.data(
+        "query($n: Int! = 1, $after: String) { users(first: $n, after: $after) { nodes { id } } }",
+        json!({}),
+    )
+    .await;
+    let body = json!({
+        "query": "query A($id: ID!) { user(id: $id) { id } } query B { __typename }",
+        "operationName": "B",
+    });
+    let response = app.post("/graphql").json(&body).send().await.unwrap();
+    assert_eq!(response.json::<Value>().await.unwrap(), json!({ "data": { "__typename": "Query" } }));
+}
+
+#[tokio::test]
 async fn graphql_response_json_answers_200_to_what_was_executed_in_part() {
     let app = started().await;
     let id = app.create(&Person::new()).await;

@@ -9,7 +9,7 @@ use std::{collections::HashMap, os::unix::fs::MetadataExt, sync::Mutex, time::Du
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Sandbox};
+use crate::harness::{Person, Sandbox, TestDatabase};
 
 #[tokio::test]
 async fn the_first_start_makes_everything_it_needs() {
@@ -97,4 +97,26 @@ async fn the_log_has_the_request_id() {
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_request: Vec<_> = events.filter(|event| event["span"]["id"] == "find-me-42").collect();
     assert!(of_request.iter().any(|event| event["message"] == "answered" && event["status"] == 200), "{log}");
+}
+
+#[tokio::test]
+async fn the_log_does_not_have_the_database_password() {
+    let url = TestDatabase::postgres().url();
+    let password = url::Url::parse(&url).unwrap().password().unwrap().to_owned();
+
+    let server = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &url).start().await;
+    let person = Person::new();
+    let id = server.create(&person).await;
+    assert_eq!(server.read(&id).await["data"]["user"]["email"], person.email);
+    assert!(!server.log().contains(&password));
+
+    for broken in [
+        url.replace("/test_", "/nothing_"),
+        url.replace("@127.0.0.1:", "@127.0.0.1:port"),
+        url.replace("s://", "://"),
+    ] {
+        let said = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &broken).refusal().await;
+        assert!(said.contains("error: cannot connect to the database"), "{said}");
+        assert!(!said.contains(&password), "{said}");
+    }
 }

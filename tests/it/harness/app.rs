@@ -47,15 +47,15 @@ impl TestApp {
         config.http.playground = true;
         config.graphql.introspection = true;
         configure(&mut config);
-        let mut served = database::connect(&config.database).await.unwrap();
-        database::migrate(&served).await.unwrap();
+        let mut db_of_server = database::connect(&config.database).await.unwrap();
+        database::migrate(&db_of_server).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
-        served.set_metric_callback({
+        db_of_server.set_metric_callback({
             let statements = statements.clone();
             move |info| statements.lock().unwrap().push(info.statement.sql.clone())
         });
         let backends = Backends::new(backend.clone(), Vec::new());
-        let app = App::assemble(&config, served, backends);
+        let app = App::assemble(&config, db_of_server, backends);
         let listener = oubliette::http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {

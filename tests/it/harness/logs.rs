@@ -39,7 +39,7 @@ pub(crate) fn server_log() -> (PathBuf, File) {
 }
 
 pub(super) fn remember_personal_values(values: &[&str]) {
-    let text: String = values.iter().map(|value| format!("{value}\n")).collect();
+    let text = values.join("\n") + "\n";
     PERSONAL_VALUES.lock().unwrap().write_all(text.as_bytes()).unwrap();
 }
 

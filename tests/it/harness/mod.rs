@@ -5,6 +5,7 @@ mod backend;
 mod database;
 mod logs;
 mod person;
+#[expect(dead_code, reason = "the load bench uses the rest")]
 pub(crate) mod postgres;
 mod process;
 mod proxy;

@@ -208,10 +208,6 @@ impl Server {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    pub(crate) async fn logs(&self, text: &str) {
-        eventually(text, || self.log().contains(text).then_some(())).await;
-    }
-
     /// Sends a signal: `TERM`, `KILL`.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();

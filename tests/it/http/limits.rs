@@ -28,7 +28,7 @@ fn key_of(id: Uuid) -> DataKeyId {
 async fn assert_exceeds(app: &TestApp, query: &str, variables: Value, problem: &str) {
     let body = json!({ "query": query, "variables": variables });
     let response = app.post("/graphql").header(ACCEPT, GRAPHQL).json(&body).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query:.1000}");
     let answer: Value = response.json().await.unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED", "{answer}");
     assert!(answer["errors"][0]["message"].as_str().unwrap().contains(problem), "{answer}");
@@ -128,6 +128,57 @@ async fn expensive_queries_are_refused() {
     assert_exceeds(&app, &query, json!({}), too_complex).await;
     // 20 users a page if the query does not say.
     assert_exceeds(&app, &format!("{{ {} }}", pages(30, "after: null")), json!({}), too_complex).await;
+}
+
+#[tokio::test]
+async fn fragments_that_multiply_are_refused_at_once() {
+    let app = started(|_| {}).await;
+    for leaf in ["__typename", "users { nodes { id } }"] {
+        // 2^30 fields in two kilobytes.
+        let mut query = format!("{{ ...F0 }} fragment F30 on Query {{ {leaf} }}");
+        for n in 0..30 {
+            query.push_str(&format!(" fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1));
+        }
+        let refused = assert_exceeds(&app, &query, json!({}), "too complex");
+        tokio::time::timeout(Duration::from_secs(5), refused)
+            .await
+            .expect("it is refused before it is expanded");
+    }
+    // As long a chain as a request can hold must not exhaust the stack.
+    let chain: String = (0..5000).map(|n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1)).collect();
+    assert_exceeds(&app, &format!("{{ ...F0 }} {chain}"), json!({}), "too deep").await;
+    let cycle = "{ ...A } fragment A on Query { __typename ...B } fragment B on Query { ...A }";
+    assert_exceeds(&app, cycle, json!({}), "depth").await;
+    assert_exceeds(&app, "{ __typename } fragment A on Query { ...A }", json!({}), "never used").await;
+}
+
+#[tokio::test]
+async fn type_names_are_not_free() {
+    let app = started(|_| {}).await;
+    let names: String = (0..4000).map(|n| format!("t{n}: __typename ")).collect();
+    assert_exceeds(
+        &app,
+        &format!("{{ users(first: 1) {{ nodes {{ {names} }} }} }}"),
+        json!({}),
+        "too complex",
+    )
+    .await;
+    app.data("{ __typename users(first: 1) { __typename nodes { __typename id } } }", json!({})).await;
+}
+
+#[tokio::test]
+async fn deep_brackets_do_not_exhaust_the_stack() {
+    let app = started(|_| {}).await;
+    for (open, close) in [("[", "]"), ("{a:", "}")] {
+        let value = format!("{}1{}", open.repeat(30_000), close.repeat(30_000));
+        let body = json!({ "query": format!("{{ user(id: {value}) {{ id }} }}") });
+        let response = app.post("/graphql").json(&body).send().await.unwrap();
+        assert!(response.text().await.unwrap().contains("GRAPHQL_VALIDATION_FAILED"));
+    }
+    let body =
+        format!("{{ \"query\": \"{{ __typename }}\", \"variables\": {{ \"v\": {} }} }}", "[".repeat(100_000));
+    let response = app.post("/graphql").header(CONTENT_TYPE, JSON).body(body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
