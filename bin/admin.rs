@@ -6,14 +6,14 @@ use std::{
 };
 
 use clap::Parser;
-use oubliette::{admin::Command, config::ConfigArguments};
+use oubliette::{admin::Command, causes, config::ConfigArguments};
 
 /// Looks after an Oubliette: schema, configuration, keys
 #[derive(Debug, Parser)]
 #[command(
     name = "oubliette-admin",
     version,
-    after_help = "Examples:\n  oubliette-admin migrate --profile aws\n  oubliette-admin config --json\n  oubliette-admin keys status"
+    after_help = "Examples:\n  oubliette-admin migrate --dry-run\n  oubliette-admin config --json\n  oubliette-admin keys status"
 )]
 struct Arguments {
     #[command(flatten)]
@@ -28,8 +28,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain of causes in one line, without a backtrace: it is for an operator.
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes::line(&*error));
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use oubliette::{
     app::App,
+    causes,
     config::{ConfigArguments, ConfigSources},
     http, telemetry,
 };
@@ -32,8 +33,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain of causes in one line, without a backtrace: it is for an operator.
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes::line(&*error));
             ExitCode::FAILURE
         }
     }
@@ -55,7 +55,13 @@ async fn run() -> anyhow::Result<()> {
     }
     tokio::spawn(app.keyring.keep_house());
     http::serve(listener, app.router, stop, config.http.shutdown_grace).await?;
-    app.db.close().await?;
+    // What a client no longer waits for may still be changing something.
+    match tokio::time::timeout(config.http.shutdown_grace, app.db.close()).await {
+        Ok(closed) => closed?,
+        Err(_) => {
+            tracing::warn!("changes were still being made; they are cut off, and the database undoes them");
+        }
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::{
         local::{KEK_PREFIX, KeyFile, KeyFileError, LocalBackend},
         store,
     },
-    users::Users,
+    users::{UserError, Users},
 };
 
 /// A whole Oubliette, ready to serve.
@@ -22,6 +22,8 @@ use crate::{
 pub struct App {
     /// All routes.
     pub router: axum::Router,
+    /// The users behind them.
+    pub users: Users,
     /// The keyring behind them.
     pub keyring: Keyring,
     /// The database behind them.
@@ -42,16 +44,25 @@ impl App {
             database::require_current_schema(&db).await?;
         }
         let backends = open_backends(config, &db).await?;
-        Ok(Self::assemble(config, db, backends))
+        let app = Self::assemble(config, db, backends);
+        let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
+        if returned > 0 {
+            tracing::warn!(
+                returned,
+                "users who had been forgotten were back, as after a restored backup; they are forgotten again"
+            );
+        }
+        Ok(app)
     }
 
     /// Puts an app together over parts that are ready.
     #[must_use]
     pub fn assemble(config: &Config, db: DatabaseConnection, backends: Backends) -> Self {
         let keyring = Keyring::new(db.clone(), backends, &config.keys);
-        let schema = graphql::schema(Users::new(db.clone(), keyring.clone()), &config.graphql);
+        let users = Users::new(db.clone(), keyring.clone());
+        let schema = graphql::schema(users.clone(), &config.graphql);
         let state = HttpState { schema, db: db.clone(), keyring: keyring.clone() };
-        Self { router: http::router(state, &config.http), keyring, db }
+        Self { router: http::router(state, &config.http), users, keyring, db }
     }
 }
 
@@ -121,6 +132,9 @@ pub enum StartError {
     /// The data keys cannot be counted.
     #[error("the data keys cannot be read")]
     DataKeys(#[source] DbErr),
+    /// Users who were forgotten are back, and could not be forgotten again.
+    #[error("the erasure ledger cannot be compared with the users")]
+    Forget(#[source] UserError),
     /// `keys.active` names no backend.
     #[error("keys.active names no configured backend")]
     NoActiveBackend,

@@ -4,12 +4,15 @@ use std::{path::Path, time::Duration};
 
 use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 use secrecy::ExposeSecret;
 
 use crate::config::{DatabaseConfig, DatabaseUrlError};
+
+/// How long a write waits for another one, on SQLite: as [`connect`] sets it.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
 
 /// A connection that was idle for this long is pinged before it is used again.
 const PING_AFTER: Duration = Duration::from_secs(1);
@@ -40,7 +43,7 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
             sqlite
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "NORMAL")
-                .pragma("busy_timeout", "30000")
+                .busy_timeout(Duration::from_secs(30))
                 // What is deleted is overwritten, so that a forgotten subject's wrapped key does not
                 // live on in a free page.
                 .pragma("secure_delete", "ON")
@@ -91,14 +94,31 @@ pub(crate) async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTrans
 
 /// Moves what was overwritten from SQLite's write-ahead log into the main file, and empties the log.
 ///
-/// After a forgetting: until then, the log holds the old pages. Best effort, as a reader can hold it up;
-/// the next forgetting or the last closed connection does it then. Elsewhere there is nothing to do here.
+/// After a forgetting: until then, the log holds the old pages. Somebody who reads the file for long can
+/// hold it up, and is not waited for: the next forgetting, or the last closed connection, does it then.
+/// Elsewhere there is nothing to do here.
 pub(crate) async fn scrub(db: &DatabaseConnection) {
-    if db.get_database_backend() == DbBackend::Sqlite
-        && let Err(error) = db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await
-    {
-        tracing::debug!(%error, "the write-ahead log could not be emptied");
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return;
     }
+    match empty_log(db).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "the write-ahead log could not be emptied, as somebody reads the database; it still holds what was forgotten, until the next forgetting or stop"
+        ),
+        Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
+    }
+}
+
+/// Whether the log is empty now. The statement answers `busy = 1` instead of failing.
+async fn empty_log(db: &DatabaseConnection) -> Result<bool, sqlx::Error> {
+    let mut connection = db.get_sqlite_connection_pool().acquire().await?;
+    // While it waits, nobody can write: so it waits for a moment only.
+    sqlx::query("PRAGMA busy_timeout = 200").execute(&mut *connection).await?;
+    let emptied: Result<(i64, i64, i64), _> =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+    sqlx::query(BUSY_TIMEOUT).execute(&mut *connection).await?;
+    emptied.map(|(busy, _, _)| busy == 0)
 }
 
 /// An URL that the driver cannot make sense of stands in its error, password and all.

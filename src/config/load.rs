@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -112,6 +115,9 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
             return Err(ConfigError::CreateOutsideLocal { backend: name.clone() });
         }
     }
+    if profile == DEFAULT_PROFILE && !config.http.listen.ip().is_loopback() {
+        return Err(ConfigError::LocalIsLoopback { listen: config.http.listen });
+    }
     config.database.url()?;
     Ok(())
 }
@@ -204,6 +210,14 @@ pub enum ConfigError {
     CreateOutsideLocal {
         /// The backend.
         backend: String,
+    },
+    /// The profile `local` is for this machine only: whoever reaches the port can do everything.
+    #[error(
+        "http.listen = {listen} can be reached from other machines, and the profile `local` has no access control: use a loopback address such as 127.0.0.1:8000"
+    )]
+    LocalIsLoopback {
+        /// The address.
+        listen: SocketAddr,
     },
     /// The database's URL.
     #[error(transparent)]

@@ -4,11 +4,9 @@
 //! errors for clients: the feature `custom-error-conversion` of async-graphql keeps `?` from sending any
 //! error's text out.
 
-use std::error::Error as _;
-
 use async_graphql::{Error, ErrorExtensions};
 
-use crate::{keys::KeyringError, users::UserError};
+use crate::{causes, keys::KeyringError, users::UserError};
 
 /// `extensions.code` of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,20 +113,14 @@ fn coded(message: impl Into<String>, code: ErrorCode) -> Error {
 
 /// The error and all its causes: for the log. None of them contains a personal value.
 fn log(error: &UserError) {
-    let mut causes = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        causes.push_str(": ");
-        causes.push_str(&error.to_string());
-        cause = error.source();
-    }
+    let line = causes::line(error);
     match error {
         UserError::Invalid { .. }
         | UserError::NotFound(_)
         | UserError::Forgotten(_)
-        | UserError::UsernameTaken => tracing::debug!("refused: {error}"),
-        UserError::Keys(keys) if is_retryable(keys) => tracing::warn!("{error}{causes}"),
-        _ => tracing::error!("{error}{causes}"),
+        | UserError::UsernameTaken => tracing::debug!("refused: {line}"),
+        UserError::Keys(keys) if is_retryable(keys) => tracing::warn!("{line}"),
+        _ => tracing::error!("{line}"),
     }
 }
 

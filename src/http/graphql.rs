@@ -64,7 +64,9 @@ fn parse(body: &[u8]) -> Result<Request, &'static str> {
     }
     // The parser's own message may quote the input.
     serde_json::from_slice(body)
-        .map_err(|_| "the request body is not a GraphQL request: {\"query\": \"…\", \"variables\": {…}}")
+        .ok()
+        .filter(|request: &Request| !request.query.trim().is_empty())
+        .ok_or("the request body is not a GraphQL request: {\"query\": \"…\", \"variables\": {…}}")
 }
 
 /// An error of the library itself, before or beside our resolvers, has no code yet.

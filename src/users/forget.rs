@@ -30,6 +30,21 @@ impl Users {
         Ok(ledger::find(&self.db, subject).await?)
     }
 
+    /// Forgets again whoever the ledger says was forgotten and whose data is back: a backup was restored
+    /// below a newer ledger. Gives their number.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn forget_the_returned(&self) -> Result<usize, UserError> {
+        let returned = ledger::returned(&self.db).await?;
+        for subject in &returned {
+            // The first erasure stands, so no actor is recorded.
+            self.forget(*subject, "").await?;
+        }
+        Ok(returned.len())
+    }
+
     async fn forget_now(self, subject: SubjectId, actor: &'static str) -> Result<Erasure, UserError> {
         let transaction = begin_write(&self.db).await?;
         // The row first: it waits for changes in flight, and later ones find it gone.

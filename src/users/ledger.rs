@@ -16,14 +16,15 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, QueryFilter, QuerySelect, QueryTrait, Set,
 };
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::now;
 use crate::{
-    entity::{erasure, erasure_head},
+    entity::{data_key, erasure, erasure_head, user},
     envelope::{DataKeyId, SubjectId},
     keys::WrappedKey,
 };
@@ -50,6 +51,24 @@ pub(super) async fn find(db: &impl ConnectionTrait, subject: SubjectId) -> Resul
     let row =
         erasure::Entity::find().filter(erasure::Column::SubjectId.eq(*subject.as_uuid())).one(db).await?;
     Ok(row.map(Erasure::from))
+}
+
+/// Subjects that were erased and have data all the same.
+pub(super) async fn returned(db: &impl ConnectionTrait) -> Result<Vec<SubjectId>, DbErr> {
+    let users = user::Entity::find().select_only().column(user::Column::Id).into_query();
+    let keys = data_key::Entity::find().select_only().column(data_key::Column::SubjectId).into_query();
+    let subjects: Vec<Uuid> = erasure::Entity::find()
+        .select_only()
+        .column(erasure::Column::SubjectId)
+        .filter(
+            Condition::any()
+                .add(erasure::Column::SubjectId.in_subquery(users))
+                .add(erasure::Column::SubjectId.in_subquery(keys)),
+        )
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(subjects.into_iter().map(SubjectId::from).collect())
 }
 
 /// Appends an entry. Holds the ledger's lock until the transaction ends.

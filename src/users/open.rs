@@ -112,7 +112,11 @@ impl User {
         if self.keys.opened.get().is_none() {
             Box::pin(self.keys.open()).await;
         }
-        match self.keys.get(self.first_key, id) {
+        let key = match self.keys.get(self.first_key, id) {
+            Some(key) => key,
+            None => Box::pin(self.keys.users.keyring.open(id)).await,
+        };
+        match key {
             Ok(key) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
             Err(error) => Err(Box::pin(self.keyless::<A>(error)).await),
         }
@@ -143,12 +147,10 @@ impl Keys {
         self.opened.get_or_init(|| self.users.keyring.open_many(&self.ids)).await;
     }
 
-    /// An opened key; `hint` is where to look for it.
-    fn get(&self, hint: usize, id: DataKeyId) -> OpenedKey {
-        let position = self.ids.iter().skip(hint).position(|known| *known == id);
-        let opened =
-            position.zip(self.opened.get()).and_then(|(position, opened)| opened.get(hint + position));
-        opened.cloned().unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
+    /// A key that was opened with the others; `hint` is where to look for it.
+    fn get(&self, hint: usize, id: DataKeyId) -> Option<OpenedKey> {
+        let position = hint + self.ids.iter().skip(hint).position(|known| *known == id)?;
+        self.opened.get()?.get(position).cloned()
     }
 }
 

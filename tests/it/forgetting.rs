@@ -103,6 +103,15 @@ async fn a_restored_backup_is_forgotten_again(database: TestDatabase) {
     for table in ["users", "data_keys"] {
         assert!(app.rows(&format!("SELECT * FROM {table}")).await.is_empty(), "{table}");
     }
+
+    // Nobody has to ask for it: a server does it when it starts.
+    let bystander = app.create(&Person::new()).await;
+    app.sql("INSERT INTO users SELECT * FROM backup_users").await;
+    app.sql("INSERT INTO data_keys SELECT * FROM backup_keys").await;
+    assert_eq!(app.users.forget_the_returned().await.unwrap(), 1);
+    assert_eq!(app.users.forget_the_returned().await.unwrap(), 0);
+    assert_eq!(app.read(id).await["errors"][0]["extensions"]["code"], "FORGOTTEN");
+    assert_eq!(app.read(bystander).await.get("errors"), None);
 }
 
 async fn a_client_that_hangs_up_does_not_stop_a_forgetting(database: TestDatabase) {

@@ -5,6 +5,7 @@ use oubliette::{
     config::Config,
     database,
     keys::{Backends, Keyring},
+    users::Users,
 };
 use reqwest::{Client, RequestBuilder, StatusCode};
 use sea_orm::{ConnectionTrait, DatabaseConnection, ExecResult, QueryResult};
@@ -21,6 +22,7 @@ pub(crate) struct TestApp {
     /// A connection beside the server's, for looking and for damage.
     pub(crate) db: DatabaseConnection,
     pub(crate) keyring: Keyring,
+    pub(crate) users: Users,
     url: String,
     client: Client,
     statements: Arc<Mutex<Vec<String>>>,
@@ -63,7 +65,17 @@ impl TestApp {
             oubliette::http::serve(listener, app.router, std::future::pending(), grace).await.unwrap();
         });
         let db = database::connect(&database.config()).await.unwrap();
-        Self { backend, database, db, keyring: app.keyring, url, client: Client::new(), statements, server }
+        Self {
+            backend,
+            database,
+            db,
+            keyring: app.keyring,
+            users: app.users,
+            url,
+            client: Client::new(),
+            statements,
+            server,
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
