@@ -60,7 +60,7 @@ async fn application_json_answers_200_even_to_a_request_error() {
         Some("application/*;q=0.5"),
         Some("text/html, Application/JSON; q=0.9"),
     ] {
-        for query in ["{ nonsense }", "{", ""] {
+        for query in ["{ nonsense }", "{", "{}"] {
             let (status, media_type, answer) = post(&app, accept, query, json!({})).await;
             assert_eq!((status, media_type.as_str()), (StatusCode::OK, JSON), "{accept:?} {query}");
             assert_eq!(answer["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
@@ -229,6 +229,10 @@ async fn malformed_requests_are_refused_without_being_quoted() {
         format!("{{ \"query\": {{ \"{}\": 1 }} }}", person.email),
         format!("{{ \"query\": \"{{ __typename }}\", \"variables\": \"{}\" }}", person.email),
         "null".to_owned(),
+        "{}".to_owned(),
+        r#"{ "query": null }"#.to_owned(),
+        r#"{ "query": " " }"#.to_owned(),
+        r#"{ "operationName": "A" }"#.to_owned(),
         "\u{0}".to_owned(),
         String::new(),
     ] {

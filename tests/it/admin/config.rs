@@ -217,3 +217,21 @@ fn an_override_must_name_a_key() {
     let lines = effective(&Sandbox::new(), &["--set", "log.filter=oubliette=debug"]);
     assert_eq!(lines["log.filter"].0, "oubliette=debug", "a value may contain `=`");
 }
+
+#[test]
+fn the_local_profile_is_for_this_machine_only() {
+    let local = Sandbox::new();
+    for address in ["0.0.0.0:0", "[::]:8000", "192.0.2.1:80"] {
+        let error = local.admin_error(&["config", "--set", &format!("http.listen={address}")]);
+        assert!(
+            error.contains(&format!("http.listen = {address} can be reached from other machines")),
+            "{error}"
+        );
+    }
+    for address in ["127.0.0.2:0", "[::1]:8000"] {
+        local.admin_ok(&["config", "--set", &format!("http.listen={address}")]);
+    }
+    let staging =
+        format!("{LOCAL_KEYS}[database]\nurl = \"sqlite://x.db\"\n[http]\nlisten = \"0.0.0.0:80\"\n");
+    Sandbox::new().with_profile("staging", &staging).admin_ok(&["config"]);
+}

@@ -15,8 +15,8 @@ async fn behind_a_proxy() -> (TestApp, Proxy) {
     url.set_port(Some(proxy.port())).unwrap();
     let app = TestApp::start_with(database, |config| {
         config.database.url = Some(url.as_str().into());
-        config.database.connect_timeout = Duration::from_millis(300);
-        config.http.request_timeout = Duration::from_secs(1);
+        config.database.connect_timeout = Duration::from_secs(1);
+        config.http.request_timeout = Duration::from_secs(3);
     })
     .await;
     (app, proxy)
