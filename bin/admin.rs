@@ -23,15 +23,8 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", causes::line(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    causes::exit_code(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

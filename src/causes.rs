@@ -1,6 +1,6 @@
 //! Errors for people: one line with all causes, none of them said twice.
 
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 /// The error and its causes, joined by colons. A cause that the line already contains is left out: many
 /// libraries put their source into their own message, too.
@@ -17,4 +17,17 @@ pub fn line(error: &dyn Error) -> String {
         cause = error.source();
     }
     line
+}
+
+/// How a program ends: with its error as the last line on standard error, if there is one.
+#[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
+#[must_use]
+pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", line(&*error));
+            ExitCode::FAILURE
+        }
+    }
 }
