@@ -28,6 +28,10 @@ use clap::Parser;
 use contender::Contender;
 use options::Options;
 
+/// The bare server's allocator is Oubliette's, so that the comparison shows our layers and nothing else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The two servers of a comparison, or what was found out about each.
 #[derive(Debug)]
 struct Pair<T> {

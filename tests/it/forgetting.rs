@@ -1,6 +1,6 @@
 //! What is forgotten stays forgotten.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oubliette::{
     envelope::{DataKeyId, KeyVersion},
@@ -53,7 +53,9 @@ async fn a_key_that_was_being_unwrapped_does_not_come_back(database: TestDatabas
     app.backend.hold();
     let read = app.read(id);
     let forget = async {
+        let started = Instant::now();
         while app.backend.unwrapped() == 0 {
+            assert!(started.elapsed() < Duration::from_secs(10), "no unwrap began");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         app.forget(id).await;
