@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use oubliette::{
+    app::App,
+    config::{BackendConfig, Config, LocalBackendConfig},
     envelope::{DataKeyId, KeyVersion},
-    keys::ErrorClass,
+    keys::{ErrorClass, local::KeyFile},
 };
 use serde_json::json;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
@@ -110,10 +113,26 @@ async fn a_restored_backup_is_forgotten_again(database: TestDatabase) {
     let bystander = app.create(&Person::new()).await;
     app.sql("INSERT INTO users SELECT * FROM backup_users").await;
     app.sql("INSERT INTO data_keys SELECT * FROM backup_keys").await;
-    assert_eq!(app.users.forget_the_returned().await.unwrap(), 1);
+    start_another_server(&app).await;
+    for (table, column) in [("users", "id"), ("data_keys", "subject_id")] {
+        let sql = format!("SELECT * FROM {table} WHERE {column} = {}", app.literal(id));
+        assert!(app.rows(&sql).await.is_empty(), "{table}");
+    }
     assert_eq!(app.users.forget_the_returned().await.unwrap(), 0);
     assert_eq!(app.read(id).await["errors"][0]["extensions"]["code"], "FORGOTTEN");
     assert_eq!(app.read(bystander).await.get("errors"), None);
+}
+
+/// Starts as the binary does, on the same database, with a key file of its own.
+async fn start_another_server(app: &TestApp) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("keys.toml");
+    KeyFile::create(&file).unwrap();
+    let mut config = Config { database: app.database.config(), ..Config::default() };
+    config.keys.active = "local".to_owned();
+    let backend = BackendConfig::Local(LocalBackendConfig { file, create_if_missing: false });
+    config.keys.backends.insert("local".to_owned(), backend);
+    App::start(&config).await.unwrap();
 }
 
 async fn a_client_that_hangs_up_does_not_stop_a_forgetting(database: TestDatabase) {
