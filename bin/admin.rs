@@ -6,7 +6,15 @@ use std::{
 };
 
 use clap::Parser;
-use oubliette::{admin::Command, causes, config::ConfigArguments};
+use oubliette::{
+    admin::Command,
+    causes,
+    config::ConfigArguments,
+    memory::{self, WipingAllocator},
+};
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = memory::wiping_allocator();
 
 /// Looks after an Oubliette: schema, configuration, keys
 #[derive(Debug, Parser)]

@@ -8,13 +8,14 @@ use oubliette::{
     app::App,
     causes,
     config::{ConfigArguments, ConfigSources},
-    http, telemetry,
+    http,
+    memory::{self, WipingAllocator},
+    telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A page of users is thousands of small allocations: see docs/performance.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: WipingAllocator = memory::wiping_allocator();
 
 /// Personal data that can truly be forgotten: a GraphQL API with one data key per person
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ async fn run() -> anyhow::Result<()> {
     let loaded = ConfigSources::from(Arguments::parse().config).load()?;
     let config = &loaded.config;
     telemetry::start(&config.log).context("log.filter is not a filter such as info,oubliette=debug")?;
+    memory::harden(&config.memory)?;
     let stop = stop_signal()?;
     let app = App::start(config).await?;
     let listener = http::listen(config.http.listen)

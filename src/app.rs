@@ -1,19 +1,18 @@
 //! Putting the rooms together: from a configuration to something that can be served.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use futures::future::join_all;
+use prometheus_client::registry::Registry;
+use sea_orm::DatabaseConnection;
 
 use crate::{
-    config::{BackendConfig, Config, LocalBackendConfig},
+    causes,
+    config::Config,
     database::{self, DatabaseError},
     graphql,
-    http::{self, HttpState},
-    keys::{
-        Backends, KeyBackend, Keyring,
-        local::{KEK_PREFIX, KeyFile, KeyFileError, LocalBackend},
-        store,
-    },
+    http::{self, Checks, HttpState},
+    keys::{Backends, KeyMetrics, Keyring, OpenError, open_backends},
     users::{UserError, Users},
 };
 
@@ -43,8 +42,10 @@ impl App {
         } else {
             database::require_current_schema(&db).await?;
         }
-        let backends = open_backends(config, &db).await?;
-        let app = Self::assemble(config, db, backends);
+        let metrics = KeyMetrics::default();
+        let backends = open_backends(&config.keys, &db, &metrics).await?;
+        let app = Self::assemble(config, db, backends, metrics);
+        app.check_backends().await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
             tracing::warn!(
@@ -55,61 +56,42 @@ impl App {
         Ok(app)
     }
 
-    /// Puts an app together over parts that are ready.
+    /// Puts an app together over parts that are ready. `metrics` are those that the backends count in.
     #[must_use]
-    pub fn assemble(config: &Config, db: DatabaseConnection, backends: Backends) -> Self {
-        let keyring = Keyring::new(db.clone(), backends, &config.keys);
+    pub fn assemble(
+        config: &Config,
+        db: DatabaseConnection,
+        backends: Backends,
+        metrics: KeyMetrics,
+    ) -> Self {
+        let mut registry = Registry::with_prefix("oubliette");
+        metrics.register(&mut registry);
+        let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
         let users = Users::new(db.clone(), keyring.clone());
         let schema = graphql::schema(users.clone(), &config.graphql);
-        let state = HttpState { schema, db: db.clone(), keyring: keyring.clone() };
+        let state = HttpState {
+            schema,
+            db: db.clone(),
+            keyring: keyring.clone(),
+            metrics: Arc::new(registry),
+            checks: Checks::default(),
+        };
         Self { router: http::router(state, &config.http), users, keyring, db }
     }
-}
 
-async fn open_backends(config: &Config, db: &DatabaseConnection) -> Result<Backends, StartError> {
-    let mut active = None;
-    let mut others = Vec::new();
-    for (name, BackendConfig::Local(local)) in &config.keys.backends {
-        let backend: Arc<dyn KeyBackend> = Arc::new(open_local(name, local, db).await?);
-        if *name == config.keys.active {
-            active = Some(backend);
-        } else {
-            others.push(backend);
+    /// Says in the log which backends can be used. A server starts without them, too: who is not personal
+    /// can be read, and who is to be forgotten can be forgotten.
+    async fn check_backends(&self) {
+        let checks = self.keyring.backends().iter().map(async |backend| (backend.name(), backend.check().await));
+        for (backend, checked) in join_all(checks).await {
+            match checked {
+                Ok(()) => tracing::info!(backend, "the key backend is ready"),
+                Err(error) => {
+                    tracing::error!(backend, "the key backend cannot be used: {}", causes::line(&error));
+                }
+            }
         }
     }
-    let active = active.ok_or(StartError::NoActiveBackend)?;
-    Ok(Backends::new(active, others))
-}
-
-async fn open_local(
-    name: &str,
-    config: &LocalBackendConfig,
-    db: &DatabaseConnection,
-) -> Result<LocalBackend, StartError> {
-    let file = match KeyFile::read(&config.file) {
-        Err(error) if error.is_missing() && config.create_if_missing => create_key_file(config, db).await?,
-        read => read?,
-    };
-    Ok(LocalBackend::new(name, &file))
-}
-
-/// Makes a key file, but never in place of a lost one.
-async fn create_key_file(
-    config: &LocalBackendConfig,
-    db: &DatabaseConnection,
-) -> Result<KeyFile, StartError> {
-    let in_use = store::count_by_kek(db).await.map_err(StartError::DataKeys)?;
-    let orphaned: i64 =
-        in_use.iter().filter(|kek| kek.kek_id.starts_with(KEK_PREFIX)).map(|kek| kek.data_keys).sum();
-    if orphaned > 0 {
-        return Err(StartError::KeyFileLost { path: config.file.clone(), data_keys: orphaned });
-    }
-    let file = KeyFile::create(&config.file)?;
-    tracing::warn!(
-        file = %config.file.display(),
-        "made a local key file. Local keys are for development: whoever has the file can open all data"
-    );
-    Ok(file)
 }
 
 /// The app cannot start.
@@ -118,24 +100,10 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The local key file.
+    /// A key backend.
     #[error(transparent)]
-    KeyFile(#[from] KeyFileError),
-    /// The key file is gone, and data needs it.
-    #[error("the key file `{}` is missing, and {data_keys} data key(s) in the database need a local wrapping key: restore the file. Without it, their data is lost; to start over, delete the database as well", path.display())]
-    KeyFileLost {
-        /// Where the file should be.
-        path: PathBuf,
-        /// How many data keys need one.
-        data_keys: i64,
-    },
-    /// The data keys cannot be counted.
-    #[error("the data keys cannot be read")]
-    DataKeys(#[source] DbErr),
+    Keys(#[from] OpenError),
     /// Users who were forgotten are back, and could not be forgotten again.
     #[error("the erasure ledger cannot be compared with the users")]
     Forget(#[source] UserError),
-    /// `keys.active` names no backend.
-    #[error("keys.active names no configured backend")]
-    NoActiveBackend,
 }

@@ -23,5 +23,6 @@ pub mod envelope;
 pub mod graphql;
 pub mod http;
 pub mod keys;
+pub mod memory;
 pub mod telemetry;
 pub mod users;

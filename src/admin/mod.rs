@@ -7,7 +7,10 @@ mod schema;
 
 use clap::Subcommand;
 
-use crate::config::{ConfigArguments, ConfigSources, LoadedConfig};
+use crate::{
+    config::{ConfigArguments, ConfigSources, LoadedConfig},
+    memory,
+};
 
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
@@ -40,14 +43,17 @@ impl Command {
         match self {
             Self::Schema => Ok(schema::run()),
             Self::Migrate(migrate) => migrate.run(&load(arguments)?).await,
-            Self::Config(config) => config.run(&load(arguments)?),
+            Self::Config(config) => config.run(&ConfigSources::from(arguments).load()?),
             Self::Keys(KeysCommand::Status(status)) => status.run(&load(arguments)?).await,
         }
     }
 }
 
+/// The configuration, for a command that handles secrets.
 fn load(arguments: ConfigArguments) -> anyhow::Result<LoadedConfig> {
-    Ok(ConfigSources::from(arguments).load()?)
+    let loaded = ConfigSources::from(arguments).load()?;
+    memory::harden(&loaded.config.memory)?;
+    Ok(loaded)
 }
 
 /// Rows with aligned columns, the header first.

@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duratio
 
 use serde::{Deserialize, Serialize};
 
+use super::AwsKmsConfig;
+
 /// `[keys]`: what wraps data keys, and how long they stay open.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -13,8 +15,12 @@ pub struct KeysConfig {
     pub backends: BTreeMap<String, BackendConfig>,
     /// The cache of open data keys.
     pub cache: CacheConfig,
-    /// Most backend calls of one server at the same time.
+    /// Most calls of one server to one backend at the same time.
     pub max_concurrent_calls: NonZeroUsize,
+    /// Longest time for one call, the wait for its turn and all retries included. Shorter than
+    /// `http.request_timeout`, so that a client learns which part did not answer.
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
 }
 
 impl Default for KeysConfig {
@@ -24,6 +30,7 @@ impl Default for KeysConfig {
             backends: BTreeMap::new(),
             cache: CacheConfig::default(),
             max_concurrent_calls: const { NonZeroUsize::new(64).unwrap() },
+            call_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -34,6 +41,8 @@ impl Default for KeysConfig {
 pub enum BackendConfig {
     /// `kind = "local"`: wrapping keys in a file. For development.
     Local(LocalBackendConfig),
+    /// `kind = "aws-kms"`: AWS Key Management Service, or LocalStack.
+    AwsKms(AwsKmsConfig),
 }
 
 /// A local key backend.
@@ -54,12 +63,17 @@ pub struct LocalBackendConfig {
 pub struct CacheConfig {
     /// Most keys in memory, about 1 KB each.
     pub max_entries: u64,
-    /// A key is unwrapped again this long after it was unwrapped.
+    /// A key is wiped this long after it was unwrapped, at the latest. Each key's own time is up to a tenth
+    /// shorter, so that keys which came together do not go together.
     #[serde(with = "humantime_serde")]
     pub time_to_live: Duration,
     /// A key that nobody used for this long is wiped.
     #[serde(with = "humantime_serde")]
     pub time_to_idle: Duration,
+    /// A key that is used in the last part of its life, this long, is unwrapped again in the background.
+    /// Zero: never.
+    #[serde(with = "humantime_serde")]
+    pub refresh_ahead: Duration,
 }
 
 impl Default for CacheConfig {
@@ -68,6 +82,7 @@ impl Default for CacheConfig {
             max_entries: 100_000,
             time_to_live: Duration::from_mins(5),
             time_to_idle: Duration::from_mins(1),
+            refresh_ahead: Duration::from_secs(30),
         }
     }
 }

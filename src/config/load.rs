@@ -9,10 +9,13 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::{BackendConfig, Config, DatabaseUrlError};
+use super::{AwsKmsConfigError, BackendConfig, Config, DatabaseUrlError};
 
 /// The profile used when none is named.
 pub const DEFAULT_PROFILE: &str = "local";
+
+/// The profile in which an unencrypted endpoint need not be on this machine.
+const LOCALSTACK_PROFILE: &str = "localstack";
 
 /// Environment variables of ours that are not configuration keys.
 const NOT_KEYS: [&str; 2] = ["profile", "config_dir"];
@@ -110,10 +113,22 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
             configured: names.join(", "),
         });
     }
-    for (name, BackendConfig::Local(local)) in &keys.backends {
-        if local.create_if_missing && profile != DEFAULT_PROFILE {
-            return Err(ConfigError::CreateOutsideLocal { backend: name.clone() });
+    for (name, backend) in &keys.backends {
+        match backend {
+            BackendConfig::Local(local) if local.create_if_missing && profile != DEFAULT_PROFILE => {
+                return Err(ConfigError::CreateOutsideLocal { backend: name.clone() });
+            }
+            BackendConfig::Local(_) => {}
+            BackendConfig::AwsKms(aws) => aws
+                .check(profile == LOCALSTACK_PROFILE)
+                .map_err(|problem| ConfigError::AwsKms { backend: name.clone(), problem })?,
         }
+    }
+    if keys.call_timeout >= config.http.request_timeout {
+        return Err(ConfigError::CallTimeout);
+    }
+    if keys.cache.refresh_ahead > keys.cache.time_to_live / 2 {
+        return Err(ConfigError::RefreshAhead);
     }
     if profile == DEFAULT_PROFILE && !config.http.listen.ip().is_loopback() {
         return Err(ConfigError::LocalIsLoopback { listen: config.http.listen });
@@ -211,6 +226,20 @@ pub enum ConfigError {
         /// The backend.
         backend: String,
     },
+    /// A backend on AWS KMS.
+    #[error("keys.backends.{backend}.{problem}")]
+    AwsKms {
+        /// The backend.
+        backend: String,
+        /// What is wrong, beginning with the key.
+        problem: AwsKmsConfigError,
+    },
+    /// A client would learn nothing but that the request took too long.
+    #[error("keys.call_timeout must be shorter than http.request_timeout")]
+    CallTimeout,
+    /// Keys would be unwrapped again and again.
+    #[error("keys.cache.refresh_ahead must be at most half of keys.cache.time_to_live; 0s switches it off")]
+    RefreshAhead,
     /// The profile `local` is for this machine only: whoever reaches the port can do everything.
     #[error(
         "http.listen = {listen} can be reached from other machines, and the profile `local` has no access control: use a loopback address such as 127.0.0.1:8000"

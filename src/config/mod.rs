@@ -6,23 +6,27 @@
 //! both, and is printed redacted.
 
 mod arguments;
+mod aws_kms;
 mod database;
 mod graphql;
 mod http;
 mod keys;
 mod load;
 mod log;
+mod memory;
 mod report;
 
 use serde::{Deserialize, Serialize};
 
 pub use arguments::ConfigArguments;
+pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use graphql::GraphqlConfig;
 pub use http::HttpConfig;
 pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
 pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
+pub use memory::{MemoryConfig, MemoryLock};
 pub use report::{ConfigLine, report};
 
 /// Everything that can be configured.
@@ -39,4 +43,6 @@ pub struct Config {
     pub graphql: GraphqlConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// What keeps secrets in the process's memory.
+    pub memory: MemoryConfig,
 }

@@ -1,40 +1,82 @@
 //! `GET /healthz`: the process is up. `GET /readyz`: it can do its work.
 
-use std::{fmt::Display, future::Future, time::Duration};
+use std::{error::Error, time::Duration};
 
 use axum::{
     Json,
-    extract::State,
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use moka::future::Cache;
+use serde_json::{Map, Value, json};
 
-use super::HttpState;
+use super::{HttpState, limits::refuse};
+use crate::{causes, graphql::errors::ErrorCode};
 
 /// Longest wait for one check.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long an answer stands: whoever asks more often makes no more calls to the key backend.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// The answers to the checks, by name.
+#[derive(Clone, Debug)]
+pub struct Checks(Cache<&'static str, bool>);
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self(Cache::builder().time_to_live(MEMORY).build())
+    }
+}
 
 pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
 /// Asks the database and the active key backend, for real. 503 if one of them fails; the log says why.
-pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
-    let (database, keys) =
-        tokio::join!(check("database", state.db.ping()), check("keys", state.keyring.check()));
-    let ready = database && keys;
+/// `?exclude=keys` leaves a check out: for a load balancer that is to keep a server whose cached users it can
+/// still serve.
+pub(super) async fn readyz(State(state): State<HttpState>, RawQuery(query): RawQuery) -> Response {
+    let excluded: Vec<_> = query.iter().flat_map(|query| query.split('&')).collect();
+    if !excluded.iter().all(|pair| matches!(*pair, "exclude=database" | "exclude=keys")) {
+        let message = "/readyz takes exclude=database and exclude=keys only";
+        return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
+    }
+    let (database, keys) = tokio::join!(
+        state.checks.ask("database", &excluded, state.db.ping()),
+        state.checks.ask("keys", &excluded, state.keyring.check()),
+    );
+    let outcomes: Map<_, _> = [("database", database), ("keys", keys)]
+        .into_iter()
+        .filter_map(|(name, ok)| Some((name.to_owned(), json!(if ok? { "ok" } else { "failed" }))))
+        .collect();
+    let ready = outcomes.values().all(|outcome| outcome == "ok");
     let (status, word) =
         if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-    let checks = json!({ "database": outcome(database), "keys": outcome(keys) });
-    (status, Json(json!({ "status": word, "checks": checks }))).into_response()
+    (status, Json(json!({ "status": word, "checks": outcomes }))).into_response()
 }
 
-async fn check<E: Display>(what: &str, check: impl Future<Output = Result<(), E>>) -> bool {
+impl Checks {
+    /// Whether a check passes; `None` if it is left out.
+    async fn ask<E: Error>(
+        &self,
+        name: &'static str,
+        excluded: &[&str],
+        check: impl Future<Output = Result<(), E>>,
+    ) -> Option<bool> {
+        if excluded.iter().any(|pair| pair.strip_prefix("exclude=") == Some(name)) {
+            return None;
+        }
+        Some(self.0.get_with(name, passes(name, check)).await)
+    }
+}
+
+async fn passes<E: Error>(what: &str, check: impl Future<Output = Result<(), E>>) -> bool {
     match tokio::time::timeout(PATIENCE, check).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            tracing::warn!(what, %error, "not ready");
+            tracing::warn!(what, "not ready: {}", causes::line(&error));
             false
         }
         Err(_) => {
@@ -42,8 +84,4 @@ async fn check<E: Display>(what: &str, check: impl Future<Output = Result<(), E>
             false
         }
     }
-}
-
-fn outcome(ok: bool) -> &'static str {
-    if ok { "ok" } else { "failed" }
 }

@@ -5,16 +5,20 @@
 //! | `POST /graphql` | the API |
 //! | `GET /playground` | GraphiQL, if switched on |
 //! | `GET /healthz` | the process is up |
-//! | `GET /readyz` | the database and the key backend can be used |
+//! | `GET /readyz` | the database and the key backend can be used; `?exclude=keys` leaves one out |
+//! | `GET /metrics` | counters, in the OpenMetrics text format |
 //!
 //! Outermost first: request id and log line, panics, the time limit, the body limit.
 
 mod graphql;
 mod health;
 mod limits;
+mod metrics;
 mod playground;
 mod request_id;
 mod serve;
+
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -23,9 +27,11 @@ use axum::{
     response::Redirect,
     routing::{get, post},
 };
+use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use health::Checks;
 pub use serve::{listen, serve};
 
 use crate::{config::HttpConfig, graphql::Schema, keys::Keyring};
@@ -39,6 +45,10 @@ pub struct HttpState {
     pub db: DatabaseConnection,
     /// For readiness.
     pub keyring: Keyring,
+    /// What is counted.
+    pub metrics: Arc<Registry>,
+    /// What readiness found out last.
+    pub checks: Checks,
 }
 
 impl std::fmt::Debug for HttpState {
@@ -52,7 +62,8 @@ pub fn router(state: HttpState, config: &HttpConfig) -> Router {
     let mut routes = Router::new()
         .route("/graphql", post(graphql::execute))
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz));
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics));
     if config.playground {
         routes = routes
             .route("/playground", get(playground::page))

@@ -15,7 +15,7 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
     fn name(&self) -> &str;
 
     /// Whether this backend can unwrap what `kek_id` wrapped. Routes; makes no call.
-    fn owns(&self, kek_id: &KekId) -> bool;
+    fn owns(&self, kek_id: &KekId) -> Ownership;
 
     /// Makes a data key and wraps it under the backend's current wrapping key, bound to `context`.
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError>;
@@ -28,6 +28,17 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
 
     /// Whether the current wrapping key exists, is enabled, and may be used. For readiness.
     async fn check(&self) -> Result<(), BackendError>;
+}
+
+/// How surely a backend can unwrap what a wrapping key wrapped. The surest gets the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ownership {
+    /// Not at all.
+    No,
+    /// It looks like one of this backend's keys: the same account and region.
+    Likely,
+    /// It is the backend's own wrapping key.
+    Certain,
 }
 
 /// A fresh data key, open and wrapped.
@@ -52,6 +63,17 @@ pub struct BackendError {
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+impl BackendError {
+    /// A failure with what the backend itself said.
+    pub fn new(
+        backend: impl Into<String>,
+        class: ErrorClass,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { backend: backend.into(), class, source: Some(source.into()) }
+    }
+}
+
 /// What a backend's failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ErrorClass {
@@ -61,6 +83,9 @@ pub enum ErrorClass {
     /// Too many calls. Trying again later, and slower, helps.
     #[error("throttled")]
     Throttled,
+    /// The answer makes no sense, so whoever gave it is not believed. Trying again later may help.
+    #[error("the answer makes no sense")]
+    BadAnswer,
     /// The credentials do not permit the call. An operator must act.
     #[error("access denied")]
     Denied,
@@ -70,6 +95,10 @@ pub enum ErrorClass {
     /// The wrapping key does not exist, or no longer. An operator must act.
     #[error("the wrapping key does not exist")]
     KeyNotFound,
+    /// The wrapping key is none that wraps data keys: of another kind, or for another use. An operator must
+    /// act.
+    #[error("the wrapping key is not a symmetric encryption key")]
+    KeyUnsuitable,
     /// Wrapped in another context, under another key, or tampered with: a backend cannot tell which.
     #[error("the wrapped key does not belong to this subject and version, or was tampered with")]
     ContextMismatch,
@@ -79,10 +108,26 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// A short name, as metrics use it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Throttled => "throttled",
+            Self::BadAnswer => "bad_answer",
+            Self::Denied => "denied",
+            Self::KeyDisabled => "key_disabled",
+            Self::KeyNotFound => "key_not_found",
+            Self::KeyUnsuitable => "key_unsuitable",
+            Self::ContextMismatch => "context_mismatch",
+            Self::Malformed => "malformed",
+        }
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Throttled)
+        matches!(self, Self::Unavailable | Self::Throttled | Self::BadAnswer)
     }
 
     /// Whether the wrapped key itself is at fault, and not the backend.

@@ -1,6 +1,7 @@
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
-use super::{KekId, KeyBackend};
+use super::{KekId, KeyBackend, KeyMetrics, Ownership, guarded::GuardedBackend};
+use crate::config::KeysConfig;
 
 /// All configured key backends: the active one wraps new data keys, each unwraps what it owns.
 ///
@@ -8,26 +9,48 @@ use super::{KekId, KeyBackend};
 /// make it active, rewrap, remove the old one.
 #[derive(Clone, Debug)]
 pub struct Backends {
-    active: Arc<dyn KeyBackend>,
-    others: Vec<Arc<dyn KeyBackend>>,
+    /// The active one first.
+    all: Vec<Arc<dyn KeyBackend>>,
 }
 
 impl Backends {
     /// The active backend, and those that only unwrap.
     #[must_use]
     pub fn new(active: Arc<dyn KeyBackend>, others: Vec<Arc<dyn KeyBackend>>) -> Self {
-        Self { active, others }
+        Self { all: std::iter::once(active).chain(others).collect() }
+    }
+
+    /// The same backends; every call waits for its turn, has a deadline, and is counted.
+    #[must_use]
+    pub(super) fn guarded(self, config: &KeysConfig, metrics: &KeyMetrics) -> Self {
+        let guard = |backend| Arc::new(GuardedBackend::new(backend, config, metrics.clone())) as _;
+        Self { all: self.all.into_iter().map(guard).collect() }
     }
 
     /// The backend that wraps new data keys.
     #[must_use]
     pub fn active(&self) -> &dyn KeyBackend {
-        &*self.active
+        &*self.all[0]
     }
 
-    /// The backend that can unwrap what `kek_id` wrapped, if one is configured.
+    /// All of them, the active one first.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn KeyBackend> {
+        self.all.iter().map(|backend| &**backend)
+    }
+
+    /// The backend that can unwrap what `kek_id` wrapped, if one is configured: the surest, and among equals
+    /// the active one.
     #[must_use]
     pub fn owner(&self, kek_id: &KekId) -> Option<&dyn KeyBackend> {
-        std::iter::once(&self.active).chain(&self.others).map(|backend| &**backend).find(|b| b.owns(kek_id))
+        owner(self.iter(), kek_id)
     }
+}
+
+/// The surest owner of a wrapping key, and among equals the first.
+pub fn owner<'a>(
+    backends: impl Iterator<Item = &'a dyn KeyBackend>,
+    kek_id: &KekId,
+) -> Option<&'a dyn KeyBackend> {
+    let owners = backends.filter(|backend| backend.owns(kek_id) > Ownership::No);
+    owners.min_by_key(|backend| Reverse(backend.owns(kek_id)))
 }

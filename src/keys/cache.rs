@@ -1,8 +1,12 @@
-use std::{future::Future, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use moka::future::Cache;
+use moka::{Expiry, future::Cache, notification::RemovalCause};
 
-use super::{Fence, Ticket};
+use super::{
+    Fence, Ticket,
+    metrics::{CacheMetrics, EvictionLabels},
+    slot::Slot,
+};
 use crate::{
     config::CacheConfig,
     envelope::{DataKey, DataKeyId, SubjectId},
@@ -10,35 +14,55 @@ use crate::{
 
 /// Open data keys, for a while: bounded in number, in age and in idle time.
 ///
-/// Concurrent misses for one key make one load. Failures are not cached. A key is wiped when its last
-/// holder drops it: the cache, or a request that still uses it.
+/// Concurrent misses for one key make one load. Failures are not cached. A key that leaves the cache is
+/// wiped at once, unless a request still uses it; then, when that request ends.
 #[derive(Clone, Debug)]
-pub struct KeyCache {
-    keys: Cache<DataKeyId, Arc<DataKey>>,
+pub(super) struct KeyCache {
+    slots: Cache<DataKeyId, Arc<Slot>>,
     fence: Arc<Fence>,
+    config: CacheConfig,
+    metrics: CacheMetrics,
+}
+
+/// A key that was in the cache.
+#[derive(Debug)]
+pub(super) struct Cached {
+    /// The key.
+    pub(super) key: Arc<DataKey>,
+    /// Whether it is near its end, and whoever reads this is to load it again.
+    pub(super) refresh: bool,
 }
 
 impl KeyCache {
     /// An empty cache.
-    #[must_use]
-    pub fn new(config: &CacheConfig) -> Self {
-        let keys = Cache::builder()
+    pub(super) fn new(config: &CacheConfig, metrics: CacheMetrics) -> Self {
+        let listener = {
+            let metrics = metrics.clone();
+            move |_: Arc<DataKeyId>, slot: Arc<Slot>, cause| {
+                // moka itself may hold on to the slot for a while.
+                slot.empty();
+                metrics.entries.dec();
+                metrics.evictions.get_or_create(&EvictionLabels { cause: name(cause) }).inc();
+            }
+        };
+        let slots = Cache::builder()
             .name("data keys")
             .max_capacity(config.max_entries)
-            .time_to_live(config.time_to_live)
             .time_to_idle(config.time_to_idle)
+            .expire_after(Lifetime)
+            .eviction_listener(listener)
             .build();
-        Self { keys, fence: Arc::default() }
+        Self { slots, fence: Arc::default(), config: config.clone(), metrics }
     }
 
     /// The key, if it is here.
-    pub async fn get(&self, id: DataKeyId) -> Option<Arc<DataKey>> {
-        self.keys.get(&id).await
+    pub(super) async fn get(&self, id: DataKeyId) -> Option<Cached> {
+        let slot = self.slots.get(&id).await?;
+        Some(Cached { key: slot.key()?, refresh: slot.claim_refresh() })
     }
 
     /// Begins a load: take the ticket before the wrapped key is read. See [`Fence`].
-    #[must_use]
-    pub fn ticket(&self, subject: SubjectId) -> Ticket {
+    pub(super) fn ticket(&self, subject: SubjectId) -> Ticket {
         self.fence.ticket(subject)
     }
 
@@ -50,40 +74,93 @@ impl KeyCache {
     /// # Errors
     ///
     /// The error of `load`, shared by all who waited for it. It is not cached.
-    pub async fn get_or_load<E: Send + Sync + 'static>(
+    pub(super) async fn get_or_load<E, L>(
         &self,
         ticket: Ticket,
         id: DataKeyId,
-        load: impl Future<Output = Result<DataKey, E>>,
-    ) -> Result<Arc<DataKey>, Arc<E>> {
-        let key = self.keys.try_get_with(id, async { load.await.map(Arc::new) }).await?;
-        self.drop_unless_standing(ticket, id).await;
-        Ok(key)
+        load: impl Fn() -> L,
+    ) -> Result<Arc<DataKey>, Arc<E>>
+    where
+        E: Send + Sync + 'static,
+        L: Future<Output = Result<DataKey, E>>,
+    {
+        loop {
+            let mut loaded = None;
+            let init = async {
+                let key = Arc::new(load().await?);
+                loaded = Some(key.clone());
+                self.metrics.entries.inc();
+                Ok(self.slot(key))
+            };
+            let slot = self.slots.try_get_with(id, init).await?;
+            self.drop_unless_standing(ticket, id).await;
+            if let Some(key) = loaded {
+                return Ok(key);
+            }
+            self.metrics.coalesced.inc();
+            // Empty if it was evicted while we waited: then it is our turn to load.
+            if let Some(key) = slot.key() {
+                return Ok(key);
+            }
+        }
     }
 
     /// Puts a key here that somebody holds anyway.
-    pub async fn insert(&self, ticket: Ticket, key: Arc<DataKey>) {
+    pub(super) async fn insert(&self, ticket: Ticket, key: Arc<DataKey>) {
         let id = key.id();
-        self.keys.insert(id, key).await;
+        self.metrics.entries.inc();
+        self.slots.insert(id, self.slot(key)).await;
         self.drop_unless_standing(ticket, id).await;
     }
 
     /// Takes a subject's keys out, and keeps those out that are being loaded.
-    pub async fn evict(&self, subject: SubjectId, ids: impl IntoIterator<Item = DataKeyId>) {
+    pub(super) async fn evict(&self, subject: SubjectId, ids: impl IntoIterator<Item = DataKeyId>) {
         self.fence.advance(subject);
         for id in ids {
-            self.keys.invalidate(&id).await;
+            self.slots.invalidate(&id).await;
         }
     }
 
     /// Drops what has expired. Without this, an idle server would hold expired keys until its next request.
-    pub async fn drop_expired(&self) {
-        self.keys.run_pending_tasks().await;
+    pub(super) async fn drop_expired(&self) {
+        self.slots.run_pending_tasks().await;
     }
 
     async fn drop_unless_standing(&self, ticket: Ticket, id: DataKeyId) {
         if !self.fence.stands(ticket) {
-            self.keys.invalidate(&id).await;
+            self.slots.invalidate(&id).await;
         }
+    }
+
+    fn slot(&self, key: Arc<DataKey>) -> Arc<Slot> {
+        Arc::new(Slot::new(key, &self.config))
+    }
+}
+
+/// Each slot has its own time to live.
+struct Lifetime;
+
+impl Expiry<DataKeyId, Arc<Slot>> for Lifetime {
+    fn expire_after_create(&self, _: &DataKeyId, slot: &Arc<Slot>, _: std::time::Instant) -> Option<Duration> {
+        Some(slot.lifetime())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &DataKeyId,
+        slot: &Arc<Slot>,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(slot.lifetime())
+    }
+}
+
+fn name(cause: RemovalCause) -> &'static str {
+    match cause {
+        RemovalCause::Expired => "expired",
+        RemovalCause::Explicit => "forgotten",
+        RemovalCause::Replaced => "refreshed",
+        RemovalCause::Size => "size",
     }
 }

@@ -1,4 +1,6 @@
-use crate::envelope::DataKeyId;
+use uuid::Uuid;
+
+use crate::envelope::{DataKeyId, KeyVersion};
 
 /// The identity bound to a wrapped data key: whose key it is, and which version.
 ///
@@ -8,6 +10,12 @@ use crate::envelope::DataKeyId;
 pub struct KeyContext(DataKeyId);
 
 impl KeyContext {
+    /// The context of no data key, for asking a backend whether it would wrap one.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        Self(DataKeyId { subject: Uuid::nil().into(), version: KeyVersion::FIRST })
+    }
+
     /// The context as named values, in a fixed order.
     #[must_use]
     pub fn pairs(&self) -> [(&'static str, String); 2] {

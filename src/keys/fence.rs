@@ -15,13 +15,13 @@ const STRIPES: usize = 256;
 /// Striped by subject, so its memory is fixed. Two subjects may share a stripe; then a load is merely
 /// not cached.
 #[derive(Debug)]
-pub struct Fence {
+pub(super) struct Fence {
     stripes: Box<[AtomicU64]>,
 }
 
 /// Where the fence stood when a load began.
 #[derive(Clone, Copy, Debug)]
-pub struct Ticket {
+pub(super) struct Ticket {
     stripe: usize,
     position: u64,
 }
@@ -29,25 +29,25 @@ pub struct Ticket {
 impl Fence {
     /// A fence that nothing has passed yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// Begins a load. Take it before the wrapped key is read.
     #[must_use]
-    pub fn ticket(&self, subject: SubjectId) -> Ticket {
+    pub(super) fn ticket(&self, subject: SubjectId) -> Ticket {
         let stripe = stripe(subject);
         Ticket { stripe, position: self.stripes[stripe].load(SeqCst) }
     }
 
     /// Whether nobody of the ticket's stripe was forgotten since.
     #[must_use]
-    pub fn stands(&self, ticket: Ticket) -> bool {
+    pub(super) fn stands(&self, ticket: Ticket) -> bool {
         self.stripes[ticket.stripe].load(SeqCst) == ticket.position
     }
 
     /// Invalidates all tickets of the subject. Call after the wrapped key is gone, before evicting.
-    pub fn advance(&self, subject: SubjectId) {
+    pub(super) fn advance(&self, subject: SubjectId) {
         self.stripes[stripe(subject)].fetch_add(1, SeqCst);
     }
 }

@@ -1,12 +1,18 @@
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 use sea_orm::{DatabaseConnection, DbErr};
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use super::{BackendError, Backends, GeneratedKey, KekId, KeyCache, Ticket, WrappedKey, store};
+use super::{
+    BackendError, Backends, GeneratedKey, KekId, KeyMetrics, Ticket, WrappedKey,
+    cache::{Cached, KeyCache},
+    aws_kms, local,
+    metrics::RefreshLabels,
+    store,
+};
 use crate::{
+    causes,
     config::KeysConfig,
     envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
 };
@@ -25,9 +31,7 @@ struct Inner {
     db: DatabaseConnection,
     backends: Backends,
     cache: KeyCache,
-    /// Bounds the backend calls that run at the same time.
-    calls: Semaphore,
-    concurrency: usize,
+    metrics: KeyMetrics,
 }
 
 /// A data key, open; or why it is not, shared by all who waited for it.
@@ -46,15 +50,10 @@ pub struct NewDataKey {
 impl Keyring {
     /// A keyring over the data keys of `db`, with an empty cache.
     #[must_use]
-    pub fn new(db: DatabaseConnection, backends: Backends, config: &KeysConfig) -> Self {
-        let concurrency = config.max_concurrent_calls.get();
-        Self(Arc::new(Inner {
-            db,
-            backends,
-            cache: KeyCache::new(&config.cache),
-            calls: Semaphore::new(concurrency),
-            concurrency,
-        }))
+    pub fn new(db: DatabaseConnection, backends: Backends, config: &KeysConfig, metrics: KeyMetrics) -> Self {
+        let backends = backends.guarded(config, &metrics);
+        let cache = KeyCache::new(&config.cache, metrics.cache.clone());
+        Self(Arc::new(Inner { db, backends, cache, metrics }))
     }
 
     /// Makes a subject's first data key, without storing it. One backend call.
@@ -65,7 +64,6 @@ impl Keyring {
     pub async fn generate(&self, subject: SubjectId) -> Result<NewDataKey, KeyringError> {
         let id = DataKeyId { subject, version: KeyVersion::FIRST };
         let ticket = self.0.cache.ticket(subject);
-        let _permit = self.0.calls.acquire().await.map_err(|_| KeyringError::Interrupted)?;
         let GeneratedKey { material, wrapped } = self.0.backends.active().generate(&id.into()).await?;
         Ok(NewDataKey { key: Arc::new(DataKey::new(id, &material)), wrapped, ticket })
     }
@@ -77,7 +75,7 @@ impl Keyring {
 
     /// The key, if it is open already. No I/O.
     pub async fn cached(&self, id: DataKeyId) -> Option<Arc<DataKey>> {
-        self.0.cache.get(id).await
+        self.0.cache.get(id).await.map(|cached| cached.key)
     }
 
     /// Opens one data key.
@@ -91,20 +89,34 @@ impl Keyring {
     }
 
     /// Opens many data keys: one SQL statement for the wrapped keys that are not cached, then concurrent
-    /// unwraps under the configured limit. Every id has its own result, in the order of `ids`.
+    /// unwraps, as many as the backend's limit lets through. Every id has its own result, in the order of
+    /// `ids`.
     pub async fn open_many(&self, ids: &[DataKeyId]) -> Vec<OpenedKey> {
         let mut opened = Vec::with_capacity(ids.len());
         let mut missing = Vec::new();
+        let mut due = Vec::new();
         for &id in ids {
-            let cached = self.cached(id).await;
-            if cached.is_none() {
-                missing.push((opened.len(), id));
-            }
-            opened.push(cached.ok_or_else(|| Arc::new(KeyringError::Missing(id))));
+            let key = match self.0.cache.get(id).await {
+                Some(Cached { key, refresh }) => {
+                    due.extend(refresh.then_some(id));
+                    Ok(key)
+                }
+                None => {
+                    missing.push((opened.len(), id));
+                    Err(Arc::new(KeyringError::Missing(id)))
+                }
+            };
+            opened.push(key);
         }
+        if !due.is_empty() {
+            tokio::spawn(self.clone().refresh(due).in_current_span());
+        }
+        let cache = &self.0.metrics.cache;
+        cache.hits.inc_by((opened.len() - missing.len()) as u64);
         if missing.is_empty() {
             return opened;
         }
+        cache.misses.inc_by(missing.len() as u64);
         // In a task of its own: a client that goes away must not stop a load half-way (see KeyCache), and
         // what was unwrapped at a cost is worth keeping.
         let load = self.clone().load(missing.clone()).in_current_span();
@@ -125,6 +137,12 @@ impl Keyring {
     /// Call after the transaction that destroyed them was committed.
     pub async fn evict(&self, subject: SubjectId, ids: impl IntoIterator<Item = DataKeyId>) {
         self.0.cache.evict(subject, ids).await;
+    }
+
+    /// All backends, the active one first.
+    #[must_use]
+    pub fn backends(&self) -> &Backends {
+        &self.0.backends
     }
 
     /// Whether the active backend can be used.
@@ -157,14 +175,48 @@ impl Keyring {
             }
         };
         let (this, wrapped) = (&self, &wrapped);
-        stream::iter(missing.into_iter().zip(tickets))
-            .map(|((position, id), ticket)| async move {
-                let load = this.unwrap(id, wrapped.get(&id));
-                (position, this.0.cache.get_or_load(ticket, id, load).await)
-            })
-            .buffer_unordered(self.0.concurrency)
-            .collect()
-            .await
+        let loads = missing.into_iter().zip(tickets).map(|((position, id), ticket)| async move {
+            let load = || this.unwrap(id, wrapped.get(&id));
+            (position, this.0.cache.get_or_load(ticket, id, load).await)
+        });
+        loads.collect::<FuturesUnordered<_>>().collect().await
+    }
+
+    /// Unwraps keys again that are in use and near their end, so that nobody has to wait for them. What
+    /// cannot be unwrapped serves until it expires; what is gone from the database leaves at once.
+    async fn refresh(self, due: Vec<DataKeyId>) {
+        let tickets: Vec<_> = due.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
+        let wrapped = match store::find(&self.0.db, &due).await {
+            Ok(wrapped) => wrapped,
+            Err(error) => {
+                let keys = due.len();
+                tracing::warn!(keys, "data keys are not refreshed: {}", causes::line(&error));
+                return self.count_refreshes("failed", due.len());
+            }
+        };
+        let (this, wrapped) = (&self, &wrapped);
+        let refreshes = due.into_iter().zip(tickets).map(|(id, ticket)| async move {
+            let outcome = match this.unwrap(id, wrapped.get(&id)).await {
+                Ok(key) => {
+                    this.0.cache.insert(ticket, Arc::new(key)).await;
+                    "ok"
+                }
+                Err(KeyringError::Missing(_)) => {
+                    this.0.cache.evict(id.subject, [id]).await;
+                    "gone"
+                }
+                Err(error) => {
+                    tracing::warn!("data key {id} is not refreshed: {}", causes::line(&error));
+                    "failed"
+                }
+            };
+            this.count_refreshes(outcome, 1);
+        });
+        refreshes.collect::<FuturesUnordered<_>>().collect().await
+    }
+
+    fn count_refreshes(&self, outcome: &'static str, keys: usize) {
+        self.0.metrics.cache.refreshes.get_or_create(&RefreshLabels { outcome }).inc_by(keys as u64);
     }
 
     async fn unwrap(&self, id: DataKeyId, wrapped: Option<&WrappedKey>) -> Result<DataKey, KeyringError> {
@@ -174,7 +226,6 @@ impl Keyring {
             .backends
             .owner(&wrapped.kek_id)
             .ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
-        let _permit = self.0.calls.acquire().await.map_err(|_| KeyringError::Interrupted)?;
         let material = backend.unwrap(wrapped, &id.into()).await?;
         Ok(DataKey::new(id, &material))
     }
@@ -190,7 +241,7 @@ pub enum KeyringError {
     #[error("subject {0} has no data key")]
     NoDataKey(SubjectId),
     /// No configured backend owns the wrapping key. An operator must add it to the configuration.
-    #[error("no configured key backend owns the wrapping key `{kek_id}`: add it under [keys.backends]")]
+    #[error("no configured key backend owns the wrapping key `{kek_id}`: {}", advice(kek_id))]
     NoBackend {
         /// The wrapping key.
         kek_id: KekId,
@@ -204,4 +255,20 @@ pub enum KeyringError {
     /// The server is shutting down, or a bug stopped the load.
     #[error("the load of a data key was interrupted")]
     Interrupted,
+}
+
+/// The lines that would configure a backend for a wrapping key.
+fn advice(kek_id: &KekId) -> String {
+    let id = kek_id.as_str();
+    if let Some(name) = id.strip_prefix(local::KEK_PREFIX) {
+        return format!(
+            "add [keys.backends.NAME] with kind = \"local\" and file = the key file that has the key `{name}`"
+        );
+    }
+    if let Some(region) = aws_kms::region(id) {
+        return format!(
+            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{id}\""
+        );
+    }
+    "no kind of backend has such ids; was the row written by something else?".to_owned()
 }

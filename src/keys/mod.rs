@@ -7,25 +7,32 @@
 //! | --- | --- |
 //! | [`KeyBackend`] | what wraps and unwraps: the trait, and its error classes |
 //! | [`local`] | wrapping keys in a file, for development |
+//! | [`aws_kms`] | wrapping keys in AWS KMS, or in LocalStack |
 //! | [`Backends`] | all configured backends: one active, the others still unwrap |
-//! | [`KeyCache`] | open data keys, for a while |
 //! | [`store`] | the table `data_keys` |
 //! | [`Keyring`] | all of it together |
+//! | [`KeyMetrics`] | what can be seen of it from outside |
 
+pub mod aws_kms;
 mod backend;
 mod backends;
 mod cache;
 mod context;
 mod fence;
+mod guarded;
 mod keyring;
 pub mod local;
+mod metrics;
+mod open;
+mod slot;
 pub mod store;
 mod wrapped_key;
 
-pub use backend::{BackendError, ErrorClass, GeneratedKey, KeyBackend};
-pub use backends::Backends;
-pub use cache::KeyCache;
+pub use backend::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
+pub use backends::{Backends, owner};
 pub use context::KeyContext;
-pub use fence::{Fence, Ticket};
+use fence::{Fence, Ticket};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
+pub use metrics::KeyMetrics;
+pub use open::{OpenError, open_backend, open_backends};
 pub use wrapped_key::{KekId, WrappedKey};

@@ -7,14 +7,14 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Sandbox, TestApp, TestDatabase, finish, on_both_databases};
+use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databases};
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
 const MIGRATIONS: [&str; 3] =
     ["m20261123_000001_users", "m20261123_000002_data_keys", "m20261123_000003_erasures"];
 
-fn sandbox(database: &TestDatabase) -> Sandbox {
+fn sandbox(database: &TestStack) -> Sandbox {
     Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &database.url())
 }
 
@@ -28,20 +28,20 @@ async fn the_schema_file_is_what_the_server_serves() {
     );
 }
 
-async fn migrating_twice_is_once(database: TestDatabase) {
-    let sandbox = sandbox(&database);
+async fn migrating_twice_is_once(stack: TestStack) {
+    let sandbox = sandbox(&stack);
     assert_eq!(sandbox.admin_ok(&["migrate"]), MIGRATIONS.map(|name| format!("migrated {name}\n")).concat());
     assert_eq!(sandbox.admin_ok(&["migrate"]), "the schema is up to date\n");
     assert_eq!(sandbox.admin_ok(&["migrate", "--dry-run"]), "the schema is up to date\n");
 }
 
-async fn a_dry_run_changes_nothing(database: TestDatabase) {
-    let sandbox = sandbox(&database);
+async fn a_dry_run_changes_nothing(stack: TestStack) {
+    let sandbox = sandbox(&stack);
     for _ in 0..2 {
         let error = sandbox.admin_error(&["migrate", "--dry-run"]);
         assert!(MIGRATIONS.iter().all(|name| error.contains(name)), "{error}");
     }
-    let db = oubliette::database::connect(&database.config()).await.unwrap();
+    let db = oubliette::database::connect(&stack.config()).await.unwrap();
     for table in ["seaql_migrations", "users", "data_keys"] {
         let found =
             sea_orm::ConnectionTrait::execute_unprepared(&db, &format!("SELECT * FROM {table}")).await;
@@ -51,15 +51,19 @@ async fn a_dry_run_changes_nothing(database: TestDatabase) {
     assert!(error.contains("`oubliette-admin migrate`"), "{error}");
 }
 
-async fn data_keys_are_counted_by_wrapping_key(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let sandbox = sandbox(&app.database);
-    assert_eq!(sandbox.admin_ok(&["keys", "status"]), "WRAPPING KEY  DATA KEYS\ntotal         0\n");
+    // There is no key file, and none is needed, or made.
+    let status = |arguments: &[&str]| {
+        let finished = sandbox.admin(&[&["keys", "status"], arguments].concat());
+        let warning = "warning: key backend `local`: key file `data/keys.toml` does not exist\n";
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), warning));
+        finished.stdout
+    };
+    assert_eq!(status(&[]), "WRAPPING KEY  BACKEND  DATA KEYS\ntotal                  0\n");
     let none = json!({ "data_keys": 0, "wrapping_keys": [] });
-    assert_eq!(
-        serde_json::from_str::<Value>(&sandbox.admin_ok(&["keys", "status", "--json"])).unwrap(),
-        none
-    );
+    assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), none);
 
     let mut ids = Vec::new();
     for _ in 0..12 {
@@ -70,17 +74,18 @@ async fn data_keys_are_counted_by_wrapping_key(database: TestDatabase) {
         let id = app.literal(*id);
         app.sql(&format!("UPDATE data_keys SET kek_id = 'arn:aws:kms:x' WHERE subject_id = {id}")).await;
     }
-    // There is no key file, and none is needed, or made.
-    assert_eq!(
-        sandbox.admin_ok(&["keys", "status"]),
-        "WRAPPING KEY   DATA KEYS\nlocal:new      10\narn:aws:kms:x  2\ntotal          12\n"
-    );
+    let expected = "\
+WRAPPING KEY   BACKEND          DATA KEYS
+local:new      none configured  10
+arn:aws:kms:x  none configured  2
+total                           12
+";
+    assert_eq!(status(&[]), expected);
     let expected = json!({ "data_keys": 12, "wrapping_keys": [
-        { "kek_id": "local:new", "data_keys": 10 },
-        { "kek_id": "arn:aws:kms:x", "data_keys": 2 },
+        { "kek_id": "local:new", "backend": null, "data_keys": 10 },
+        { "kek_id": "arn:aws:kms:x", "backend": null, "data_keys": 2 },
     ] });
-    let printed: Value = serde_json::from_str(&sandbox.admin_ok(&["keys", "status", "--json"])).unwrap();
-    assert_eq!(printed, expected);
+    assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), expected);
     assert!(!sandbox.path("data").exists());
 }
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(
+on_every_stack!(
     a_user_is_created_read_changed_and_forgotten,
     errors_have_their_codes,
     pages_follow_each_other_both_ways,
@@ -19,8 +19,8 @@ const CREATE: &str =
     "mutation($input: CreateUserInput!) { createUser(input: $input) { username email phone } }";
 const FORGET: &str = "mutation($id: ID!) { forgetUser(id: $id) { userId } }";
 
-async fn a_user_is_created_read_changed_and_forgotten(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_user_is_created_read_changed_and_forgotten(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let (person, other) = (Person::new(), Person::new());
 
     let input = json!({ "username": person.username, "email": format!(" {} ", person.email), "phone": "+49 (30) 901-820" });
@@ -68,8 +68,8 @@ async fn a_user_is_created_read_changed_and_forgotten(database: TestDatabase) {
     assert_eq!(app.data(CREATE, again).await["createUser"]["email"], Value::Null);
 }
 
-async fn errors_have_their_codes(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn errors_have_their_codes(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let person = Person::new();
     let id = app.create(&person).await;
     let forgotten = app.create(&Person::new()).await;
@@ -123,8 +123,8 @@ async fn errors_have_their_codes(database: TestDatabase) {
     );
 }
 
-async fn pages_follow_each_other_both_ways(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn pages_follow_each_other_both_ways(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let mut names = Vec::new();
     for _ in 0..23 {
         let person = Person::new();
@@ -173,8 +173,8 @@ async fn pages_follow_each_other_both_ways(database: TestDatabase) {
     assert_eq!(page(json!({ "first": 0 })).await.0, Vec::<String>::new());
 }
 
-async fn pages_are_bounded(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn pages_are_bounded(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     for (arguments, field) in [
         ("first: 101", "first"),
         ("first: -1", "first"),

@@ -11,7 +11,7 @@ use oubliette::{
     },
     keys::{
         KekId, KeyBackend, WrappedKey,
-        local::{KEK_PREFIX, LocalBackend},
+        local::{KEK_PREFIX, KeyFile, LocalBackend},
     },
 };
 use sea_orm::sea_query::Value as SqlValue;
@@ -70,7 +70,7 @@ async fn frozen_local_data_keys_unwrap() {
         );
         std::fs::write(&file, key_file).unwrap();
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let backend = LocalBackend::open("local", &file).unwrap();
+        let backend = LocalBackend::new("local", &KeyFile::read(&file).unwrap());
         let wrapped = WrappedKey {
             kek_id: KekId::new(format!("{KEK_PREFIX}{name}")),
             bytes: hex::decode(text(&vector, "wrapped")).unwrap(),

@@ -12,9 +12,9 @@ use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(
+on_every_stack!(
     nothing_of_a_forgotten_user_is_left,
     forgetting_needs_no_key_backend,
     a_key_that_was_being_unwrapped_does_not_come_back,
@@ -27,8 +27,8 @@ fn key_of(id: Uuid) -> DataKeyId {
     DataKeyId { subject: id.into(), version: KeyVersion::FIRST }
 }
 
-async fn nothing_of_a_forgotten_user_is_left(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn nothing_of_a_forgotten_user_is_left(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let (id, other) = (app.create(&Person::new()).await, app.create(&Person::new()).await);
     assert!(app.keyring.cached(key_of(id)).await.is_some());
     app.forget(id).await;
@@ -40,16 +40,16 @@ async fn nothing_of_a_forgotten_user_is_left(database: TestDatabase) {
     }
 }
 
-async fn forgetting_needs_no_key_backend(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn forgetting_needs_no_key_backend(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let id = app.create(&Person::new()).await;
     app.backend.fail(ErrorClass::Unavailable);
     assert_eq!(app.forget(id).await["userId"], json!(id));
     assert_eq!(app.read(id).await["errors"][0]["extensions"]["code"], "FORGOTTEN");
 }
 
-async fn a_key_that_was_being_unwrapped_does_not_come_back(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_key_that_was_being_unwrapped_does_not_come_back(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let id = app.create(&Person::new()).await;
     app.keyring.evict(id.into(), [key_of(id)]).await;
 
@@ -72,8 +72,8 @@ async fn a_key_that_was_being_unwrapped_does_not_come_back(database: TestDatabas
     assert!(app.keyring.open(key_of(id)).await.is_err());
 }
 
-async fn a_ciphertext_taken_before_does_not_open(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_ciphertext_taken_before_does_not_open(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let (victim, accomplice) = (app.create(&Person::new()).await, app.create(&Person::new()).await);
     let email = app.column(victim, "email_encrypted").await;
     app.forget(victim).await;
@@ -94,8 +94,8 @@ async fn a_ciphertext_taken_before_does_not_open(database: TestDatabase) {
     assert_eq!(read["data"]["user"]["email"], json!(null));
 }
 
-async fn a_restored_backup_is_forgotten_again(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_restored_backup_is_forgotten_again(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let person = Person::new();
     let id = app.create(&person).await;
     app.sql("CREATE TABLE backup_users AS SELECT * FROM users").await;
@@ -135,8 +135,8 @@ async fn start_another_server(app: &TestApp) {
     App::start(&config).await.unwrap();
 }
 
-async fn a_client_that_hangs_up_does_not_stop_a_forgetting(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_client_that_hangs_up_does_not_stop_a_forgetting(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     for _ in 0..20 {
         let id = app.create(&Person::new()).await;
         let hasty = tokio::time::timeout(Duration::from_micros(rand::random_range(50..3000)), app.forget(id));

@@ -13,14 +13,14 @@ use reqwest::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestDatabase};
+use crate::harness::{Person, TestApp, TestStack};
 
 const JSON: &str = "application/json";
 const GRAPHQL: &str = "application/graphql-response+json";
 const REQUEST_ID: &str = "x-request-id";
 
 async fn started() -> TestApp {
-    TestApp::start(TestDatabase::sqlite()).await
+    TestApp::start(TestStack::sqlite()).await
 }
 
 /// Posts a GraphQL request and gives status, media type and answer.
@@ -324,7 +324,7 @@ async fn the_playground_is_served() {
 
 #[tokio::test]
 async fn without_playground_there_is_no_page() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |config| config.http.playground = false).await;
+    let app = TestApp::start_with(TestStack::sqlite(), |config| config.http.playground = false).await;
     for path in ["/", "/playground"] {
         assert_eq!(get(&app, path).await.status(), StatusCode::NOT_FOUND, "{path}");
     }

@@ -7,9 +7,9 @@ use oubliette::keys::ErrorClass;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(
+on_every_stack!(
     concurrent_first_reads_of_one_user_make_one_unwrap,
     what_is_not_personal_opens_no_key,
     a_cold_page_reads_its_keys_in_one_statement,
@@ -21,8 +21,8 @@ on_both_databases!(
 );
 
 /// Users who were created by another server, so that this one's cache is cold.
-async fn cold(database: TestDatabase, users: usize) -> (TestApp, Vec<(Uuid, Person)>) {
-    let app = TestApp::start(database).await;
+async fn cold(stack: TestStack, users: usize) -> (TestApp, Vec<(Uuid, Person)>) {
+    let app = TestApp::start(stack).await;
     let mut created = Vec::new();
     for _ in 0..users {
         let person = Person::new();
@@ -39,8 +39,8 @@ async fn cold(database: TestDatabase, users: usize) -> (TestApp, Vec<(Uuid, Pers
     (app, created)
 }
 
-async fn concurrent_first_reads_of_one_user_make_one_unwrap(database: TestDatabase) {
-    let (app, users) = cold(database, 1).await;
+async fn concurrent_first_reads_of_one_user_make_one_unwrap(stack: TestStack) {
+    let (app, users) = cold(stack, 1).await;
     let (id, person) = &users[0];
     app.backend.delay(Duration::from_millis(50));
     for answer in join_all((0..64).map(|_| app.read(*id))).await {
@@ -49,8 +49,8 @@ async fn concurrent_first_reads_of_one_user_make_one_unwrap(database: TestDataba
     assert_eq!(app.backend.unwrapped(), 1);
 }
 
-async fn what_is_not_personal_opens_no_key(database: TestDatabase) {
-    let (app, users) = cold(database, 3).await;
+async fn what_is_not_personal_opens_no_key(stack: TestStack) {
+    let (app, users) = cold(stack, 3).await;
     app.backend.fail(ErrorClass::Unavailable);
     let query = "query($id: ID!) {
         user(id: $id) { id username createdAt updatedAt }
@@ -61,8 +61,8 @@ async fn what_is_not_personal_opens_no_key(database: TestDatabase) {
     assert!(app.take_statements().iter().all(|sql| !sql.contains("data_keys")));
 }
 
-async fn a_cold_page_reads_its_keys_in_one_statement(database: TestDatabase) {
-    let (app, users) = cold(database, 100).await;
+async fn a_cold_page_reads_its_keys_in_one_statement(stack: TestStack) {
+    let (app, users) = cold(stack, 100).await;
     let query = "{ users(first: 100) { edges { node { id email phone } } } }";
     let read = app.data(query, json!({})).await;
     for ((id, person), edge) in users.iter().zip(read["users"]["edges"].as_array().unwrap()) {
@@ -78,8 +78,8 @@ async fn a_cold_page_reads_its_keys_in_one_statement(database: TestDatabase) {
     assert_eq!(app.take_statements().len(), 1);
 }
 
-async fn backend_calls_are_bounded(database: TestDatabase) {
-    let app = TestApp::start_with(database, |config| {
+async fn backend_calls_are_bounded(stack: TestStack) {
+    let app = TestApp::start_with(stack, |config| {
         config.keys.max_concurrent_calls = 7.try_into().unwrap();
         config.keys.cache.max_entries = 0;
     })
@@ -93,16 +93,16 @@ async fn backend_calls_are_bounded(database: TestDatabase) {
     assert_eq!(app.backend.most_in_flight(), 7);
 }
 
-async fn a_new_user_is_read_without_an_unwrap(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_new_user_is_read_without_an_unwrap(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let person = Person::new();
     let id = app.create(&person).await;
     assert_eq!(app.read(id).await["data"]["user"]["phone"], person.phone);
     assert_eq!((app.backend.generated(), app.backend.unwrapped()), (1, 0));
 }
 
-async fn nothing_is_stored_if_the_backend_fails(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn nothing_is_stored_if_the_backend_fails(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let query = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
     for (class, retryable) in [
         (ErrorClass::Unavailable, true),
@@ -123,8 +123,8 @@ async fn nothing_is_stored_if_the_backend_fails(database: TestDatabase) {
     }
 }
 
-async fn cached_users_are_served_while_the_backend_fails(database: TestDatabase) {
-    let (app, users) = cold(database, 2).await;
+async fn cached_users_are_served_while_the_backend_fails(stack: TestStack) {
+    let (app, users) = cold(stack, 2).await;
     let ((warm, person), (cold, _)) = (&users[0], &users[1]);
     app.read(*warm).await;
     app.backend.fail(ErrorClass::Unavailable);
@@ -150,8 +150,8 @@ async fn cached_users_are_served_while_the_backend_fails(database: TestDatabase)
     assert_eq!(app.read(*cold).await.get("errors"), None);
 }
 
-async fn an_unused_key_leaves_the_cache(database: TestDatabase) {
-    let app = TestApp::start_with(database, |config| {
+async fn an_unused_key_leaves_the_cache(stack: TestStack) {
+    let app = TestApp::start_with(stack, |config| {
         config.keys.cache.time_to_idle = Duration::from_millis(200);
     })
     .await;

@@ -5,12 +5,12 @@ use oubliette::{entity::erasure, users::GENESIS_DIGEST};
 use sea_orm::{EntityTrait, QueryOrder};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(concurrent_erasures_form_one_chain);
+on_every_stack!(concurrent_erasures_form_one_chain);
 
-async fn concurrent_erasures_form_one_chain(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn concurrent_erasures_form_one_chain(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let mut ids = Vec::new();
     for _ in 0..40 {
         ids.push(app.create(&Person::new()).await);

@@ -11,9 +11,9 @@ use proptest::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(any_mix_of_changes_keeps_the_living_and_loses_the_forgotten);
+on_every_stack!(any_mix_of_changes_keeps_the_living_and_loses_the_forgotten);
 
 const CASES: usize = 24;
 const PEOPLE: usize = 4;
@@ -43,8 +43,8 @@ fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
     prop::collection::vec((0..PEOPLE, deed), 10..60)
 }
 
-async fn any_mix_of_changes_keeps_the_living_and_loses_the_forgotten(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn any_mix_of_changes_keeps_the_living_and_loses_the_forgotten(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let mut runner = TestRunner::new(Config::default());
     for _ in 0..CASES {
         let deeds = deeds().new_tree(&mut runner).unwrap().current();

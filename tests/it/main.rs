@@ -14,6 +14,7 @@ mod harness;
 
 mod admin;
 mod api;
+mod backends;
 mod envelope;
 mod forgetting;
 mod http;

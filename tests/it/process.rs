@@ -9,7 +9,7 @@ use std::{collections::HashMap, os::unix::fs::MetadataExt, sync::Mutex, time::Du
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Sandbox, TestDatabase};
+use crate::harness::{Person, Sandbox, TestStack};
 
 #[tokio::test]
 async fn the_first_start_makes_everything_it_needs() {
@@ -101,7 +101,7 @@ async fn the_log_has_the_request_id() {
 
 #[tokio::test]
 async fn the_log_does_not_have_the_database_password() {
-    let url = TestDatabase::postgres().url();
+    let url = TestStack::postgres().url();
     let password = url::Url::parse(&url).unwrap().password().unwrap().to_owned();
 
     let server = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &url).start().await;

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 
-use crate::harness::{EMAIL_MARK, PHONE_MARK, Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{EMAIL_MARK, PHONE_MARK, Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(
+on_every_stack!(
     ten_thousand_users_leave_no_personal_value_in_the_files,
     a_forgotten_users_wrapped_key_is_overwritten,
 );
 
 /// Every e-mail of the tests contains one mark and every phone number begins with another, so a search for
 /// the two marks is a search for every value.
-async fn ten_thousand_users_leave_no_personal_value_in_the_files(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn ten_thousand_users_leave_no_personal_value_in_the_files(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let people: Vec<_> = (0..10_000).map(|_| Person::new()).collect();
     let ids: Vec<_> = stream::iter(&people).map(|person| app.create(person)).buffered(16).collect().await;
 
@@ -34,8 +34,8 @@ async fn ten_thousand_users_leave_no_personal_value_in_the_files(database: TestD
 /// On SQLite: deleted content is overwritten and the write-ahead log emptied. PostgreSQL keeps dead rows
 /// until VACUUM and its own write-ahead log, which `docs/erasure.md` says; there the test looks at the
 /// table's rows only.
-async fn a_forgotten_users_wrapped_key_is_overwritten(database: TestDatabase) {
-    let app = TestApp::start(database).await;
+async fn a_forgotten_users_wrapped_key_is_overwritten(stack: TestStack) {
+    let app = TestApp::start(stack).await;
     let person = Person::new();
     let id = app.create(&person).await;
     for _ in 0..50 {
@@ -61,7 +61,7 @@ async fn a_forgotten_users_wrapped_key_is_overwritten(database: TestDatabase) {
 /// A backup, or somebody with an open transaction in `sqlite3`: the log cannot be emptied meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_reader_holds_nobody_up() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestStack::sqlite()).await;
     let (id, other) = (app.create(&Person::new()).await, app.create(&Person::new()).await);
     let sql = format!("SELECT wrapped FROM data_keys WHERE subject_id = {}", app.literal(id));
     let wrapped: Vec<u8> = app.rows(&sql).await[0].try_get("", "wrapped").unwrap();

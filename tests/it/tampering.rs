@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack};
 
-on_both_databases!(
+on_every_stack!(
     a_ciphertext_opens_in_its_own_place_only,
     every_flipped_bit_is_noticed,
     every_truncation_is_noticed,
@@ -23,8 +23,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set(database: TestDatabase) -> Self {
-        let app = TestApp::start(database).await;
+    async fn set(stack: TestStack) -> Self {
+        let app = TestApp::start(stack).await;
         let (person, other) = (Person::new(), Person::new());
         let (victim, bystander) = (app.create(&person).await, app.create(&other).await);
         Self { app, victim, person, bystander, other }
@@ -61,8 +61,8 @@ fn assert_failed(answer: &Value, fields: &[&str], what: &str) {
     }
 }
 
-async fn a_ciphertext_opens_in_its_own_place_only(database: TestDatabase) {
-    let scene = Scene::set(database).await;
+async fn a_ciphertext_opens_in_its_own_place_only(stack: TestStack) {
+    let scene = Scene::set(stack).await;
     let Scene { app, victim, bystander, .. } = &scene;
     let (email, phone) =
         (app.column(*victim, "email_encrypted").await, app.column(*victim, "phone_encrypted").await);
@@ -86,8 +86,8 @@ async fn a_ciphertext_opens_in_its_own_place_only(database: TestDatabase) {
     scene.assert_bystander_is_fine("put back").await;
 }
 
-async fn every_flipped_bit_is_noticed(database: TestDatabase) {
-    let scene = Scene::set(database).await;
+async fn every_flipped_bit_is_noticed(stack: TestStack) {
+    let scene = Scene::set(stack).await;
     let sealed = scene.app.column(scene.victim, "email_encrypted").await;
     for bit in 0..sealed.len() * 8 {
         let mut damaged = sealed.clone();
@@ -97,8 +97,8 @@ async fn every_flipped_bit_is_noticed(database: TestDatabase) {
     }
 }
 
-async fn every_truncation_is_noticed(database: TestDatabase) {
-    let scene = Scene::set(database).await;
+async fn every_truncation_is_noticed(stack: TestStack) {
+    let scene = Scene::set(stack).await;
     let sealed = scene.app.column(scene.victim, "email_encrypted").await;
     for length in 0..sealed.len() {
         scene.app.set_column(scene.victim, "email_encrypted", &sealed[..length]).await;
@@ -109,8 +109,8 @@ async fn every_truncation_is_noticed(database: TestDatabase) {
     scene.assert_email_is_lost("one byte more").await;
 }
 
-async fn other_header_bytes_are_noticed(database: TestDatabase) {
-    let scene = Scene::set(database).await;
+async fn other_header_bytes_are_noticed(stack: TestStack) {
+    let scene = Scene::set(stack).await;
     let sealed = scene.app.column(scene.victim, "email_encrypted").await;
     for position in 0..6 {
         for value in (0..=255).filter(|value| *value != sealed[position]) {
@@ -122,8 +122,8 @@ async fn other_header_bytes_are_noticed(database: TestDatabase) {
     }
 }
 
-async fn a_moved_or_damaged_data_key_opens_nothing(database: TestDatabase) {
-    let scene = Scene::set(database).await;
+async fn a_moved_or_damaged_data_key_opens_nothing(stack: TestStack) {
+    let scene = Scene::set(stack).await;
     let Scene { app, victim, bystander, .. } = &scene;
     let (victim_key, bystander_key) = (app.literal(*victim), app.literal(*bystander));
     let evict = async || {

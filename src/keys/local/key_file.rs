@@ -22,6 +22,7 @@ const COMMENT: &str = "\
 /// A local key file: any number of named 256-bit wrapping keys, one of them primary.
 #[derive(Debug)]
 pub struct KeyFile {
+    path: PathBuf,
     primary: String,
     keys: BTreeMap<String, KeyMaterial>,
 }
@@ -37,7 +38,7 @@ impl KeyFile {
         let metadata = fs::metadata(path).map_err(|error| fail(Problem::read(error)))?;
         check_mode(&metadata).map_err(fail)?;
         let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| fail(Problem::read(error)))?);
-        Self::parse(&text).map_err(fail)
+        Self::parse(path, &text).map_err(fail)
     }
 
     /// Makes a key file with one fresh wrapping key, readable by its owner only. Never overwrites one:
@@ -66,6 +67,12 @@ impl KeyFile {
         Self::read(path)
     }
 
+    /// Where it was read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The name of the key that wraps new data keys.
     #[must_use]
     pub fn primary(&self) -> &str {
@@ -77,7 +84,7 @@ impl KeyFile {
         self.keys.iter().map(|(name, key)| (name.as_str(), key))
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
+    fn parse(path: &Path, text: &str) -> Result<Self, Problem> {
         // The parser's own message quotes the line it stumbles over, which may hold a key.
         let mut document: Document = toml::from_str(text).map_err(|error| Problem::Syntax {
             line: error.span().map(|span| text[..span.start].lines().count().max(1)),
@@ -99,7 +106,7 @@ impl KeyFile {
         if !keys.contains_key(&document.primary) {
             return Err(Problem::Primary(document.primary.clone()));
         }
-        Ok(Self { primary: document.primary, keys })
+        Ok(Self { path: path.to_owned(), primary: document.primary, keys })
     }
 }
 

@@ -7,20 +7,21 @@
 mod key_file;
 mod wrapping_key;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 
 pub use key_file::{KeyFile, KeyFileError};
 use wrapping_key::WrappingKey;
 
-use super::{BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, WrappedKey};
+use super::{BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, WrappedKey};
 use crate::envelope::KeyMaterial;
 
 /// The key backend over a local key file.
 #[derive(Debug)]
 pub struct LocalBackend {
     name: String,
+    file: PathBuf,
     primary: KekId,
     keys: BTreeMap<KekId, WrappingKey>,
 }
@@ -29,15 +30,6 @@ pub struct LocalBackend {
 pub const KEK_PREFIX: &str = "local:";
 
 impl LocalBackend {
-    /// Reads the key file.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyFileError`] if it is missing, open to others, or damaged.
-    pub fn open(name: impl Into<String>, path: &Path) -> Result<Self, KeyFileError> {
-        Ok(Self::new(name, &KeyFile::read(path)?))
-    }
-
     /// A backend over the wrapping keys of a key file.
     #[must_use]
     pub fn new(name: impl Into<String>, file: &KeyFile) -> Self {
@@ -48,7 +40,7 @@ impl LocalBackend {
                 (kek_id.clone(), WrappingKey::new(kek_id, material))
             })
             .collect();
-        Self { name: name.into(), primary: kek_id(file.primary()), keys }
+        Self { name: name.into(), file: file.path().to_owned(), primary: kek_id(file.primary()), keys }
     }
 
     fn key(&self, kek_id: &KekId) -> Result<&WrappingKey, BackendError> {
@@ -70,8 +62,8 @@ impl KeyBackend for LocalBackend {
         &self.name
     }
 
-    fn owns(&self, kek_id: &KekId) -> bool {
-        self.keys.contains_key(kek_id)
+    fn owns(&self, kek_id: &KekId) -> Ownership {
+        if self.keys.contains_key(kek_id) { Ownership::Certain } else { Ownership::No }
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
@@ -92,7 +84,18 @@ impl KeyBackend for LocalBackend {
         self.key(&self.primary)?.wrap(&material, context).map_err(|class| self.error(class))
     }
 
+    /// Reads the file again: a server whose key file is gone runs on, and loses the data with its end.
     async fn check(&self) -> Result<(), BackendError> {
-        self.key(&self.primary).map(drop)
+        let lost = |why: String| BackendError::new(&self.name, ErrorClass::KeyNotFound, why);
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || KeyFile::read(&file)).await;
+        let file = read.map_err(|error| lost(error.to_string()))?.map_err(|error| lost(error.to_string()))?;
+        let stored = Self::new(&self.name, &file);
+        let context = KeyContext::of_nobody();
+        let wrapped = self.generate(&context).await?.wrapped;
+        match stored.unwrap(&wrapped, &context).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(lost(format!("key file `{}` no longer has the key `{}`", file.path().display(), self.primary))),
+        }
     }
 }

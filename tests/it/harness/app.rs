@@ -4,7 +4,7 @@ use oubliette::{
     app::App,
     config::Config,
     database,
-    keys::{Backends, Keyring},
+    keys::{Backends, KeyMetrics, Keyring},
     users::Users,
 };
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Person, TestBackend, TestDatabase, log_everything};
+use super::{Person, TestBackend, TestStack, log_everything};
 
 /// A whole Oubliette in this process, behind real HTTP.
 pub(crate) struct TestApp {
     pub(crate) backend: Arc<TestBackend>,
-    pub(crate) database: TestDatabase,
+    pub(crate) database: TestStack,
     /// A connection beside the server's, for looking and for damage.
     pub(crate) db: DatabaseConnection,
     pub(crate) keyring: Keyring,
@@ -30,22 +30,22 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    pub(crate) async fn start(database: TestDatabase) -> Self {
-        Self::start_with(database, |_| {}).await
+    pub(crate) async fn start(stack: TestStack) -> Self {
+        Self::start_with(stack, |_| {}).await
     }
 
-    pub(crate) async fn start_with(database: TestDatabase, configure: impl FnOnce(&mut Config)) -> Self {
-        let backend = Arc::new(TestBackend::new());
-        Self::start_on(database, backend, configure).await
+    pub(crate) async fn start_with(stack: TestStack, configure: impl FnOnce(&mut Config)) -> Self {
+        let backend = Arc::new(stack.backend().await);
+        Self::start_on(stack, backend, configure).await
     }
 
     pub(crate) async fn start_on(
-        database: TestDatabase,
+        stack: TestStack,
         backend: Arc<TestBackend>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         log_everything();
-        let mut config = Config { database: database.config(), ..Config::default() };
+        let mut config = Config { database: stack.config(), ..Config::default() };
         config.http.playground = true;
         config.graphql.introspection = true;
         configure(&mut config);
@@ -57,17 +57,17 @@ impl TestApp {
             move |info| statements.lock().unwrap().push(info.statement.sql.clone())
         });
         let backends = Backends::new(backend.clone(), Vec::new());
-        let app = App::assemble(&config, db_of_server, backends);
+        let app = App::assemble(&config, db_of_server, backends, KeyMetrics::default());
         let listener = oubliette::http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {
             let grace = config.http.shutdown_grace;
             oubliette::http::serve(listener, app.router, std::future::pending(), grace).await.unwrap();
         });
-        let db = database::connect(&database.config()).await.unwrap();
+        let db = database::connect(&stack.config()).await.unwrap();
         Self {
             backend,
-            database,
+            database: stack,
             db,
             keyring: app.keyring,
             users: app.users,

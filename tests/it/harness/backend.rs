@@ -1,26 +1,31 @@
 use std::{
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use oubliette::{
     envelope::KeyMaterial,
     keys::{
-        BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, WrappedKey,
+        BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
+        aws_kms::AwsKmsBackend,
         local::{KeyFile, LocalBackend},
     },
 };
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-/// A real local backend that counts its calls, can be told to fail, and can be held up.
+use super::{localstack, remember_secrets};
+
+/// A real backend that counts its calls, can be told to fail, and can be held up.
 #[derive(Debug)]
 pub(crate) struct TestBackend {
-    local: LocalBackend,
+    real: Arc<dyn KeyBackend>,
+    _folder: Option<TempDir>,
     generated: AtomicUsize,
     unwrapped: AtomicUsize,
     in_flight: AtomicUsize,
@@ -32,11 +37,24 @@ pub(crate) struct TestBackend {
 }
 
 impl TestBackend {
-    pub(crate) fn new() -> Self {
+    /// On a key file of its own.
+    pub(crate) fn local() -> Self {
         let folder = TempDir::new().unwrap();
         let file = KeyFile::create(&folder.path().join("keys.toml")).unwrap();
+        Self::over(Arc::new(LocalBackend::new("test", &file)), Some(folder))
+    }
+
+    /// On a wrapping key of its own in LocalStack.
+    pub(crate) async fn localstack() -> Self {
+        let config = localstack().backend_config(&localstack().create_key().await);
+        let real = AwsKmsBackend::new("test", &config, KeyMetrics::default()).await.unwrap();
+        Self::over(Arc::new(real), None)
+    }
+
+    fn over(real: Arc<dyn KeyBackend>, folder: Option<TempDir>) -> Self {
         Self {
-            local: LocalBackend::new("test", &file),
+            real,
+            _folder: folder,
             generated: AtomicUsize::new(0),
             unwrapped: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -89,17 +107,19 @@ impl TestBackend {
 #[async_trait]
 impl KeyBackend for TestBackend {
     fn name(&self) -> &str {
-        self.local.name()
+        self.real.name()
     }
 
-    fn owns(&self, kek_id: &KekId) -> bool {
-        self.local.owns(kek_id)
+    fn owns(&self, kek_id: &KekId) -> Ownership {
+        self.real.owns(kek_id)
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
         self.generated.fetch_add(1, SeqCst);
         self.failure()?;
-        self.local.generate(context).await
+        let generated = self.real.generate(context).await?;
+        remember_key(&generated.material);
+        Ok(generated)
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
@@ -111,16 +131,26 @@ impl KeyBackend for TestBackend {
         drop(self.gate.acquire().await.unwrap());
         self.in_flight.fetch_sub(1, SeqCst);
         self.failure()?;
-        self.local.unwrap(wrapped, context).await
+        let material = self.real.unwrap(wrapped, context).await?;
+        remember_key(&material);
+        Ok(material)
     }
 
     async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError> {
         self.failure()?;
-        self.local.rewrap(wrapped, context).await
+        self.real.rewrap(wrapped, context).await
     }
 
     async fn check(&self) -> Result<(), BackendError> {
         self.failure()?;
-        self.local.check().await
+        self.real.check().await
     }
+}
+
+/// An open data key is a secret that no log may show, in whatever form libraries print bytes.
+fn remember_key(material: &KeyMaterial) {
+    let key = material.expose();
+    let list = format!("{key:?}");
+    let list = list.trim_matches(['[', ']']);
+    remember_secrets(&[&hex::encode(key), &BASE64_STANDARD.encode(key), list]);
 }

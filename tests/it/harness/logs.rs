@@ -1,4 +1,4 @@
-//! Everything logged while the tests run, at TRACE, in files; and the personal values used, in another.
+//! Everything logged while the tests run, at TRACE, in files; and the personal values and keys used, in another.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,7 +17,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-static PERSONAL_VALUES: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(append("personal-values.txt")));
+static SECRETS: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(append("secrets.txt")));
 
 /// Logs of this process go to a file, at TRACE, whatever crate they come from.
 pub(crate) fn log_everything() {
@@ -38,9 +38,10 @@ pub(crate) fn server_log() -> (PathBuf, File) {
     (FOLDER.join(&name), append(&name))
 }
 
-pub(super) fn remember_personal_values(values: &[&str]) {
+/// Personal values and keys that no log may contain.
+pub(crate) fn remember_secrets(values: &[&str]) {
     let text = values.join("\n") + "\n";
-    PERSONAL_VALUES.lock().unwrap().write_all(text.as_bytes()).unwrap();
+    SECRETS.lock().unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 fn append(name: &str) -> File {

@@ -2,7 +2,7 @@
 
 mod app;
 mod backend;
-mod database;
+mod localstack;
 mod logs;
 mod person;
 #[expect(dead_code, reason = "the load bench uses the rest")]
@@ -10,29 +10,57 @@ pub(crate) mod postgres;
 mod process;
 mod proxy;
 mod raw_connection;
+mod stack;
 
 pub(crate) use app::TestApp;
 pub(crate) use backend::TestBackend;
-pub(crate) use database::TestDatabase;
-pub(crate) use logs::{log_everything, server_log};
+pub(crate) use localstack::localstack;
+pub(crate) use logs::{log_everything, remember_secrets, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
 pub(crate) use process::{Sandbox, Server, finish};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw_connection::RawConnection;
+pub(crate) use stack::TestStack;
 
-/// Runs each of these tests on SQLite and on PostgreSQL. A test takes a fresh [`TestDatabase`].
-macro_rules! on_both_databases {
+/// Runs each of these tests on local keys and SQLite, on local keys and PostgreSQL, and on LocalStack and
+/// PostgreSQL. A test takes a fresh [`TestStack`].
+macro_rules! on_every_stack {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test($crate::harness::TestDatabase::sqlite()).await;
+                super::$test($crate::harness::TestStack::sqlite()).await;
             })+
         }
         mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test($crate::harness::TestDatabase::postgres()).await;
+                super::$test($crate::harness::TestStack::postgres()).await;
+            })+
+        }
+        mod on_localstack {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::harness::TestStack::localstack()).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_every_stack;
+
+/// Runs each of these tests on SQLite and on PostgreSQL: those that a key backend does not matter to.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::harness::TestStack::sqlite()).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::harness::TestStack::postgres()).await;
             })+
         }
     };

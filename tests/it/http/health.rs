@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use oubliette::keys::ErrorClass;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, TestDatabase};
+use crate::harness::{TestApp, TestStack};
 
 async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
     let response = app.get(path).send().await.unwrap();
@@ -11,14 +13,17 @@ async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn readiness_follows_the_key_backend() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestStack::sqlite()).await;
     let ready = json!({ "status": "ready", "checks": { "database": "ok", "keys": "ok" } });
     let not_ready = json!({ "status": "not ready", "checks": { "database": "ok", "keys": "failed" } });
 
     assert_eq!(get(&app, "/readyz").await, (StatusCode::OK, ready.clone()));
     for class in [ErrorClass::Unavailable, ErrorClass::Denied, ErrorClass::KeyDisabled] {
         app.backend.fail(class);
+        forget_the_last_answer().await;
         assert_eq!(get(&app, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, not_ready.clone()));
+        let without_keys = json!({ "status": "ready", "checks": { "database": "ok" } });
+        assert_eq!(get(&app, "/readyz?exclude=keys").await, (StatusCode::OK, without_keys));
         assert_eq!(
             get(&app, "/healthz").await,
             (StatusCode::OK, json!({ "status": "ok" })),
@@ -26,5 +31,16 @@ async fn readiness_follows_the_key_backend() {
         );
     }
     app.backend.fail(None);
+    forget_the_last_answer().await;
     assert_eq!(get(&app, "/readyz").await, (StatusCode::OK, ready));
+
+    let (status, answer) = get(&app, "/readyz?exclude=kms").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = "/readyz takes exclude=database and exclude=keys only";
+    assert_eq!(answer["errors"][0]["message"], message);
+}
+
+/// Readiness is found out once a second.
+async fn forget_the_last_answer() {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
 }

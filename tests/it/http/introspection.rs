@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, TestDatabase};
+use crate::harness::{TestApp, TestStack};
 
 /// What GraphiQL asks for when it loads the schema: graphql-js 16, with all options and its 9 levels of
 /// wrapped types.
@@ -87,7 +87,7 @@ fragment TypeRef on __Type {
 }";
 
 async fn started(introspection: bool) -> TestApp {
-    TestApp::start_with(TestDatabase::sqlite(), |config| config.graphql.introspection = introspection).await
+    TestApp::start_with(TestStack::sqlite(), |config| config.graphql.introspection = introspection).await
 }
 
 async fn message(app: &TestApp, query: &str) -> String {

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{GRAPHQL, JSON, assert_refused};
-use crate::harness::{Person, RawConnection, TestApp, TestDatabase};
+use crate::harness::{Person, RawConnection, TestApp, TestStack};
 
 async fn started(configure: impl FnOnce(&mut Config)) -> TestApp {
-    let app = TestApp::start_with(TestDatabase::sqlite(), configure).await;
+    let app = TestApp::start_with(TestStack::sqlite(), configure).await;
     app.take_statements();
     app
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Proxy, TestApp, TestDatabase};
+use crate::harness::{Person, Proxy, TestApp, TestStack};
 
 /// An app that reaches PostgreSQL through a proxy.
 async fn behind_a_proxy() -> (TestApp, Proxy) {
-    let database = TestDatabase::postgres();
+    let database = TestStack::postgres();
     let mut url = url::Url::parse(&database.url()).unwrap();
     let proxy = Proxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
     url.set_port(Some(proxy.port())).unwrap();
@@ -51,6 +51,8 @@ async fn a_lost_database_is_an_internal_error_until_it_is_back() {
     assert_eq!(readiness(&app).await.0, StatusCode::OK);
 
     proxy.cut();
+    // Readiness is found out once a second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_not_ready(&app).await;
     for (query, variables) in [
         ("query($id: ID!) { user(id: $id) { email } }", json!({ "id": id })),

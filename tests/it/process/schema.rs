@@ -1,11 +1,11 @@
 use serde_json::json;
 
-use crate::harness::{Person, Sandbox, TestDatabase, on_both_databases};
+use crate::harness::{Person, Sandbox, TestStack, on_both_databases};
 
 on_both_databases!(an_outdated_schema_is_refused_until_it_is_migrated, a_newer_schema_is_refused,);
 
 /// A profile as one would have outside of development. The key file comes from a run in the profile `local`.
-async fn staging(database: &TestDatabase) -> Sandbox {
+async fn staging(database: &TestStack) -> Sandbox {
     let sandbox = Sandbox::new();
     drop(sandbox.start().await);
     sandbox.with_profile(
@@ -18,8 +18,8 @@ async fn staging(database: &TestDatabase) -> Sandbox {
     )
 }
 
-async fn an_outdated_schema_is_refused_until_it_is_migrated(database: TestDatabase) {
-    let sandbox = staging(&database).await;
+async fn an_outdated_schema_is_refused_until_it_is_migrated(stack: TestStack) {
+    let sandbox = staging(&stack).await;
     for _ in 0..2 {
         let said = sandbox.refusal().await;
         assert!(said.contains("schema is outdated") && said.contains("`oubliette-admin migrate`"), "{said}");
@@ -33,10 +33,10 @@ async fn an_outdated_schema_is_refused_until_it_is_migrated(database: TestDataba
     assert_eq!(server.read(&id).await["data"]["user"]["email"], json!(person.email));
 }
 
-async fn a_newer_schema_is_refused(database: TestDatabase) {
-    let sandbox = staging(&database).await;
+async fn a_newer_schema_is_refused(stack: TestStack) {
+    let sandbox = staging(&stack).await;
     sandbox.admin_ok(&["migrate"]);
-    let db = oubliette::database::connect(&database.config()).await.unwrap();
+    let db = oubliette::database::connect(&stack.config()).await.unwrap();
     let sql = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000001_later', 0)";
     sea_orm::ConnectionTrait::execute_unprepared(&db, sql).await.unwrap();
     let said = sandbox.refusal().await;

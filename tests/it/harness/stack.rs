@@ -3,30 +3,47 @@ use std::path::{Path, PathBuf};
 use oubliette::config::DatabaseConfig;
 use tempfile::TempDir;
 
-use super::postgres;
+use super::{TestBackend, postgres};
 
-/// A fresh, empty database of a test's own.
+/// What a server stands on: a fresh, empty database of a test's own, and what wraps its data keys.
 #[derive(Debug)]
-pub(crate) enum TestDatabase {
+pub(crate) enum TestStack {
     Sqlite { folder: TempDir },
-    Postgres { name: String },
+    Postgres { name: String, localstack: bool },
 }
 
-impl TestDatabase {
+impl TestStack {
     pub(crate) fn sqlite() -> Self {
         Self::Sqlite { folder: TempDir::new().unwrap() }
     }
 
     pub(crate) fn postgres() -> Self {
+        Self::on_postgres(false)
+    }
+
+    /// PostgreSQL, and wrapping keys in LocalStack.
+    pub(crate) fn localstack() -> Self {
+        Self::on_postgres(true)
+    }
+
+    fn on_postgres(localstack: bool) -> Self {
         let name = format!("test_{:016x}", rand::random::<u64>());
         postgres::server().create_database(&name);
-        Self::Postgres { name }
+        Self::Postgres { name, localstack }
+    }
+
+    /// A key backend that the test can watch and disturb.
+    pub(crate) async fn backend(&self) -> TestBackend {
+        match self {
+            Self::Postgres { localstack: true, .. } => TestBackend::localstack().await,
+            _ => TestBackend::local(),
+        }
     }
 
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Sqlite { folder } => format!("sqlite://{}/test.db?mode=rwc", folder.path().display()),
-            Self::Postgres { name } => postgres::server().url(name),
+            Self::Postgres { name, .. } => postgres::server().url(name),
         }
     }
 

@@ -1,0 +1,136 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Semaphore;
+
+use super::{
+    BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
+    metrics::{BackendLabels, CallLabels, OperationLabels},
+};
+use crate::{config::KeysConfig, envelope::KeyMaterial};
+
+/// What every call to a key backend passes: its turn, its deadline, its metrics.
+///
+/// The turns are this backend's own, so that one that hangs does not hold up the others. They are given in
+/// order of arrival.
+#[derive(Debug)]
+pub(super) struct GuardedBackend {
+    inner: Arc<dyn KeyBackend>,
+    turns: Semaphore,
+    timeout: Duration,
+    metrics: KeyMetrics,
+    waiting: Gauge,
+    in_flight: Gauge,
+}
+
+impl GuardedBackend {
+    pub(super) fn new(inner: Arc<dyn KeyBackend>, config: &KeysConfig, metrics: KeyMetrics) -> Self {
+        let labels = BackendLabels { backend: inner.name().to_owned() };
+        Self {
+            turns: Semaphore::new(config.max_concurrent_calls.get()),
+            timeout: config.call_timeout,
+            waiting: metrics.calls_waiting.get_or_create_owned(&labels),
+            in_flight: metrics.calls_in_flight.get_or_create_owned(&labels),
+            inner,
+            metrics,
+        }
+    }
+
+    /// Waits for a turn and calls, within the timeout.
+    async fn in_turn<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let turn = {
+            let _waiting = Counted::new(&self.waiting);
+            tokio::time::timeout_at(deadline, self.turns.acquire()).await
+        };
+        let Ok(Ok(_turn)) = turn else {
+            return self.ended(operation, Err(self.unavailable("no turn within keys.call_timeout")));
+        };
+        let started = Instant::now();
+        let answer = {
+            let _in_flight = Counted::new(&self.in_flight);
+            tokio::time::timeout_at(deadline, call).await
+        };
+        self.observe(operation, started);
+        self.ended(
+            operation,
+            answer.unwrap_or_else(|_| Err(self.unavailable("no answer within keys.call_timeout"))),
+        )
+    }
+
+    fn observe(&self, operation: &'static str, started: Instant) {
+        let labels = OperationLabels { backend: self.name().to_owned(), operation };
+        self.metrics.call_seconds.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
+    }
+
+    fn ended<T>(
+        &self,
+        operation: &'static str,
+        result: Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let outcome = result.as_ref().err().map_or("ok", |error| error.class.name());
+        let labels = CallLabels { backend: self.name().to_owned(), operation, outcome };
+        self.metrics.calls.get_or_create(&labels).inc();
+        result
+    }
+
+    fn unavailable(&self, why: &'static str) -> BackendError {
+        BackendError::new(self.name(), ErrorClass::Unavailable, why)
+    }
+}
+
+#[async_trait]
+impl KeyBackend for GuardedBackend {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn owns(&self, kek_id: &KekId) -> Ownership {
+        self.inner.owns(kek_id)
+    }
+
+    async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
+        self.in_turn("generate", self.inner.generate(context)).await
+    }
+
+    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
+        self.in_turn("unwrap", self.inner.unwrap(wrapped, context)).await
+    }
+
+    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError> {
+        self.in_turn("rewrap", self.inner.rewrap(wrapped, context)).await
+    }
+
+    /// Takes no turn: whether a backend answers must not depend on how busy it is kept.
+    async fn check(&self) -> Result<(), BackendError> {
+        let started = Instant::now();
+        let checked = tokio::time::timeout(self.timeout, self.inner.check()).await;
+        self.observe("check", started);
+        let unavailable = |_| Err(self.unavailable("no answer within keys.call_timeout"));
+        self.ended("check", checked.unwrap_or_else(unavailable))
+    }
+}
+
+/// One more, for as long as this lives: a call that is given up counts down, too.
+struct Counted<'a>(&'a Gauge);
+
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

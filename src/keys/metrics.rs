@@ -1,0 +1,111 @@
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// What a user can see of data keys and their backends. All clones count together.
+///
+/// `docs/operations.md` lists the names, and what to alert on.
+#[derive(Clone, Debug)]
+pub struct KeyMetrics {
+    pub(super) cache: CacheMetrics,
+    pub(super) calls: Family<CallLabels, Counter>,
+    pub(super) call_seconds: Family<OperationLabels, Histogram>,
+    pub(super) calls_in_flight: Family<BackendLabels, Gauge>,
+    pub(super) calls_waiting: Family<BackendLabels, Gauge>,
+    pub(super) retries: Family<BackendLabels, Counter>,
+    pub(super) throttles: Family<BackendLabels, Counter>,
+}
+
+/// What the cache of open data keys counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CacheMetrics {
+    pub(super) hits: Counter,
+    pub(super) misses: Counter,
+    pub(super) coalesced: Counter,
+    pub(super) refreshes: Family<RefreshLabels, Counter>,
+    pub(super) evictions: Family<EvictionLabels, Counter>,
+    pub(super) entries: Gauge,
+}
+
+impl KeyMetrics {
+    /// Adds the metrics to what `/metrics` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        let CacheMetrics { hits, misses, coalesced, refreshes, evictions, entries } = self.cache.clone();
+        let cache = registry.sub_registry_with_prefix("key_cache");
+        cache.register("hits", "Look-ups that found an open data key", hits);
+        cache.register("misses", "Look-ups that found none", misses);
+        cache.register("coalesced", "Misses that waited for another's unwrap of the same key", coalesced);
+        cache.register("refreshes", "Keys in use that were unwrapped again before they expired", refreshes);
+        cache.register("evictions", "Keys that left the cache and were wiped", evictions);
+        cache.register("entries", "Open data keys in the cache", entries);
+
+        let Self { calls, call_seconds, calls_in_flight, calls_waiting, retries, throttles, .. } =
+            self.clone();
+        let backend = registry.sub_registry_with_prefix("key_backend");
+        backend.register("calls", "Calls that ended, by what became of them", calls);
+        backend.register("call_seconds", "Time of a call, its retries included, its wait not", call_seconds);
+        backend.register("calls_in_flight", "Calls that have begun and not ended", calls_in_flight);
+        backend.register("calls_waiting", "Calls that wait for their turn", calls_waiting);
+        backend.register("retries", "Attempts after the first of a call", retries);
+        backend.register("throttles", "Attempts that the backend refused as too many", throttles);
+    }
+}
+
+impl Default for KeyMetrics {
+    fn default() -> Self {
+        Self {
+            cache: CacheMetrics::default(),
+            calls: Family::default(),
+            // 0.5 ms to 8 s.
+            call_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.0005, 2.0, 15))
+            }),
+            calls_in_flight: Family::default(),
+            calls_waiting: Family::default(),
+            retries: Family::default(),
+            throttles: Family::default(),
+        }
+    }
+}
+
+/// Which backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BackendLabels {
+    pub(super) backend: String,
+}
+
+/// Which backend was asked for what: a method of [`KeyBackend`](super::KeyBackend).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OperationLabels {
+    pub(super) backend: String,
+    pub(super) operation: &'static str,
+}
+
+/// What became of it: `ok`, or the name of an [`ErrorClass`](super::ErrorClass).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CallLabels {
+    pub(super) backend: String,
+    pub(super) operation: &'static str,
+    pub(super) outcome: &'static str,
+}
+
+/// Why a key left the cache: `expired` (it lived or idled for its time), `size` (the cache was full),
+/// `forgotten` (its subject was, or its wrapped key is gone), `refreshed` (it was unwrapped again).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct EvictionLabels {
+    pub(super) cause: &'static str,
+}
+
+/// What became of a refresh: `ok`, `gone` (the wrapped key is, and so the key in the cache), `failed` (the
+/// old key serves until it expires).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RefreshLabels {
+    pub(super) outcome: &'static str,
+}
