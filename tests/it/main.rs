@@ -16,6 +16,7 @@ mod admin;
 mod api;
 mod backends;
 mod envelope;
+mod faults;
 mod forgetting;
 mod http;
 mod keys;

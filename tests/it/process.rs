@@ -1,6 +1,7 @@
 //! The server as a process: how it starts, refuses to start, stops, and is killed.
 
 mod key_file;
+mod memory;
 mod schema;
 mod stop;
 

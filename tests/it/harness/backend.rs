@@ -51,7 +51,8 @@ impl TestBackend {
         Self::over(Arc::new(real), None)
     }
 
-    fn over(real: Arc<dyn KeyBackend>, folder: Option<TempDir>) -> Self {
+    /// Over any backend; `folder` is what it needs as long as it lives.
+    pub(crate) fn over(real: Arc<dyn KeyBackend>, folder: Option<TempDir>) -> Self {
         Self {
             real,
             _folder: folder,

@@ -113,7 +113,9 @@ impl LocalStack {
     }
 
     pub(crate) async fn point_alias(&self, alias: &str, arn: &str) {
-        self.admin(REGION).update_alias().alias_name(alias).target_key_id(arn).send().await.unwrap();
+        // LocalStack 4.7.0 takes the ARN here, and does not find the key afterwards.
+        let id = arn.rsplit('/').next().unwrap();
+        self.admin(REGION).update_alias().alias_name(alias).target_key_id(id).send().await.unwrap();
     }
 
     pub(crate) async fn disable(&self, arn: &str) {

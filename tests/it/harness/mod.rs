@@ -2,6 +2,7 @@
 
 mod app;
 mod backend;
+mod kms_proxy;
 mod localstack;
 mod logs;
 mod person;
@@ -14,6 +15,7 @@ mod stack;
 
 pub(crate) use app::TestApp;
 pub(crate) use backend::TestBackend;
+pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;
 pub(crate) use logs::{log_everything, remember_secrets, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};

@@ -199,6 +199,10 @@ impl Server {
         &self.client
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All it logged so far.
     pub(crate) fn log(&self) -> String {
         let mut log = &self.log;
