@@ -11,6 +11,7 @@ use super::{
     MAX_NAME_LENGTH, NONCE_LENGTH, OVERHEAD, PersonalText, TAG_LENGTH,
     associated_data::AssociatedData,
     format::{HEADER_LENGTH, Parts},
+    stack::wipe_stack,
 };
 
 /// One subject's open data key: AES-256-GCM-SIV (RFC 8452), its key schedule built once.
@@ -22,14 +23,23 @@ use super::{
 /// The key schedule is wiped when the key is dropped.
 pub struct DataKey {
     id: DataKeyId,
-    cipher: Aes256GcmSiv,
+    /// On the heap, so that moving the key leaves no copy behind.
+    cipher: Box<Aes256GcmSiv>,
 }
+
+/// What building a key schedule uses of the stack, and some more: 8 KB.
+const STACK_OF_NEW: usize = 512;
+
+/// What sealing and opening use of the stack for round keys: 1 KB, and 32 KB where nothing is inlined.
+const STACK_OF_CIPHER: usize = if cfg!(debug_assertions) { 2048 } else { 64 };
 
 impl DataKey {
     /// Builds the key schedule of a data key.
     #[must_use]
     pub fn new(id: DataKeyId, material: &KeyMaterial) -> Self {
-        Self { id, cipher: Aes256GcmSiv::new(<&Key<Aes256GcmSiv>>::from(material.expose())) }
+        let cipher = cipher(material);
+        wipe_stack::<STACK_OF_NEW>();
+        Self { id, cipher }
     }
 
     /// Whose key this is, and which version.
@@ -98,6 +108,7 @@ impl DataKey {
         text: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], SealError> {
         let tag = self.cipher.encrypt_inout_detached(nonce.into(), associated_data, text.into());
+        wipe_stack::<STACK_OF_CIPHER>();
         tag.map(Into::into).map_err(|aead::Error| SealError)
     }
 
@@ -111,6 +122,7 @@ impl DataKey {
     ) -> Result<(), OpenError> {
         let opened =
             self.cipher.decrypt_inout_detached(nonce.into(), associated_data, text.into(), tag.into());
+        wipe_stack::<STACK_OF_CIPHER>();
         opened.map_err(|aead::Error| OpenError::NotAuthentic)
     }
 
@@ -118,6 +130,12 @@ impl DataKey {
         const { assert!(A::NAME.len() <= MAX_NAME_LENGTH, "the attribute's name is too long") };
         AssociatedData::new(header, A::NAME, self.id.subject)
     }
+}
+
+/// A call of its own, so that all it leaves on the stack is below its caller.
+#[inline(never)]
+fn cipher(material: &KeyMaterial) -> Box<Aes256GcmSiv> {
+    Box::new(Aes256GcmSiv::new(<&Key<Aes256GcmSiv>>::from(material.expose())))
 }
 
 impl fmt::Debug for DataKey {

@@ -11,9 +11,17 @@ use super::{
     BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
     metrics::{BackendLabels, CallLabels, OperationLabels},
 };
-use crate::{config::KeysConfig, envelope::KeyMaterial};
+use crate::{
+    config::KeysConfig,
+    envelope::{KeyMaterial, stack::wipe_stack},
+};
 
-/// What every call to a key backend passes: its turn, its deadline, its metrics.
+/// What a backend uses of the stack for data keys on their way, in decoders and ciphers: 64 KB, and 512 KB where
+/// nothing is inlined.
+const STACK_OF_CALL: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 4 * 1024 };
+
+/// What every call to a key backend passes: its turn, its deadline, its metrics. What it left on the stack is
+/// wiped.
 ///
 /// The turns are this backend's own, so that one that hangs does not hold up the others. They are given in
 /// order of arrival.
@@ -59,6 +67,7 @@ impl GuardedBackend {
             let _in_flight = Counted::new(&self.in_flight);
             tokio::time::timeout_at(deadline, call).await
         };
+        wipe_stack::<STACK_OF_CALL>();
         self.observe(operation, started);
         self.ended(
             operation,
