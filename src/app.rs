@@ -82,7 +82,8 @@ impl App {
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal
     /// can be read, and who is to be forgotten can be forgotten.
     async fn check_backends(&self) {
-        let checks = self.keyring.backends().iter().map(async |backend| (backend.name(), backend.check().await));
+        let checks =
+            self.keyring.backends().iter().map(async |backend| (backend.name(), backend.check().await));
         for (backend, checked) in join_all(checks).await {
             match checked {
                 Ok(()) => tracing::info!(backend, "the key backend is ready"),

@@ -28,7 +28,8 @@ pub const fn wiping_allocator() -> WipingAllocator {
 /// [`MemoryError`] if something cannot be closed that must be.
 pub fn harden(config: &MemoryConfig) -> Result<(), MemoryError> {
     if !config.core_dumps {
-        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(MemoryError::CoreDumps)?;
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+            .map_err(MemoryError::CoreDumps)?;
         system::forbid_looking_in().map_err(MemoryError::CoreDumps)?;
     }
     match config.lock {
@@ -61,7 +62,8 @@ mod system {
 
     /// With a limit, an allocation beyond it would fail one day: so only without.
     pub(super) fn may_lock() -> bool {
-        let permitted = |sets: rustix::thread::CapabilitySets| sets.effective.contains(CapabilitySet::IPC_LOCK);
+        let permitted =
+            |sets: rustix::thread::CapabilitySets| sets.effective.contains(CapabilitySet::IPC_LOCK);
         getrlimit(Resource::Memlock).current.is_none() || capabilities(None).is_ok_and(permitted)
     }
 

@@ -90,9 +90,7 @@ fn three() -> NonZeroU32 {
 #[derive(Debug, thiserror::Error)]
 pub enum AwsKmsConfigError {
     /// The name of a static pair is taken.
-    #[error(
-        "context.{0}: Oubliette puts `{0}` into the encryption context by itself; use another name"
-    )]
+    #[error("context.{0}: Oubliette puts `{0}` into the encryption context by itself; use another name")]
     OwnName(String),
     /// Data keys would cross the network in the clear.
     #[error(

@@ -141,7 +141,12 @@ impl KeyCache {
 struct Lifetime;
 
 impl Expiry<DataKeyId, Arc<Slot>> for Lifetime {
-    fn expire_after_create(&self, _: &DataKeyId, slot: &Arc<Slot>, _: std::time::Instant) -> Option<Duration> {
+    fn expire_after_create(
+        &self,
+        _: &DataKeyId,
+        slot: &Arc<Slot>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
         Some(slot.lifetime())
     }
 

@@ -80,11 +80,7 @@ impl GuardedBackend {
         self.metrics.call_seconds.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
     }
 
-    fn ended<T>(
-        &self,
-        operation: &'static str,
-        result: Result<T, BackendError>,
-    ) -> Result<T, BackendError> {
+    fn ended<T>(&self, operation: &'static str, result: Result<T, BackendError>) -> Result<T, BackendError> {
         let outcome = result.as_ref().err().map_or("ok", |error| error.class.name());
         let labels = CallLabels { backend: self.name().to_owned(), operation, outcome };
         self.metrics.calls.get_or_create(&labels).inc();

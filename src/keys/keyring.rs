@@ -5,9 +5,9 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tracing::Instrument;
 
 use super::{
-    BackendError, Backends, GeneratedKey, KekId, KeyMetrics, Ticket, WrappedKey,
+    BackendError, Backends, GeneratedKey, KekId, KeyMetrics, Ticket, WrappedKey, aws_kms,
     cache::{Cached, KeyCache},
-    aws_kms, local,
+    local,
     metrics::RefreshLabels,
     store,
 };
@@ -96,15 +96,12 @@ impl Keyring {
         let mut missing = Vec::new();
         let mut due = Vec::new();
         for &id in ids {
-            let key = match self.0.cache.get(id).await {
-                Some(Cached { key, refresh }) => {
-                    due.extend(refresh.then_some(id));
-                    Ok(key)
-                }
-                None => {
-                    missing.push((opened.len(), id));
-                    Err(Arc::new(KeyringError::Missing(id)))
-                }
+            let key = if let Some(Cached { key, refresh }) = self.0.cache.get(id).await {
+                due.extend(refresh.then_some(id));
+                Ok(key)
+            } else {
+                missing.push((opened.len(), id));
+                Err(Arc::new(KeyringError::Missing(id)))
             };
             opened.push(key);
         }
@@ -212,7 +209,7 @@ impl Keyring {
             };
             this.count_refreshes(outcome, 1);
         });
-        refreshes.collect::<FuturesUnordered<_>>().collect().await
+        refreshes.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     fn count_refreshes(&self, outcome: &'static str, keys: usize) {

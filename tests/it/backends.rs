@@ -168,7 +168,8 @@ async fn a_rewrap_that_fails_loses_nothing(pair: Pair) {
         let strange = WrappedKey { kek_id: KekId::new("local:gone"), ..key.wrapped.clone() };
         vec![(pair.new.rewrap(&strange, &context).await, ErrorClass::KeyNotFound)]
     } else {
-        let missing = kms("missing", &pair.arns[0].replace("key/", "key/00000000-0000-4000-8000-")[..75]).await;
+        let missing =
+            kms("missing", &pair.arns[0].replace("key/", "key/00000000-0000-4000-8000-")[..75]).await;
         let to_missing = missing.rewrap(&key.wrapped, &context).await;
         localstack().disable(&pair.arns[1]).await;
         let to_disabled = pair.new.rewrap(&key.wrapped, &context).await;
@@ -253,7 +254,8 @@ async fn an_alias_that_moves_on_leaves_its_old_key_readable() {
     assert_eq!(after.owns(&KekId::new(&*second)), Ownership::Certain);
     assert_eq!(after.generate(&context).await.unwrap().wrapped.kek_id.as_str(), second);
     // Another account's key is not touched, whatever the database says.
-    let foreign = WrappedKey { kek_id: KekId::new(first.replace("000000000000", "111122223333")), ..key.wrapped };
+    let foreign =
+        WrappedKey { kek_id: KekId::new(first.replace("000000000000", "111122223333")), ..key.wrapped };
     assert_eq!(after.owns(&foreign.kek_id), Ownership::No);
     assert_eq!(class_of_unwrap(&after, &foreign, &context).await, ErrorClass::KeyNotFound);
 }
@@ -270,4 +272,18 @@ async fn a_replica_in_another_region_opens_what_a_multi_region_key_wrapped() {
     assert_eq!(there.owns(&key.wrapped.kek_id), Ownership::Likely);
     let opened = there.unwrap(&key.wrapped, &context).await.unwrap();
     assert_eq!(opened.expose(), key.material.expose());
+}
+
+#[tokio::test]
+async fn the_hook_of_docker_compose_makes_the_key_of_the_profile() {
+    log_everything();
+    // Twice: the container may be started again.
+    for _ in 0..2 {
+        localstack().run_hook("oubliette_key.py");
+    }
+    let backend = kms("localstack", "alias/oubliette").await;
+    backend.check().await.unwrap();
+    let context = context();
+    let key = backend.generate(&context).await.unwrap();
+    assert_eq!(backend.unwrap(&key.wrapped, &context).await.unwrap().expose(), key.material.expose());
 }

@@ -134,7 +134,7 @@ async fn a_storm_of_cold_reads_stays_within_the_limit() {
     let app = TestApp::start_on(TestStack::postgres(), backend, |config| {
         config.keys.max_concurrent_calls = LIMIT.try_into().unwrap();
         config.keys.call_timeout = Duration::from_secs(200);
-        config.http.request_timeout = Duration::from_secs(240);
+        config.http.request_timeout = Duration::from_mins(4);
         config.database.connect_timeout = Duration::from_secs(200);
     })
     .await;
@@ -229,10 +229,10 @@ async fn service_goes_on_through_faults_and_resumes_by_itself() {
                     break;
                 }
                 assert_retryable(name, &answer);
-                assert!(ended.elapsed() < Duration::from_secs(60), "{name}: no service yet: {answer}");
+                assert!(ended.elapsed() < Duration::from_mins(1), "{name}: no service yet: {answer}");
             }
         }
-        println!("{name}: all served again {:?} after its end", ended.elapsed());
+        tracing::info!("{name}: all served again {:?} after its end", ended.elapsed());
     }
     assert!(requests > 3000, "{requests}");
 }

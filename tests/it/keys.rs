@@ -1,6 +1,6 @@
 //! How often the key backend is asked, and what happens when it does not answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use oubliette::keys::ErrorClass;
@@ -18,6 +18,8 @@ on_every_stack!(
     nothing_is_stored_if_the_backend_fails,
     cached_users_are_served_while_the_backend_fails,
     an_unused_key_leaves_the_cache,
+    a_key_in_use_is_refreshed_before_it_expires,
+    what_the_cache_does_can_be_seen,
 );
 
 /// Users who were created by another server, so that this one's cache is cold.
@@ -161,4 +163,81 @@ async fn an_unused_key_leaves_the_cache(stack: TestStack) {
     tokio::time::sleep(Duration::from_millis(400)).await;
     app.read(id).await;
     assert_eq!(app.backend.unwrapped(), 1);
+}
+
+/// A metric's value, as `/metrics` shows it; 0 if it is not there.
+async fn metric(app: &TestApp, name: &str) -> u64 {
+    let response = app.get("/metrics").send().await.unwrap();
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    let text = response.text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
+async fn a_key_in_use_is_refreshed_before_it_expires(stack: TestStack) {
+    let app = TestApp::start_with(stack, |config| {
+        config.keys.cache.time_to_live = Duration::from_secs(4);
+        config.keys.cache.refresh_ahead = Duration::from_secs(2);
+    })
+    .await;
+    let (used, unused) = (app.create(&Person::new()).await, app.create(&Person::new()).await);
+    let started = Instant::now();
+    // Longer than a key lives; nobody ever waits for an unwrap.
+    while started.elapsed() < Duration::from_secs(7) {
+        assert_eq!(app.read(used).await.get("errors"), None);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(metric(&app, "oubliette_key_cache_misses_total").await, 0);
+    let refreshed = metric(&app, "oubliette_key_cache_refreshes_total{outcome=\"ok\"}").await;
+    assert!((2..=4).contains(&refreshed), "refreshed {refreshed} times");
+    assert_eq!(app.backend.unwrapped() as u64, refreshed);
+
+    // A refresh that fails changes nothing while the key lives, and ends with it.
+    app.backend.fail(ErrorClass::Unavailable);
+    let started = Instant::now();
+    while app.read(used).await.get("errors").is_none() {
+        assert!(started.elapsed() < Duration::from_secs(5), "it lives beyond its time");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(metric(&app, "oubliette_key_cache_refreshes_total{outcome=\"failed\"}").await > 0);
+    app.backend.fail(None);
+    assert_eq!(app.read(unused).await.get("errors"), None);
+
+    // A key whose row is gone, as after forgetting elsewhere, leaves with the next refresh.
+    app.read(used).await;
+    app.sql("DELETE FROM data_keys").await;
+    let started = Instant::now();
+    while app.read(used).await.get("errors").is_none() {
+        assert!(started.elapsed() < Duration::from_millis(3500), "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(metric(&app, "oubliette_key_cache_refreshes_total{outcome=\"gone\"}").await > 0);
+}
+
+async fn what_the_cache_does_can_be_seen(stack: TestStack) {
+    let (app, users) = cold(stack, 3).await;
+    assert_eq!(metric(&app, "oubliette_key_cache_evictions_total{cause=\"forgotten\"}").await, 3);
+    app.backend.delay(Duration::from_millis(100));
+    join_all((0..10).map(|_| app.read(users[0].0))).await;
+    let misses = metric(&app, "oubliette_key_cache_misses_total").await;
+    assert_eq!(metric(&app, "oubliette_key_cache_coalesced_total").await, misses - 1);
+    let hits = metric(&app, "oubliette_key_cache_hits_total").await;
+    app.read(users[0].0).await;
+    assert_eq!(metric(&app, "oubliette_key_cache_hits_total").await, hits + 1);
+    assert_eq!(metric(&app, "oubliette_key_cache_entries").await, 1);
+    let calls = |operation, outcome| {
+        format!(
+            "oubliette_key_backend_calls_total{{backend=\"test\",operation=\"{operation}\",outcome=\"{outcome}\"}}"
+        )
+    };
+    assert_eq!(metric(&app, &calls("generate", "ok")).await, 3);
+    assert_eq!(metric(&app, &calls("unwrap", "ok")).await, 1);
+    app.backend.fail(ErrorClass::Denied);
+    app.read(users[1].0).await;
+    assert_eq!(metric(&app, &calls("unwrap", "denied")).await, 1);
+    let seconds = "oubliette_key_backend_call_seconds_count{backend=\"test\",operation=\"unwrap\"}";
+    assert_eq!(metric(&app, seconds).await, 2);
+    assert_eq!(metric(&app, "oubliette_key_backend_calls_in_flight{backend=\"test\"}").await, 0);
+    app.forget(users[0].0).await;
+    assert_eq!(metric(&app, "oubliette_key_cache_entries").await, 0);
 }

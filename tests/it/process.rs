@@ -4,6 +4,7 @@ mod key_file;
 mod memory;
 mod schema;
 mod stop;
+mod switch;
 
 use std::{collections::HashMap, os::unix::fs::MetadataExt, sync::Mutex, time::Duration};
 

@@ -65,9 +65,7 @@ fn retry_partition(name: &str) -> RetryPartition {
 #[derive(Debug, thiserror::Error)]
 pub enum AwsKmsError {
     /// No region is configured, neither here nor in AWS's own places.
-    #[error(
-        "key backend `{backend}`: no AWS region: set keys.backends.{backend}.region, or AWS_REGION"
-    )]
+    #[error("key backend `{backend}`: no AWS region: set keys.backends.{backend}.region, or AWS_REGION")]
     NoRegion {
         /// The backend's name.
         backend: String,

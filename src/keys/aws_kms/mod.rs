@@ -109,7 +109,9 @@ impl AwsKmsBackend {
         let wraps = metadata.key_spec() == Some(&KeySpec::SymmetricDefault)
             && metadata.key_usage() == Some(&KeyUsageType::EncryptDecrypt);
         if !wraps {
-            return Err(self.error(ErrorClass::KeyUnsuitable, format!("{} does not wrap data keys", self.key_id)));
+            return Err(
+                self.error(ErrorClass::KeyUnsuitable, format!("{} does not wrap data keys", self.key_id))
+            );
         }
         match metadata.key_state() {
             Some(KeyState::Enabled) => Ok(()),
@@ -125,7 +127,10 @@ impl AwsKmsBackend {
         let own = self.key().await?;
         let arn = KeyArn::parse(kek_id.as_str()).and_then(|arn| arn.reachable_from(own));
         arn.map(String::from).ok_or_else(|| {
-            self.error(ErrorClass::KeyNotFound, format!("{kek_id} is not in the account and region of {}", own.as_str()))
+            self.error(
+                ErrorClass::KeyNotFound,
+                format!("{kek_id} is not in the account and region of {}", own.as_str()),
+            )
         })
     }
 

@@ -95,7 +95,11 @@ impl KeyBackend for LocalBackend {
         let wrapped = self.generate(&context).await?.wrapped;
         match stored.unwrap(&wrapped, &context).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(lost(format!("key file `{}` no longer has the key `{}`", file.path().display(), self.primary))),
+            Err(_) => Err(lost(format!(
+                "key file `{}` no longer has the key `{}`",
+                file.path().display(),
+                self.primary
+            ))),
         }
     }
 }

@@ -71,6 +71,13 @@ impl LocalStack {
         &self.endpoint
     }
 
+    /// Runs a ready hook of docker-compose.yml here, as LocalStack's container would.
+    pub(crate) fn run_hook(&self, name: &str) {
+        let hook = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/localstack/ready.d").join(name);
+        let ran = Command::new(interpreter()).arg(hook).env("AWS_ENDPOINT_URL", &self.endpoint).status();
+        assert!(ran.unwrap().success());
+    }
+
     /// The configuration of a backend on a wrapping key: an id, an alias, or an ARN.
     pub(crate) fn backend_config(&self, key_id: &str) -> AwsKmsConfig {
         AwsKmsConfig {

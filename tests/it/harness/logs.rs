@@ -17,7 +17,8 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-static SECRETS: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(append("secrets.txt")));
+static PERSONAL_VALUES: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(append("personal-values.txt")));
+static KEYS: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(append("keys.txt")));
 
 /// Logs of this process go to a file, at TRACE, whatever crate they come from.
 pub(crate) fn log_everything() {
@@ -38,10 +39,19 @@ pub(crate) fn server_log() -> (PathBuf, File) {
     (FOLDER.join(&name), append(&name))
 }
 
-/// Personal values and keys that no log may contain.
-pub(crate) fn remember_secrets(values: &[&str]) {
+/// What no log may contain.
+pub(super) fn remember_personal_values(values: &[&str]) {
+    remember(&PERSONAL_VALUES, values);
+}
+
+/// Open data keys, which no log may contain, in hexadecimal digits and in Base64.
+pub(super) fn remember_keys(keys: &[&str]) {
+    remember(&KEYS, keys);
+}
+
+fn remember(file: &Mutex<File>, values: &[&str]) {
     let text = values.join("\n") + "\n";
-    SECRETS.lock().unwrap().write_all(text.as_bytes()).unwrap();
+    file.lock().unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 fn append(name: &str) -> File {

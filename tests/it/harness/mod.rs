@@ -17,7 +17,7 @@ pub(crate) use app::TestApp;
 pub(crate) use backend::TestBackend;
 pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;
-pub(crate) use logs::{log_everything, remember_secrets, server_log};
+pub(crate) use logs::{log_everything, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
 pub(crate) use process::{Sandbox, Server, finish};
 pub(crate) use proxy::Proxy;

@@ -24,7 +24,7 @@ impl Person {
             email: format!("mail-{:016x}{EMAIL_MARK}", rng.random::<u64>()),
             phone: format!("{PHONE_MARK}{:07}", rng.random_range(0..10_000_000)),
         };
-        logs::remember_secrets(&[&person.email, &person.phone]);
+        logs::remember_personal_values(&[&person.email, &person.phone]);
         person
     }
 }

@@ -10,7 +10,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use memchr::memmem;
 use oubliette::{
     envelope::{DataKeyId, KeyVersion},
-    keys::{KekId, KeyBackend, KeyMetrics, WrappedKey, aws_kms::AwsKmsBackend, local::{KeyFile, LocalBackend}},
+    keys::{
+        KekId, KeyBackend, KeyMetrics, WrappedKey,
+        aws_kms::AwsKmsBackend,
+        local::{KeyFile, LocalBackend},
+    },
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use uuid::Uuid;
@@ -74,9 +78,8 @@ async fn a_key_of_kms_leaves_the_memory() {
          [keys.backends.kms.context]\napp = \"oubliette-tests\"\n",
         localstack().endpoint()
     );
-    let sandbox = Sandbox::new()
-        .with_profile("staging", &toml)
-        .with_env("OUBLIETTE_KEYS__CACHE__TIME_TO_IDLE", "2s");
+    let sandbox =
+        Sandbox::new().with_profile("staging", &toml).with_env("OUBLIETTE_KEYS__CACHE__TIME_TO_IDLE", "2s");
     leaves_the_memory(&sandbox, async |wrapped, id| {
         let config = localstack().backend_config(&arn);
         let backend = AwsKmsBackend::new("kms", &config, KeyMetrics::default()).await.unwrap();
@@ -135,7 +138,8 @@ fn memory(pid: u32) -> Vec<Vec<u8>> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mut memory = File::open(format!("/proc/{pid}/mem")).expect("root, or memory.core_dumps = true");
     let mut pagemap = File::open(format!("/proc/{pid}/pagemap")).unwrap();
-    let writable = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw")));
+    let writable =
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw")));
     let mut pieces: Vec<Vec<u8>> = Vec::new();
     for line in writable {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
@@ -174,7 +178,8 @@ async fn database(sandbox: &Sandbox) -> DatabaseConnection {
 async fn wrapped(db: &DatabaseConnection, id: &str) -> WrappedKey {
     let id: Uuid = id.parse().unwrap();
     let sql = format!("SELECT kek_id, wrapped FROM data_keys WHERE subject_id = x'{}'", id.simple());
-    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap().unwrap();
+    let row =
+        db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap().unwrap();
     let kek_id: String = row.try_get("", "kek_id").unwrap();
     WrappedKey { kek_id: KekId::new(kek_id), bytes: row.try_get("", "wrapped").unwrap() }
 }
