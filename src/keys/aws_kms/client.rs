@@ -48,7 +48,8 @@ pub(super) async fn connect(name: &str, config: &AwsKmsConfig) -> Result<(Client
         loader = loader.credentials_provider(Credentials::new("test", "test", None, None, "LocalStack"));
     }
     let shared = loader.load().await;
-    let region = shared.region().ok_or_else(|| AwsKmsError::NoRegion { backend: name.to_owned() })?;
+    let region = shared.region().filter(|region| !region.as_ref().is_empty());
+    let region = region.ok_or_else(|| AwsKmsError::NoRegion { backend: name.to_owned() })?;
     let kms = Builder::from(&shared).retry_partition(retry_partition(name)).build();
     Ok((Client::from_conf(kms), region.to_string()))
 }
