@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use crate::config::{MemoryConfig, MemoryLock};
 
 /// mimalloc, wiping every block that is freed: also the copies of keys and personal values that other
-/// libraries make on their way, in buffers of HTTP, TLS, JSON and SQL. Its cost: docs/performance.md.
+/// libraries make on their way, in buffers of HTTP, TLS, JSON and SQL. Why: docs/decisions/0014-memory.md.
 pub type WipingAllocator = zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc>;
 
 /// The allocator of both programs, to be declared as `#[global_allocator]`.
