@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use oubliette::{
     admin::Command,
     causes,
@@ -21,7 +21,7 @@ static ALLOCATOR: WipingAllocator = memory::wiping_allocator();
 #[command(
     name = "oubliette-admin",
     version,
-    after_help = "Examples:\n  oubliette-admin migrate --dry-run\n  oubliette-admin config --json\n  oubliette-admin keys status"
+    after_help = "Examples:\n  oubliette-admin migrate --dry-run\n  oubliette-admin config --json\n  oubliette-admin keys status\n  oubliette-admin keys rewrap --dry-run"
 )]
 struct Arguments {
     #[command(flatten)]
@@ -32,15 +32,17 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    causes::exit_code(run().await)
+    run().await.unwrap_or_else(|error| causes::exit_code(Err(error)))
 }
 
-async fn run() -> anyhow::Result<()> {
+async fn run() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let output = arguments.command.run(arguments.config).await?;
-    match std::io::stdout().write_all(output.as_bytes()) {
+    let output = arguments.command.run(arguments.config, Arguments::command()).await?;
+    // Without colours, unless it is a terminal that has some, and nobody said NO_COLOR.
+    match anstream::stdout().write_all(output.text.as_bytes()) {
         // Whoever reads has seen enough: `oubliette-admin schema | head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
     }
+    Ok(output.status.into())
 }

@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::table;
+use super::terminal::{Align, table};
 use crate::config::{LoadedConfig, report};
 
 /// Prints the effective configuration.
@@ -18,6 +18,7 @@ impl Config {
             return Ok(serde_json::to_string_pretty(&lines)? + "\n");
         }
         let rows: Vec<_> = lines.into_iter().map(|line| [line.key, line.value, line.source]).collect();
-        Ok(table(["KEY", "VALUE", "SET BY"], &rows))
+        let header = [("KEY", Align::Left), ("VALUE", Align::Left), ("SET BY", Align::Left)];
+        Ok(table(header, rows))
     }
 }

@@ -1,11 +1,17 @@
 //! `oubliette-admin`: one file per command. Data goes to standard output, the rest to standard error.
 
+mod completions;
 mod config;
-mod keys_status;
+mod keys;
 mod migrate;
+mod office;
 mod schema;
+mod terminal;
+mod users;
 
 use clap::Subcommand;
+
+pub use terminal::Output;
 
 use crate::{
     config::{ConfigArguments, ConfigSources, LoadedConfig},
@@ -21,30 +27,30 @@ pub enum Command {
     Schema,
     /// Print the effective configuration, each value with what set it, secrets redacted
     Config(config::Config),
-    /// Look after data keys
+    /// Look after data keys and wrapping keys
     #[command(subcommand)]
-    Keys(KeysCommand),
-}
-
-/// What an operator can do with data keys.
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Count the data keys under each wrapping key
-    Status(keys_status::Status),
+    Keys(keys::Keys),
+    /// Look at users, and forget them, without the API
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// Print a shell's completions
+    Completions(completions::Completions),
 }
 
 impl Command {
-    /// Runs the command, and gives what it prints to standard output.
+    /// Runs the command, and gives what it prints to standard output. `program` is the whole command tree.
     ///
     /// # Errors
     ///
     /// What kept it from being done.
-    pub async fn run(self, arguments: ConfigArguments) -> anyhow::Result<String> {
+    pub async fn run(self, arguments: ConfigArguments, program: clap::Command) -> anyhow::Result<Output> {
         match self {
-            Self::Schema => Ok(schema::run()),
-            Self::Migrate(migrate) => migrate.run(&load(arguments)?).await,
-            Self::Config(config) => config.run(&ConfigSources::from(arguments).load()?),
-            Self::Keys(KeysCommand::Status(status)) => status.run(&load(arguments)?).await,
+            Self::Schema => Ok(schema::run().into()),
+            Self::Migrate(migrate) => Ok(migrate.run(&load(arguments)?).await?.into()),
+            Self::Config(config) => Ok(config.run(&ConfigSources::from(arguments).load()?)?.into()),
+            Self::Keys(keys) => keys.run(&load(arguments)?).await,
+            Self::Users(users) => users.run(&load(arguments)?).await,
+            Self::Completions(completions) => Ok(completions.run(program).into()),
         }
     }
 }
@@ -54,20 +60,4 @@ fn load(arguments: ConfigArguments) -> anyhow::Result<LoadedConfig> {
     let loaded = ConfigSources::from(arguments).load()?;
     memory::harden(&loaded.config.memory)?;
     Ok(loaded)
-}
-
-/// Rows with aligned columns, the header first.
-fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([header[column].len()]).max().unwrap_or_default()
-    });
-    let header = header.map(str::to_owned);
-    let mut text = String::new();
-    for row in std::iter::once(&header).chain(rows) {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }

@@ -6,4 +6,7 @@
 pub mod data_key;
 pub mod erasure;
 pub mod erasure_head;
+pub mod key_claim;
+pub mod key_claim_turn;
+pub mod key_operation;
 pub mod user;

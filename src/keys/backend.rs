@@ -17,14 +17,35 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
     /// Whether this backend can unwrap what `kek_id` wrapped. Routes; makes no call.
     fn owns(&self, kek_id: &KekId) -> Ownership;
 
-    /// Makes a data key and wraps it under the backend's current wrapping key, bound to `context`.
+    /// Backends of one realm rewrap each other's keys, where [`KeyBackend::owns`] agrees: the same service,
+    /// asked with the same credentials and the same additions to the context.
+    fn realm(&self) -> String;
+
+    /// The wrapping key that new data keys are wrapped under, at this moment.
+    async fn current(&self) -> Result<KekId, BackendError>;
+
+    /// Makes a data key and wraps it under the current wrapping key, bound to `context`.
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError>;
 
     /// Opens a data key that was wrapped in the same `context`.
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError>;
 
-    /// Moves a data key to the backend's current wrapping key; the data key itself stays the same.
-    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError>;
+    /// Wraps an open data key under `to`, a wrapping key that this backend owns. For moves from another
+    /// backend.
+    async fn wrap(
+        &self,
+        material: &KeyMaterial,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError>;
+
+    /// Moves a data key to `to`, a wrapping key that this backend owns; the data key itself stays the same.
+    async fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError>;
 
     /// Whether the current wrapping key exists, is enabled, and may be used. For readiness.
     async fn check(&self) -> Result<(), BackendError>;

@@ -102,6 +102,14 @@ impl KeyBackend for GuardedBackend {
         self.inner.owns(kek_id)
     }
 
+    fn realm(&self) -> String {
+        self.inner.realm()
+    }
+
+    async fn current(&self) -> Result<KekId, BackendError> {
+        self.in_turn("current", self.inner.current()).await
+    }
+
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
         self.in_turn("generate", self.inner.generate(context)).await
     }
@@ -110,8 +118,22 @@ impl KeyBackend for GuardedBackend {
         self.in_turn("unwrap", self.inner.unwrap(wrapped, context)).await
     }
 
-    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError> {
-        self.in_turn("rewrap", self.inner.rewrap(wrapped, context)).await
+    async fn wrap(
+        &self,
+        material: &KeyMaterial,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
+        self.in_turn("wrap", self.inner.wrap(material, context, to)).await
+    }
+
+    async fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
+        self.in_turn("rewrap", self.inner.rewrap(wrapped, context, to)).await
     }
 
     /// Takes no turn: whether a backend answers must not depend on how busy it is kept.

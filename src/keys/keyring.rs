@@ -255,7 +255,7 @@ pub enum KeyringError {
 }
 
 /// The lines that would configure a backend for a wrapping key.
-fn advice(kek_id: &KekId) -> String {
+pub(super) fn advice(kek_id: &KekId) -> String {
     let id = kek_id.as_str();
     if let Some(name) = id.strip_prefix(local::KEK_PREFIX) {
         return format!(

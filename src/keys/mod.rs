@@ -11,6 +11,8 @@
 //! | [`Backends`] | all configured backends: one active, the others still unwrap |
 //! | [`store`] | the table `data_keys` |
 //! | [`Keyring`] | all of it together |
+//! | [`sweep`] | going through many data keys: shared, resumable, at a pace |
+//! | [`rewrap`] | moving data keys to another wrapping key |
 //! | [`KeyMetrics`] | what can be seen of it from outside |
 
 pub mod aws_kms;
@@ -24,8 +26,11 @@ mod keyring;
 pub mod local;
 mod metrics;
 mod open;
+pub mod rewrap;
 mod slot;
 pub mod store;
+pub mod sweep;
+mod unopened;
 mod wrapped_key;
 
 pub use backend::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
@@ -34,5 +39,5 @@ pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
 pub use metrics::KeyMetrics;
-pub use open::{OpenError, open_backend, open_backends};
+pub use open::{OpenError, open_backend, open_backends, open_what_can_be};
 pub use wrapped_key::{KekId, WrappedKey};

@@ -1,12 +1,13 @@
 use std::{path::PathBuf, sync::Arc};
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{Condition, DatabaseConnection, DbErr};
 
 use super::{
     Backends, KeyBackend, KeyMetrics,
     aws_kms::{AwsKmsBackend, AwsKmsError},
     local::{KEK_PREFIX, KeyFile, KeyFileError, LocalBackend},
     store,
+    unopened::UnopenedBackend,
 };
 use crate::config::{BackendConfig, KeysConfig, LocalBackendConfig};
 
@@ -37,6 +38,24 @@ pub async fn open_backends(
     Ok(Backends::new(active, others))
 }
 
+/// Opens all configured backends as they are, for an operator: makes no key file, and gives what is wrong with
+/// those that cannot be opened. The calls to such a backend fail.
+pub async fn open_what_can_be(
+    config: &KeysConfig,
+    metrics: &KeyMetrics,
+) -> (Backends, Vec<(String, OpenError)>) {
+    let mut active: Arc<dyn KeyBackend> = Arc::new(UnopenedBackend::new(&config.active));
+    let (mut others, mut errors) = (Vec::new(), Vec::new());
+    for (name, backend) in &config.backends {
+        match open_backend(name, backend, metrics).await {
+            Ok(opened) if *name == config.active => active = opened,
+            Ok(opened) => others.push(opened),
+            Err(error) => errors.push((name.clone(), error)),
+        }
+    }
+    (Backends::new(active, others), errors)
+}
+
 /// Opens one backend as it is. Makes nothing, and calls nobody but the services that tell AWS's own
 /// configuration.
 ///
@@ -59,7 +78,7 @@ async fn create_if_missing(config: &LocalBackendConfig, db: &DatabaseConnection)
     if !config.create_if_missing || config.file.exists() {
         return Ok(());
     }
-    let in_use = store::count_by_kek(db).await.map_err(OpenError::DataKeys)?;
+    let in_use = store::count_by_kek(db, Condition::all()).await.map_err(OpenError::DataKeys)?;
     let orphaned: i64 =
         in_use.iter().filter(|kek| kek.kek_id.starts_with(KEK_PREFIX)).map(|kek| kek.data_keys).sum();
     if orphaned > 0 {

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use chrono::Utc;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Set, TransactionTrait,
+    QueryOrder, QuerySelect, Set, TransactionTrait, sea_query::IntoCondition,
 };
+
+use uuid::Uuid;
 
 use super::{KekId, WrappedKey};
 use crate::{
@@ -50,6 +52,25 @@ pub async fn find(
     let subjects = ids.iter().map(|id| *id.subject.as_uuid());
     let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(db).await?;
     rows.into_iter().map(parse).collect()
+}
+
+/// The ids of all data keys of these subjects.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn ids_of(db: &impl ConnectionTrait, subjects: &[SubjectId]) -> Result<Vec<DataKeyId>, DbErr> {
+    let rows: Vec<(Uuid, i32)> = Entity::find()
+        .select_only()
+        .column(Column::SubjectId)
+        .column(Column::Version)
+        .filter(Column::SubjectId.is_in(subjects.iter().map(|subject| *subject.as_uuid())))
+        .into_tuple()
+        .all(db)
+        .await?;
+    rows.into_iter()
+        .map(|(subject, version)| Ok(DataKeyId { subject: subject.into(), version: key_version(version)? }))
+        .collect()
 }
 
 /// The version of the subject's newest data key, if it has one.
@@ -100,13 +121,17 @@ pub struct KekUse {
     pub data_keys: i64,
 }
 
-/// All wrapping keys in use, with the number of data keys under each, the most used first.
+/// The wrapping keys of some data keys, with the number of those under each, the most used first.
 ///
 /// # Errors
 ///
 /// The database's error.
-pub async fn count_by_kek(db: &impl ConnectionTrait) -> Result<Vec<KekUse>, DbErr> {
+pub async fn count_by_kek(
+    db: &impl ConnectionTrait,
+    which: impl IntoCondition,
+) -> Result<Vec<KekUse>, DbErr> {
     Entity::find()
+        .filter(which)
         .select_only()
         .column(Column::KekId)
         .column_as(Column::SubjectId.count(), "data_keys")
@@ -118,7 +143,7 @@ pub async fn count_by_kek(db: &impl ConnectionTrait) -> Result<Vec<KekUse>, DbEr
         .await
 }
 
-fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {
+pub(crate) fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {
     let id = DataKeyId { subject: row.subject_id.into(), version: key_version(row.version)? };
     Ok((id, WrappedKey { kek_id: KekId::new(row.kek_id), bytes: row.wrapped }))
 }
@@ -129,6 +154,6 @@ fn key_version(column: i32) -> Result<KeyVersion, DbErr> {
     Ok(version.into())
 }
 
-fn version_column(version: KeyVersion) -> Result<i32, DbErr> {
+pub(super) fn version_column(version: KeyVersion) -> Result<i32, DbErr> {
     i32::try_from(version.get()).map_err(|_| DbErr::Type("the data key's version is too large".to_owned()))
 }

@@ -17,8 +17,8 @@ impl Users {
     /// # Errors
     ///
     /// [`UserError::NotFound`], [`UserError::Database`]; then nothing was destroyed.
-    pub async fn forget(&self, subject: SubjectId, actor: &'static str) -> Result<Erasure, UserError> {
-        to_its_end(self.clone().forget_now(subject, actor)).await
+    pub async fn forget(&self, subject: SubjectId, actor: &str) -> Result<Erasure, UserError> {
+        to_its_end(self.clone().forget_now(subject, actor.to_owned())).await
     }
 
     /// The record of a user's erasure, if they were forgotten.
@@ -45,7 +45,7 @@ impl Users {
         Ok(returned.len())
     }
 
-    async fn forget_now(self, subject: SubjectId, actor: &'static str) -> Result<Erasure, UserError> {
+    async fn forget_now(self, subject: SubjectId, actor: String) -> Result<Erasure, UserError> {
         let transaction = begin_write(&self.db).await?;
         // The row first: it waits for changes in flight, and later ones find it gone.
         let users = user::Entity::delete_by_id(*subject.as_uuid()).exec(&transaction).await?.rows_affected;
@@ -53,7 +53,7 @@ impl Users {
         let erasure = match ledger::find(&transaction, subject).await? {
             Some(first) => first,
             None if users == 0 && destroyed.is_empty() => return Err(UserError::NotFound(subject)),
-            None => ledger::append(&transaction, subject, actor, &destroyed).await?,
+            None => ledger::append(&transaction, subject, &actor, &destroyed).await?,
         };
         transaction.commit().await?;
         self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;

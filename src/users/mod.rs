@@ -14,7 +14,9 @@ mod input;
 mod ledger;
 mod list;
 mod open;
+mod rotate;
 mod update;
+mod verify;
 
 use std::future::Future;
 
@@ -27,6 +29,8 @@ pub use input::{Change, NewUser, UserChanges};
 pub use ledger::{Erasure, GENESIS_DIGEST};
 pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
 pub use open::User;
+pub use rotate::Rotate;
+pub use verify::{Fault, Verified};
 
 use crate::keys::Keyring;
 

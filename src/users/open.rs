@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sea_orm::EntityTrait;
 use tokio::sync::OnceCell;
 
 use super::{UserError, Users, error::Unreadable};
@@ -21,6 +22,9 @@ pub struct User {
     /// Where this user's keys begin in `keys`.
     first_key: usize,
 }
+
+/// Which attribute of a row.
+type Column<A> = fn(&user::Model) -> Option<&Encrypted<A>>;
 
 /// The data keys of users who were read together: the first attribute that is asked for opens all of
 /// them, with one statement for those that are not cached.
@@ -92,7 +96,7 @@ impl User {
     ///
     /// [`UserError::Unreadable`], [`UserError::Keys`], [`UserError::Forgotten`] if that happened just now.
     pub async fn email(&self) -> Result<Option<Email>, UserError> {
-        self.open(self.row.email.as_ref()).await
+        self.open(|row| row.email.as_ref()).await
     }
 
     /// The phone number, opened.
@@ -101,12 +105,12 @@ impl User {
     ///
     /// As for [`User::email`].
     pub async fn phone(&self) -> Result<Option<Phone>, UserError> {
-        self.open(self.row.phone.as_ref()).await
+        self.open(|row| row.phone.as_ref()).await
     }
 
     /// Small as a future, since GraphQL makes one for every field of a page: what is rare is boxed.
-    async fn open<A: Attribute>(&self, value: Option<&Encrypted<A>>) -> Result<Option<A>, UserError> {
-        let Some(value) = value else { return Ok(None) };
+    async fn open<A: Attribute>(&self, column: Column<A>) -> Result<Option<A>, UserError> {
+        let Some(value) = column(&self.row) else { return Ok(None) };
         let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
         let id = DataKeyId { subject: self.id(), version: header.key_version };
         if self.keys.opened.get().is_none() {
@@ -118,17 +122,41 @@ impl User {
         };
         match key {
             Ok(key) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
-            Err(error) => Err(Box::pin(self.keyless::<A>(error)).await),
+            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
+                Box::pin(self.reread(column, error)).await
+            }
+            Err(error) => Err(self.keyless::<A>(error)),
         }
     }
 
-    /// What to answer about an attribute whose key could not be had.
-    async fn keyless<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
-        match &*error {
-            KeyringError::Missing(_) => match self.keys.users.absent(self.id()).await {
+    /// The data key is gone that was there when the row was read: the user was forgotten meanwhile, or given a
+    /// fresh one.
+    async fn reread<A: Attribute>(
+        &self,
+        column: Column<A>,
+        error: Arc<KeyringError>,
+    ) -> Result<Option<A>, UserError> {
+        let users = &self.keys.users;
+        let Some(row) = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await? else {
+            return Err(match users.absent(self.id()).await {
                 UserError::NotFound(_) => self.unreadable::<A>(error),
                 forgotten_or_failed => forgotten_or_failed,
-            },
+            });
+        };
+        let Some(value) = column(&row) else { return Ok(None) };
+        if Some(value) == column(&self.row) {
+            return Err(self.unreadable::<A>(error));
+        }
+        let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
+        let id = DataKeyId { subject: self.id(), version: header.key_version };
+        let key = users.keyring.open(id).await.map_err(|error| self.keyless::<A>(error))?;
+        key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error))
+    }
+
+    /// What to answer about an attribute whose key could not be had.
+    fn keyless<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
+        match &*error {
+            KeyringError::Missing(_) => self.unreadable::<A>(error),
             KeyringError::Backend(backend) if backend.class.blames_the_wrapped_key() => {
                 self.unreadable::<A>(error)
             }

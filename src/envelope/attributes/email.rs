@@ -45,6 +45,17 @@ impl Attribute for Email {
     }
 }
 
+impl Email {
+    /// So much of it that somebody who knows it recognises it: `j•••@e•••.com`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.0.expose().rsplit_once('@').unwrap_or_default();
+        let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+        let top = domain.rsplit_once('.').map(|(_, top)| format!(".{top}")).unwrap_or_default();
+        format!("{}•••@{}•••{top}", first(local), first(domain))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +85,18 @@ mod tests {
             &too_long,
         ] {
             assert!(normal(input).is_err(), "{input:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_mask_shows_two_letters_and_the_top_level_domain() {
+        for (address, masked) in [
+            ("jane.doe@example.com", "j•••@e•••.com"),
+            ("ä@bücher.example", "ä•••@b•••.example"),
+            ("root@localhost", "r•••@l•••"),
+        ] {
+            let email = Email::from_opened(PersonalText::new(address.to_owned()));
+            assert_eq!(email.masked(), masked);
         }
     }
 

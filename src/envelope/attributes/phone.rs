@@ -58,6 +58,19 @@ impl Attribute for Phone {
     }
 }
 
+impl Phone {
+    /// Its country code and its last two digits: `+49•••••67`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let digits = self.0.expose().trim_start_matches('+');
+        let country =
+            phonenumber::parse(None, self.0.expose()).map(|number| number.country().code().to_string());
+        let country = country.ok().filter(|code| digits.starts_with(code.as_str())).unwrap_or_default();
+        let end = digits.get(digits.len().saturating_sub(2)..).unwrap_or_default();
+        format!("+{country}•••••{end}")
+    }
+}
+
 fn is_separator(c: char) -> bool {
     c.is_whitespace() || matches!(c, '-' | '.' | '(' | ')' | '\u{2010}'..='\u{2015}')
 }
@@ -68,6 +81,16 @@ mod tests {
 
     fn normal(input: &str) -> Result<String, AttributeError> {
         Phone::parse(input).map(|phone| phone.into_text().into_exposed())
+    }
+
+    #[test]
+    fn a_mask_shows_the_country_and_two_digits() {
+        for (number, masked) in
+            [("+4930123467", "+49•••••67"), ("+15552345678", "+1•••••78"), ("+420601234567", "+420•••••67")]
+        {
+            let phone = Phone::from_opened(PersonalText::new(number.to_owned()));
+            assert_eq!(phone.masked(), masked);
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! | generate | `GenerateDataKey`, `AES_256` |
 //! | unwrap | `Decrypt`, under the ARN that is stored with the data key |
 //! | rewrap | `ReEncrypt`, so that the data key never leaves KMS |
+//! | wrap | `Encrypt` |
+//! | current | `DescribeKey` |
 //! | check | `DescribeKey`, then `GenerateDataKey` with `DryRun` |
 //!
 //! The key context is KMS's encryption context (AWS KMS Developer Guide, "Encryption context"), together
@@ -28,8 +30,8 @@ use aws_sdk_kms::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::{
-        decrypt::DecryptError, describe_key::DescribeKeyError, generate_data_key::GenerateDataKeyError,
-        re_encrypt::ReEncryptError,
+        decrypt::DecryptError, describe_key::DescribeKeyError, encrypt::EncryptError,
+        generate_data_key::GenerateDataKeyError, re_encrypt::ReEncryptError,
     },
     primitives::Blob,
     types::{DataKeySpec, KeyMetadata, KeySpec, KeyState, KeyUsageType},
@@ -59,6 +61,8 @@ pub struct AwsKmsBackend {
     /// As configured: a key id, an alias, or an ARN.
     key_id: String,
     static_context: BTreeMap<String, String>,
+    /// What else tells one KMS from another: endpoint, profile, kind of credentials.
+    realm: String,
     /// The wrapping key that `key_id` names, once KMS has said so.
     key: OnceCell<KeyArn>,
     metrics: KeyMetrics,
@@ -84,6 +88,7 @@ impl AwsKmsBackend {
             region,
             key_id: config.key_id.clone(),
             static_context: config.context.clone(),
+            realm: format!("{:?} {:?} {:?}", config.endpoint_url, config.profile, config.credentials),
             key: OnceCell::new_with(key),
             metrics,
         })
@@ -156,6 +161,20 @@ impl AwsKmsBackend {
         }
     }
 
+    /// A wrapped key out of an answer, under the wrapping key that was asked for.
+    fn wrapped_under(
+        &self,
+        to: &str,
+        kek_id: Option<String>,
+        bytes: Option<Blob>,
+    ) -> Result<WrappedKey, BackendError> {
+        let wrapped = self.wrapped(kek_id, bytes)?;
+        if wrapped.kek_id.as_str() != to {
+            return Err(self.bad_answer("the data key was wrapped under another wrapping key than asked for"));
+        }
+        Ok(wrapped)
+    }
+
     fn count_attempts<E>(&self) -> CountAttempts<E> {
         CountAttempts::new(&self.name, &self.metrics)
     }
@@ -195,6 +214,17 @@ impl KeyBackend for AwsKmsBackend {
         }
     }
 
+    fn realm(&self) -> String {
+        format!("{} {:?}", self.realm, self.static_context)
+    }
+
+    async fn current(&self) -> Result<KekId, BackendError> {
+        let arn = self.describe().await?;
+        // Known already, if this is not the first answer.
+        let _ = self.key.set(arn.clone());
+        Ok(KekId::new(String::from(arn)))
+    }
+
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
         let call = self
             .client
@@ -228,8 +258,33 @@ impl KeyBackend for AwsKmsBackend {
         self.material(answer.plaintext)
     }
 
-    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError> {
+    async fn wrap(
+        &self,
+        material: &KeyMaterial,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
+        let to = self.usable(to).await?;
+        let call = self
+            .client
+            .encrypt()
+            .key_id(&to)
+            .plaintext(Blob::new(material.expose()))
+            .set_encryption_context(Some(self.context(context)))
+            .customize();
+        let answer = call.interceptor(self.count_attempts::<EncryptError>()).send().await;
+        let answer = answer.map_err(|error| self.failed(error))?;
+        self.wrapped_under(&to, answer.key_id, answer.ciphertext_blob)
+    }
+
+    async fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
         let kek_id = self.usable(&wrapped.kek_id).await?;
+        let to = self.usable(to).await?;
         let context = self.context(context);
         let call = self
             .client
@@ -237,17 +292,16 @@ impl KeyBackend for AwsKmsBackend {
             .source_key_id(kek_id)
             .ciphertext_blob(Blob::new(wrapped.bytes.clone()))
             .set_source_encryption_context(Some(context.clone()))
-            .destination_key_id(&self.key_id)
+            .destination_key_id(&to)
             .set_destination_encryption_context(Some(context))
             .customize();
         let answer = call.interceptor(self.count_attempts::<ReEncryptError>()).send().await;
         let answer = answer.map_err(|error| self.failed(error))?;
-        self.wrapped(answer.key_id, answer.ciphertext_blob)
+        self.wrapped_under(&to, answer.key_id, answer.ciphertext_blob)
     }
 
     async fn check(&self) -> Result<(), BackendError> {
-        let arn = self.describe().await?;
-        let _ = self.key.set(arn);
+        self.current().await?;
         let dry_run = self
             .client
             .generate_data_key()

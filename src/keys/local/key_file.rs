@@ -24,7 +24,22 @@ const COMMENT: &str = "\
 pub struct KeyFile {
     path: PathBuf,
     primary: String,
-    keys: BTreeMap<String, KeyMaterial>,
+    keys: BTreeMap<String, LocalKey>,
+}
+
+/// A wrapping key of a key file.
+#[derive(Debug)]
+pub struct LocalKey {
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// The key itself.
+    pub material: KeyMaterial,
+}
+
+impl LocalKey {
+    fn generate() -> Result<Self, RandomnessError> {
+        Ok(Self { created_at: Utc::now().trunc_subsecs(0), material: KeyMaterial::generate()? })
+    }
 }
 
 impl KeyFile {
@@ -49,22 +64,88 @@ impl KeyFile {
     /// [`KeyFileError`] if it cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyFileError> {
         let fail = |problem| KeyFileError { path: path.to_owned(), problem };
-        let key = KeyMaterial::generate().map_err(|error| fail(Problem::Randomness(error)))?;
-        let now = Utc::now();
-        // The random part tells apart the keys of two files made on one day.
-        let name = format!("{}-{}", now.format("%Y%m%d"), hex::encode(rand::random::<[u8; 3]>()));
-        let stored = StoredKey { created_at: now.trunc_subsecs(0), key: hex::encode(key.expose()) };
-        let document = Document {
-            version: FORMAT_VERSION,
-            primary: name.clone(),
-            keys: BTreeMap::from([(name, stored)]),
-        };
-        let text = Zeroizing::new(toml::to_string(&document).map_err(|_| fail(Problem::Unserialisable))?);
+        let key = LocalKey::generate().map_err(|error| fail(Problem::Randomness(error)))?;
+        let name = fresh_name(&key);
+        let file = Self { path: path.to_owned(), primary: name.clone(), keys: BTreeMap::from([(name, key)]) };
+        let text = file.to_text().map_err(fail)?;
         match write_new(path, &text) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             written => written.map_err(|error| fail(Problem::Write(error)))?,
         }
         Self::read(path)
+    }
+
+    /// Adds a fresh wrapping key, and gives its name. It wraps nothing before it is made the primary one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`] if the name cannot be one, or is taken.
+    pub fn add(&mut self, name: Option<String>) -> Result<String, KeyFileError> {
+        let key = LocalKey::generate().map_err(|error| self.error(Problem::Randomness(error)))?;
+        let name = name.unwrap_or_else(|| fresh_name(&key));
+        if !is_name(&name) {
+            return Err(self.error(Problem::NotAName(name)));
+        }
+        if self.keys.contains_key(&name) {
+            return Err(self.error(Problem::Taken(name)));
+        }
+        self.keys.insert(name.clone(), key);
+        Ok(name)
+    }
+
+    /// Makes a key the one that wraps new data keys.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`] if there is no such key.
+    pub fn promote(&mut self, name: &str) -> Result<(), KeyFileError> {
+        self.require(name)?;
+        name.clone_into(&mut self.primary);
+        Ok(())
+    }
+
+    /// Takes a key out, for good.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`] if there is no such key, or it is the primary one.
+    pub fn remove(&mut self, name: &str) -> Result<(), KeyFileError> {
+        self.require(name)?;
+        if name == self.primary {
+            return Err(self.error(Problem::IsPrimary(name.to_owned())));
+        }
+        self.keys.remove(name);
+        Ok(())
+    }
+
+    /// Puts this in the place of the file, at once or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`] if it cannot be written; then the file is as it was.
+    pub(super) fn write(&self) -> Result<(), KeyFileError> {
+        let text = self.to_text().map_err(|problem| self.error(problem))?;
+        replace(&self.path, &text).map_err(|error| self.error(Problem::Write(error)))
+    }
+
+    fn require(&self, name: &str) -> Result<&LocalKey, KeyFileError> {
+        self.keys.get(name).ok_or_else(|| self.error(Problem::Unknown(name.to_owned())))
+    }
+
+    fn error(&self, problem: Problem) -> KeyFileError {
+        KeyFileError { path: self.path.clone(), problem }
+    }
+
+    fn to_text(&self) -> Result<Zeroizing<String>, Problem> {
+        let stored = |(name, key): (&String, &LocalKey)| {
+            (name.clone(), StoredKey { created_at: key.created_at, key: hex::encode(key.material.expose()) })
+        };
+        let document = Document {
+            version: FORMAT_VERSION,
+            primary: self.primary.clone(),
+            keys: self.keys.iter().map(stored).collect(),
+        };
+        toml::to_string(&document).map(Zeroizing::new).map_err(|_| Problem::Unserialisable)
     }
 
     /// Where it was read.
@@ -80,7 +161,7 @@ impl KeyFile {
     }
 
     /// All keys, by name.
-    pub fn keys(&self) -> impl Iterator<Item = (&str, &KeyMaterial)> {
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &LocalKey)> {
         self.keys.iter().map(|(name, key)| (name.as_str(), key))
     }
 
@@ -94,14 +175,14 @@ impl KeyFile {
         }
         let mut keys = BTreeMap::new();
         for (name, stored) in std::mem::take(&mut document.keys) {
-            let usable = (1..=64).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-            if !usable {
+            if !is_name(&name) {
                 return Err(Problem::Name(name));
             }
             let bytes = hex::decode(&stored.key).map(Zeroizing::new);
-            let material = bytes.ok().and_then(|bytes| KeyMaterial::from_slice(&bytes));
-            keys.insert(name.clone(), material.ok_or(Problem::Key(name))?);
+            let Some(material) = bytes.ok().and_then(|bytes| KeyMaterial::from_slice(&bytes)) else {
+                return Err(Problem::Key(name));
+            };
+            keys.insert(name, LocalKey { created_at: stored.created_at, material });
         }
         if !keys.contains_key(&document.primary) {
             return Err(Problem::Primary(document.primary.clone()));
@@ -127,17 +208,48 @@ struct StoredKey {
     key: String,
 }
 
-/// Writes to a file beside it first, so that a crash leaves no half of a key file, and links it into
-/// place, which fails if the place is taken.
+/// Letters, digits, dashes and underscores; at most 64.
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// The random part tells apart the keys of two files made on one day.
+fn fresh_name(key: &LocalKey) -> String {
+    format!("{}-{}", key.created_at.format("%Y%m%d"), hex::encode(rand::random::<[u8; 3]>()))
+}
+
+/// Links a draft into place, which fails if the place is taken.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let draft = path.with_extension(format!("{:08x}.new", rand::random::<u32>()));
+    fs::create_dir_all(folder(path))?;
+    let draft = draft(path);
     let result = write_private(&draft, text)
         .and_then(|()| fs::hard_link(&draft, path))
-        .and_then(|()| fs::File::open(folder)?.sync_all());
+        .and_then(|()| fs::File::open(folder(path))?.sync_all());
     fs::remove_file(&draft)?;
     result
+}
+
+/// Moves a draft into the place of what is there.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let draft = draft(path);
+    let result = write_private(&draft, text)
+        .and_then(|()| fs::rename(&draft, path))
+        .and_then(|()| fs::File::open(folder(path))?.sync_all());
+    if result.is_err() {
+        // There may be none.
+        let _ = fs::remove_file(&draft);
+    }
+    result
+}
+
+/// A file beside it, written first, so that a crash leaves no half of a key file.
+fn draft(path: &Path) -> PathBuf {
+    path.with_extension(format!("{:08x}.new", rand::random::<u32>()))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
@@ -167,9 +279,9 @@ fn check_mode(_: &fs::Metadata) -> Result<(), Problem> {
 #[derive(Debug, thiserror::Error)]
 #[error("key file `{}` {problem}", path.display())]
 pub struct KeyFileError {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     #[source]
-    problem: Problem,
+    pub(super) problem: Problem,
 }
 
 impl KeyFileError {
@@ -181,7 +293,7 @@ impl KeyFileError {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+pub(super) enum Problem {
     #[error("does not exist")]
     Missing,
     #[error("cannot be read: {0}")]
@@ -200,6 +312,16 @@ enum Problem {
     Key(String),
     #[error("names the primary key `{0}`, which is not in it")]
     Primary(String),
+    #[error("has no key `{0}`: see `oubliette-admin keys local list`")]
+    Unknown(String),
+    #[error("has a key `{0}` already")]
+    Taken(String),
+    #[error("cannot name a key `{0}`: a name is 1 to 64 letters, digits, `-` or `_`")]
+    NotAName(String),
+    #[error("has `{0}` as its primary key: promote another one first")]
+    IsPrimary(String),
+    #[error("cannot be locked: {0}")]
+    Lock(io::Error),
     #[error("cannot be made: {0}")]
     Randomness(RandomnessError),
     #[error("cannot be made")]
@@ -207,7 +329,7 @@ enum Problem {
 }
 
 impl Problem {
-    fn read(error: io::Error) -> Self {
+    pub(super) fn read(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Read(error) }
     }
 }

@@ -3,16 +3,19 @@
 //! A data key is wrapped with AES-256-GCM-SIV (RFC 8452), bound to the wrapping key's id and the key
 //! context. The wrapped bytes: format version 1, algorithm 1, a 96-bit random nonce, the sealed data key
 //! (32 bytes and a 16-byte tag): 62 in all.
+//!
+//! A change of the file takes effect in running servers by itself.
 
+mod editor;
 mod key_file;
+mod keys;
 mod wrapping_key;
-
-use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 
-pub use key_file::{KeyFile, KeyFileError};
-use wrapping_key::WrappingKey;
+pub use editor::KeyFileEditor;
+pub use key_file::{KeyFile, KeyFileError, LocalKey};
+use keys::Keys;
 
 use super::{BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, WrappedKey};
 use crate::envelope::KeyMaterial;
@@ -21,39 +24,38 @@ use crate::envelope::KeyMaterial;
 #[derive(Debug)]
 pub struct LocalBackend {
     name: String,
-    file: PathBuf,
-    primary: KekId,
-    keys: BTreeMap<KekId, WrappingKey>,
+    keys: Keys,
 }
 
 /// What the ids of local wrapping keys begin with.
 pub const KEK_PREFIX: &str = "local:";
 
+/// The id of a local wrapping key.
+#[must_use]
+pub fn kek_id(name: &str) -> KekId {
+    KekId::new(format!("{KEK_PREFIX}{name}"))
+}
+
 impl LocalBackend {
     /// A backend over the wrapping keys of a key file.
     #[must_use]
     pub fn new(name: impl Into<String>, file: &KeyFile) -> Self {
-        let keys = file
-            .keys()
-            .map(|(name, material)| {
-                let kek_id = kek_id(name);
-                (kek_id.clone(), WrappingKey::new(kek_id, material))
-            })
-            .collect();
-        Self { name: name.into(), file: file.path().to_owned(), primary: kek_id(file.primary()), keys }
+        Self { name: name.into(), keys: Keys::new(file) }
     }
 
-    fn key(&self, kek_id: &KekId) -> Result<&WrappingKey, BackendError> {
-        self.keys.get(kek_id).ok_or_else(|| self.error(ErrorClass::KeyNotFound))
+    fn wrap_under(
+        &self,
+        kek_id: &KekId,
+        material: &KeyMaterial,
+        context: &KeyContext,
+    ) -> Result<WrappedKey, BackendError> {
+        let key = self.keys.find(kek_id).ok_or_else(|| self.error(ErrorClass::KeyNotFound))?;
+        key.wrap(material, context).map_err(|class| self.error(class))
     }
 
     fn error(&self, class: ErrorClass) -> BackendError {
         BackendError { backend: self.name.clone(), class, source: None }
     }
-}
-
-fn kek_id(name: &str) -> KekId {
-    KekId::new(format!("{KEK_PREFIX}{name}"))
 }
 
 #[async_trait]
@@ -63,32 +65,54 @@ impl KeyBackend for LocalBackend {
     }
 
     fn owns(&self, kek_id: &KekId) -> Ownership {
-        if self.keys.contains_key(kek_id) { Ownership::Certain } else { Ownership::No }
+        let is_ours = kek_id.as_str().starts_with(KEK_PREFIX) && self.keys.find(kek_id).is_some();
+        if is_ours { Ownership::Certain } else { Ownership::No }
+    }
+
+    fn realm(&self) -> String {
+        self.keys.file().display().to_string()
+    }
+
+    async fn current(&self) -> Result<KekId, BackendError> {
+        Ok(self.keys.primary())
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
-        let material = KeyMaterial::generate().map_err(|error| BackendError {
-            source: Some(error.into()),
-            ..self.error(ErrorClass::Unavailable)
-        })?;
-        let wrapped = self.key(&self.primary)?.wrap(&material, context).map_err(|class| self.error(class))?;
+        let material = KeyMaterial::generate()
+            .map_err(|error| BackendError::new(&self.name, ErrorClass::Unavailable, error))?;
+        let wrapped = self.wrap_under(&self.keys.primary(), &material, context)?;
         Ok(GeneratedKey { material, wrapped })
     }
 
-    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        self.key(&wrapped.kek_id)?.unwrap(&wrapped.bytes, context).map_err(|class| self.error(class))
+    async fn wrap(
+        &self,
+        material: &KeyMaterial,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
+        self.wrap_under(to, material, context)
     }
 
-    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError> {
+    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
+        let key = self.keys.find(&wrapped.kek_id).ok_or_else(|| self.error(ErrorClass::KeyNotFound))?;
+        key.unwrap(&wrapped.bytes, context).map_err(|class| self.error(class))
+    }
+
+    async fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
         let material = self.unwrap(wrapped, context).await?;
-        self.key(&self.primary)?.wrap(&material, context).map_err(|class| self.error(class))
+        self.wrap_under(to, &material, context)
     }
 
     /// Reads the file again: a server whose key file is gone runs on, and loses the data with its end.
     async fn check(&self) -> Result<(), BackendError> {
         let lost = |why: String| BackendError::new(&self.name, ErrorClass::KeyNotFound, why);
-        let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || KeyFile::read(&file)).await;
+        let path = self.keys.file().to_owned();
+        let read = tokio::task::spawn_blocking(move || KeyFile::read(&path)).await;
         let file = read.map_err(|error| lost(error.to_string()))?.map_err(|error| lost(error.to_string()))?;
         let stored = Self::new(&self.name, &file);
         let context = KeyContext::of_nobody();
@@ -98,7 +122,7 @@ impl KeyBackend for LocalBackend {
             Err(_) => Err(lost(format!(
                 "key file `{}` no longer has the key `{}`",
                 file.path().display(),
-                self.primary
+                wrapped.kek_id
             ))),
         }
     }

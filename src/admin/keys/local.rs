@@ -1,0 +1,232 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use sea_orm::Condition;
+use serde_json::json;
+
+use crate::{
+    admin::{
+        office::Office,
+        terminal::{self, Align, Output, confirm, grouped, table},
+    },
+    config::{BackendConfig, KeysConfig, LoadedConfig},
+    keys::{
+        local::{KeyFile, KeyFileEditor, kek_id},
+        store,
+    },
+};
+
+/// What an operator can do with a local key file. Running servers follow the file by themselves.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "To change the wrapping key:
+  oubliette-admin keys local add
+  oubliette-admin keys local promote NAME     # new data keys are under it
+  oubliette-admin keys rewrap                 # and the old ones, too
+  oubliette-admin keys local retire OLD-NAME")]
+pub enum Local {
+    /// Add a fresh wrapping key. It wraps nothing before it is promoted
+    Add(Add),
+    /// List the wrapping keys
+    List(List),
+    /// Make a wrapping key the one that wraps new data keys
+    Promote(Promote),
+    /// Take a wrapping key out of the file, for good; refused while a data key needs it
+    Retire(Retire),
+}
+
+/// Which key file.
+#[derive(Args, Debug)]
+pub(super) struct Which {
+    /// The backend, if there are several local ones
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Adds a fresh wrapping key.
+#[derive(Args, Debug)]
+pub struct Add {
+    /// Its name: letters, digits, dashes, underscores [default: the date, and something random]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Lists the wrapping keys.
+#[derive(Args, Debug)]
+pub struct List {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Makes a wrapping key the one that wraps new data keys.
+#[derive(Args, Debug)]
+pub struct Promote {
+    /// Its name, with or without `local:`
+    name: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Takes a wrapping key out of the file, for good.
+#[derive(Args, Debug)]
+pub struct Retire {
+    /// Its name, with or without `local:`
+    name: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+impl Local {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        match self {
+            Self::Add(add) => add.run(loaded),
+            Self::List(list) => list.run(loaded).await,
+            Self::Promote(promote) => promote.run(loaded),
+            Self::Retire(retire) => retire.run(loaded).await,
+        }
+    }
+}
+
+impl Add {
+    fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let mut file = self.which.edit(loaded)?;
+        let name = file.add(self.name)?;
+        file.save()?;
+        let text = format!(
+            "added {}. It wraps nothing yet: oubliette-admin keys local promote {name}\n",
+            kek_id(&name)
+        );
+        self.which.answer(&name, text)
+    }
+}
+
+impl List {
+    async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let file = KeyFile::read(&self.which.path(&loaded.config.keys)?)?;
+        let office = Office::open(loaded).await?;
+        let used = store::count_by_kek(&office.db, Condition::all()).await?;
+        office.close().await?;
+        let keys = file.keys().map(|(name, key)| {
+            let id = kek_id(name);
+            let used = used.iter().find(|kek| kek.kek_id == id.as_str());
+            let data_keys = used.map_or(0, |kek| kek.data_keys.cast_unsigned());
+            (name, key.created_at.format("%Y-%m-%d %H:%M:%SZ").to_string(), name == file.primary(), data_keys)
+        });
+        if self.which.json {
+            let keys: Vec<_> = keys
+                .map(|(name, created_at, primary, data_keys)| {
+                    json!({ "name": name, "created_at": created_at, "primary": primary, "data_keys": data_keys })
+                })
+                .collect();
+            return Ok(terminal::json(&json!({ "keys": keys }))?.into());
+        }
+        let rows = keys.map(|(name, created_at, primary, data_keys)| {
+            let role = if primary { "wraps new data keys" } else { "" };
+            [name.to_owned(), created_at, grouped(data_keys), role.to_owned()]
+        });
+        let header =
+            [("NAME", Align::Left), ("CREATED", Align::Left), ("DATA KEYS", Align::Right), ("", Align::Left)];
+        Ok(table(header, rows.collect()).into())
+    }
+}
+
+impl Promote {
+    fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let name = bare(&self.name);
+        let mut file = self.which.edit(loaded)?;
+        let before = file.primary().to_owned();
+        file.promote(name)?;
+        file.save()?;
+        let text = if before == name {
+            format!("{} wraps new data keys already\n", kek_id(name))
+        } else {
+            format!(
+                "{} wraps new data keys, instead of {}. The old ones move with: oubliette-admin keys rewrap\n",
+                kek_id(name),
+                kek_id(&before)
+            )
+        };
+        self.which.answer(name, text)
+    }
+}
+
+impl Retire {
+    async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let name = bare(&self.name);
+        let id = kek_id(name);
+        let question = format!(
+            "Take {id} out of the key file, for good? Backups of the database made before the last rewrap need it \
+             still"
+        );
+        // A name that cannot be retired is said before anything is asked.
+        self.which.edit(loaded)?.remove(name)?;
+        require_unused(loaded, id.as_str()).await?;
+        if !confirm(&question, self.yes)? {
+            return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
+        }
+        let mut file = self.which.edit(loaded)?;
+        file.remove(name)?;
+        // Counted again with the file locked: nobody can make it the primary one meanwhile.
+        require_unused(loaded, id.as_str()).await?;
+        file.save()?;
+        self.which.answer(name, format!("{id} is retired\n"))
+    }
+}
+
+async fn require_unused(loaded: &LoadedConfig, id: &str) -> anyhow::Result<()> {
+    let office = Office::open(loaded).await?;
+    let used = store::count_by_kek(&office.db, Condition::all()).await?;
+    office.close().await?;
+    match used.iter().find(|kek| kek.kek_id == id) {
+        Some(kek) => anyhow::bail!(
+            "{} data key(s) need {id}, and their data would be lost: first `oubliette-admin keys rewrap --from {id}`",
+            kek.data_keys
+        ),
+        None => Ok(()),
+    }
+}
+
+impl Which {
+    fn edit(&self, loaded: &LoadedConfig) -> anyhow::Result<KeyFileEditor> {
+        Ok(KeyFileEditor::open(&self.path(&loaded.config.keys)?)?)
+    }
+
+    fn path(&self, config: &KeysConfig) -> anyhow::Result<PathBuf> {
+        let mut local = config.backends.iter().filter_map(|(name, backend)| match backend {
+            BackendConfig::Local(local) => Some((name, &local.file)),
+            BackendConfig::AwsKms(_) => None,
+        });
+        if let Some(wanted) = &self.backend {
+            let found = local.find(|(name, _)| *name == wanted);
+            let found = found.map(|(_, file)| file.clone());
+            return found.ok_or_else(|| {
+                anyhow::anyhow!("there is no local key backend `{wanted}` in the configuration")
+            });
+        }
+        match (local.next(), local.next()) {
+            (Some((_, file)), None) => Ok(file.clone()),
+            (None, _) => anyhow::bail!("the configuration has no local key backend"),
+            (Some(_), Some(_)) => {
+                anyhow::bail!("there are several local key backends: name one with --backend")
+            }
+        }
+    }
+
+    fn answer(&self, name: &str, text: String) -> anyhow::Result<Output> {
+        if self.json {
+            return Ok(terminal::json(&json!({ "name": name, "kek_id": kek_id(name).as_str() }))?.into());
+        }
+        Ok(text.into())
+    }
+}
+
+fn bare(name: &str) -> &str {
+    name.strip_prefix(crate::keys::local::KEK_PREFIX).unwrap_or(name)
+}

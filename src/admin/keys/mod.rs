@@ -1,0 +1,45 @@
+//! `oubliette-admin keys`: data keys, and the wrapping keys they are under.
+
+mod local;
+mod retire_check;
+mod rewrap;
+mod rotate;
+mod run;
+mod status;
+mod verify;
+
+use clap::Subcommand;
+
+use super::terminal::Output;
+use crate::config::LoadedConfig;
+
+/// What an operator can do with data keys and wrapping keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Count the data keys under each wrapping key, and show the last runs
+    Status(status::Status),
+    /// Move data keys to another wrapping key, while servers serve
+    Rewrap(rewrap::RewrapCommand),
+    /// Give subjects fresh data keys, and seal their attributes anew: after a data key leaked
+    Rotate(rotate::RotateCommand),
+    /// Open everything, and report what does not open
+    Verify(verify::Verify),
+    /// Say whether a wrapping key can be destroyed: whether any data key needs it
+    RetireCheck(retire_check::RetireCheck),
+    /// Manage the wrapping keys of a local key file
+    #[command(subcommand)]
+    Local(local::Local),
+}
+
+impl Keys {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        match self {
+            Self::Status(status) => status.run(loaded).await,
+            Self::Rewrap(rewrap) => rewrap.run(loaded).await,
+            Self::Rotate(rotate) => rotate.run(loaded).await,
+            Self::Verify(verify) => verify.run(loaded).await,
+            Self::RetireCheck(check) => check.run(loaded).await,
+            Self::Local(local) => local.run(loaded).await,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use clap::Args;
+use sea_orm::{ColumnTrait, Condition};
+use serde_json::json;
+
+use crate::{
+    admin::{
+        office::Office,
+        terminal::{self, Output, counted},
+    },
+    config::LoadedConfig,
+    entity::data_key::Column,
+    keys::store,
+};
+
+/// Says whether a wrapping key can be destroyed, as far as this database is concerned.
+///
+/// Exit status: 0 if no data key needs it, 1 if one does.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  oubliette-admin keys retire-check arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")]
+pub struct RetireCheck {
+    /// The wrapping key's id, as `keys status` shows it
+    kek: String,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl RetireCheck {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let office = Office::open(loaded).await?;
+        let this = Condition::all().add(Column::KekId.eq(&*self.kek));
+        let used = store::count_by_kek(&office.db, this).await?;
+        let data_keys = used.first().map_or(0, |kek| kek.data_keys.cast_unsigned());
+        let current = match office.backends.active().current().await {
+            Ok(current) => current.as_str() == self.kek,
+            // Its backend may be the one that is to go.
+            Err(_) => false,
+        };
+        office.close().await?;
+        let status = u8::from(data_keys > 0 || current);
+        if self.json {
+            let object = json!({
+                "kek_id": self.kek, "data_keys": data_keys, "wraps_new_data_keys": current,
+                "can_be_destroyed": status == 0,
+            });
+            return Ok(Output { text: terminal::json(&object)?, status });
+        }
+        let mut text = format!("{} in this database under {}\n", counted(data_keys, "data key"), self.kek);
+        if data_keys > 0 {
+            text.push_str(&format!(
+                "NO: destroying it destroys their data. First: oubliette-admin keys rewrap --from {}\n",
+                self.kek
+            ));
+        } else if current {
+            text.push_str("NO: it is the wrapping key of new data keys. First make another one current\n");
+        } else {
+            text.push_str(
+                "yes, as far as this database is concerned. Backups made before the last rewrap need it still: \
+                 keep it as long as you keep them\n",
+            );
+        }
+        Ok(Output { text, status })
+    }
+}

@@ -1,0 +1,101 @@
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::run::{Estimate, RunArguments, event, is_kms, moment, outcome};
+use crate::{
+    admin::{
+        office::Office,
+        terminal::{Output, Watch, confirm, counted, emit, say},
+    },
+    config::LoadedConfig,
+    envelope::SubjectId,
+    users::Rotate,
+};
+
+/// Gives subjects fresh data keys, and seals their attributes anew: the answer to a data key that leaked.
+///
+/// Each subject is one transaction: fresh key, sealed attributes, old key destroyed. Servers serve on, and
+/// nobody's `updated_at` changes. May be ended and begun again at any moment: see --before. What an attacker has
+/// copied already stays open to the old key; nothing can change that.
+///
+/// Exit status: 0 if nothing is left, 1 if something failed or is left, 130 if it was interrupted.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin keys rotate --subject 019abcde-0000-7000-8000-000000000001
+  oubliette-admin keys rotate --all --max-rate 500
+  oubliette-admin keys rotate --all --before 2026-11-24T05:00:00Z --yes   # go on with what was interrupted")]
+pub struct RotateCommand {
+    /// This subject (a user's id); may be given several times
+    #[arg(long = "subject", value_name = "ID", required_unless_present = "all")]
+    subjects: Vec<Uuid>,
+    /// Everybody
+    #[arg(long, conflicts_with = "subjects")]
+    all: bool,
+    /// Only data keys made before this moment, such as 2026-11-24T05:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    before: Option<DateTime<Utc>>,
+    /// Only count them
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+impl RotateCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let office = Office::open(loaded).await?;
+        let before = self.before.unwrap_or_else(Utc::now);
+        let subjects: Vec<_> = self.subjects.iter().copied().map(SubjectId::from).collect();
+        let backends: Vec<_> = office.backends.iter().map(|backend| backend.name().to_owned()).collect();
+        let options = self.run.options(&office.config, backends.iter().map(|name| &**name));
+        let rotate = Rotate::new(office.users(), (!self.all).then_some(subjects), before);
+        let planned = rotate.count().await?;
+        if planned == 0 && !self.all && self.before.is_none() {
+            anyhow::bail!("no data key of these subjects is in the database: were they forgotten?");
+        }
+        let calls = planned * 2;
+        let paid = backends.iter().any(|name| is_kms(&office.config, name));
+        let estimate = Estimate { calls, paid_calls: if paid { calls } else { 0 } };
+        if self.run.json {
+            emit(&event(
+                "plan",
+                json!({
+                    "data_keys": planned, "before": moment(before), "calls": calls, "max_rate": options.max_rate,
+                    "price": self.run.price(estimate), "limit": options.limit,
+                }),
+            ));
+        } else {
+            say(&format!("{} made before {}", counted(planned, "data key"), moment(before)));
+            say(
+                "each is replaced by a fresh one, and its subject's attributes are sealed anew, in this process",
+            );
+            say(&self.run.describe(estimate, &options));
+        }
+        let output = if self.dry_run {
+            if self.run.json { String::new() } else { "this was a dry run: nothing was done\n".to_owned() }
+                .into()
+        } else if planned == 0 || confirm("Replace them?", self.run.yes)? {
+            let watch = Watch::new(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
+            let actor = self.run.actor.name();
+            let report = watch.during(rotate.run(&actor, &options, watch.controls())).await??;
+            let left = format!("left that were made before {}", moment(before));
+            outcome("replaced", &left, &self.go_on(before), &report, &watch, self.run.json)
+        } else {
+            Output { text: "nothing was done\n".to_owned(), status: 1 }
+        };
+        office.close().await?;
+        Ok(output)
+    }
+
+    /// The command that does the rest.
+    fn go_on(&self, before: DateTime<Utc>) -> String {
+        let which = if self.all {
+            " --all".to_owned()
+        } else {
+            self.subjects.iter().map(|subject| format!(" --subject {subject}")).collect()
+        };
+        format!("oubliette-admin keys rotate{which} --before {}", moment(before))
+    }
+}

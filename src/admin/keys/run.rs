@@ -1,0 +1,191 @@
+//! What `rewrap` and `rotate` have in common: their flags, and what they say in the end.
+
+use std::{
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{
+    admin::{
+        office::Actor,
+        terminal::{Output, Watch, counted, grouped},
+    },
+    config::{BackendConfig, KeysConfig},
+    keys::sweep::{Outcome, Report, SweepOptions},
+};
+
+/// Calls to KMS a second that a run makes if nothing else is said: a tenth of the smallest quota that AWS gives
+/// an account by default (10,000/s), so that the servers keep theirs.
+const POLITE_RATE: NonZeroU32 = const { NonZeroU32::new(1000).unwrap() };
+
+/// What AWS asks for one request to KMS, in US dollars.
+const AWS_PRICE: f64 = 0.03 / 10_000.0;
+
+/// The exit status of a run that was asked to end, as shells have it after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// How a run goes through data keys.
+#[derive(Args, Debug)]
+pub(super) struct RunArguments {
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// JSON lines: the plan, the progress each second, the result
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write every failure to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) failures: Option<PathBuf>,
+    /// Deal with this many data keys at most
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<NonZeroU64>,
+    /// Data keys that are read and stored together
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batch_size: u32,
+    /// Most calls to a key backend at the same time [default: keys.max_concurrent_calls]
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<NonZeroUsize>,
+    /// Most calls a second to key backends, all together; 0: no limit [default: 1000 if one of them is AWS KMS]
+    #[arg(long, value_name = "CALLS")]
+    max_rate: Option<u32>,
+    /// How long a call is tried again that fails for a reason that may pass
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime_serde::re::humantime::parse_duration)]
+    patience: Duration,
+    /// What one call to AWS KMS costs
+    #[arg(long, value_name = "DOLLARS", default_value_t = AWS_PRICE)]
+    price_per_call: f64,
+    #[command(flatten)]
+    pub(super) actor: Actor,
+}
+
+/// What a run will ask of the backends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Estimate {
+    /// All calls.
+    pub(super) calls: u64,
+    /// Those that are paid for.
+    pub(super) paid_calls: u64,
+}
+
+impl RunArguments {
+    /// `backends` are those that the run calls.
+    pub(super) fn options<'a>(
+        &self,
+        config: &KeysConfig,
+        backends: impl IntoIterator<Item = &'a str>,
+    ) -> SweepOptions {
+        let calls_kms = || backends.into_iter().any(|name| is_kms(config, name));
+        SweepOptions {
+            batch_size: NonZeroU32::new(self.batch_size).unwrap_or(NonZeroU32::MIN),
+            concurrency: self.concurrency.unwrap_or(config.max_concurrent_calls),
+            max_rate: match self.max_rate {
+                Some(rate) => NonZeroU32::new(rate),
+                None => calls_kms().then_some(POLITE_RATE),
+            },
+            limit: self.limit,
+            patience: self.patience,
+        }
+    }
+
+    /// How many of `data_keys` the run deals with.
+    pub(super) fn limited(&self, data_keys: u64) -> u64 {
+        self.limit.map_or(data_keys, |limit| data_keys.min(limit.get()))
+    }
+
+    /// What the run will take, for people.
+    pub(super) fn describe(&self, estimate: Estimate, options: &SweepOptions) -> String {
+        let mut text = counted(estimate.calls, "call");
+        text.push_str(" to key backends");
+        match options.max_rate {
+            Some(rate) => {
+                let time = Duration::from_secs(estimate.calls.div_ceil(u64::from(rate.get())));
+                let time = humantime_serde::re::humantime::format_duration(time);
+                text.push_str(&format!(", at most {} a second: at least {time}", grouped(rate.get().into())));
+            }
+            None => text.push_str(", as fast as they answer (--max-rate)"),
+        }
+        if estimate.paid_calls > 0 {
+            text.push_str(&format!(
+                "\n${:.2} for {} to AWS KMS",
+                self.price(estimate),
+                counted(estimate.paid_calls, "call")
+            ));
+        }
+        text
+    }
+
+    /// In US dollars.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(super) fn price(&self, estimate: Estimate) -> f64 {
+        estimate.paid_calls as f64 * self.price_per_call
+    }
+}
+
+/// Whether a backend of this name is paid for: AWS's own KMS, or LocalStack, which nobody can tell from it.
+pub(super) fn is_kms(config: &KeysConfig, name: &str) -> bool {
+    matches!(config.backends.get(name), Some(BackendConfig::AwsKms(_)))
+}
+
+/// What is said after a run. `go_on` is the command that does the rest.
+pub(super) fn outcome(
+    what: &str,
+    left: &str,
+    go_on: &str,
+    report: &Report,
+    watch: &Watch,
+    json: bool,
+) -> Output {
+    let counts = watch.controls().tally.counts();
+    let status = match report.outcome {
+        Outcome::Completed | Outcome::Limited => 0,
+        Outcome::Interrupted => INTERRUPTED,
+        Outcome::Incomplete | Outcome::Stopped | Outcome::Failed => 1,
+    };
+    let seconds = watch.elapsed().as_secs_f64();
+    if json {
+        let result = json!({
+            "event": "result", "outcome": report.outcome.to_string(), "done": counts.done,
+            "changed": counts.changed, "failed": counts.failed, "calls": counts.calls, "retries": counts.retries,
+            "left": report.left, "seconds": (seconds * 10.0).round() / 10.0,
+            "stops": report.stops.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "go_on": (status != 0 || report.left > 0).then_some(go_on),
+        });
+        return Output { text: format!("{result}\n"), status };
+    }
+    let mut text = format!("{what} {} in {seconds:.1} s", counted(counts.done, "data key"));
+    if counts.changed > 0 {
+        text.push_str(&format!("; {} forgotten or changed by others meanwhile", grouped(counts.changed)));
+    }
+    if counts.retries > 0 {
+        text.push_str(&format!("; {} tried again", counted(counts.retries, "call")));
+    }
+    text.push('\n');
+    for stop in &report.stops {
+        text.push_str(&format!("stopped: {stop}\n"));
+    }
+    if counts.failed > 0 {
+        text.push_str(&format!("{} FAILED, and are as they were:\n", counted(counts.failed, "data key")));
+        text.push_str(&watch.failures().lines());
+    }
+    text.push_str(&format!("{} {left}\n", counted(report.left, "data key")));
+    if report.left > 0 {
+        text.push_str(&format!("to go on: {go_on}\n"));
+    }
+    Output { text, status }
+}
+
+/// A moment, as the flags take it.
+pub(super) fn moment(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// An event of a run that is done, for `--json`.
+pub(super) fn event(name: &str, mut fields: Value) -> Value {
+    fields["event"] = name.into();
+    fields
+}

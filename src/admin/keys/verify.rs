@@ -1,0 +1,118 @@
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    admin::{
+        office::Office,
+        terminal::{Output, Watch, counted, grouped},
+    },
+    config::{KeysConfig, LoadedConfig},
+    keys::sweep::Counts,
+    users::{Users, Verified},
+};
+
+/// Users that are read together.
+const PAGE: u64 = 500;
+
+/// Opens every data key and every attribute of every user, and reports what does not open, why, and where.
+///
+/// Exit status: 0 if all of it opens, 1 if anything does not, 130 if it was interrupted.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin keys verify
+  oubliette-admin keys verify --sample 1000
+  oubliette-admin keys verify --failures unreadable.jsonl --json")]
+pub struct Verify {
+    /// Only this many users, chosen at random
+    #[arg(long, value_name = "COUNT")]
+    sample: Option<u64>,
+    /// Write everything that does not open to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    failures: Option<PathBuf>,
+    /// Most calls to a key backend at the same time [default: keys.max_concurrent_calls]
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<NonZeroUsize>,
+    /// JSON lines: the progress each second, the result
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let mut office = Office::open(loaded).await?;
+        let concurrency = self.concurrency.unwrap_or(office.config.max_concurrent_calls);
+        office.config = KeysConfig { max_concurrent_calls: concurrency, ..office.config };
+        let users = office.users();
+        let planned = users.count().await?.min(self.sample.unwrap_or(u64::MAX));
+        let watch = Watch::new(planned, self.json, self.failures.as_deref())?;
+        let verified = watch.during(self.verify(&users, &watch)).await??;
+        let interrupted = watch.controls().stop.is_cancelled() && verified.users < planned;
+        let status = match () {
+            () if !verified.faults.is_empty() => 1,
+            () if interrupted => 130,
+            () => 0,
+        };
+        office.close().await?;
+        Ok(Output { text: self.text(&verified, &watch, interrupted), status })
+    }
+
+    async fn verify(&self, users: &Users, watch: &Watch) -> anyhow::Result<Verified> {
+        let mut all = Verified::default();
+        if let Some(size) = self.sample {
+            all = users.verify_sample(size).await?;
+            keep(&all, watch);
+            return Ok(all);
+        }
+        while !watch.controls().stop.is_cancelled() {
+            let page = users.verify_page(all.last, PAGE).await?;
+            if page.last.is_none() {
+                break;
+            }
+            keep(&page, watch);
+            all.add(page);
+        }
+        Ok(all)
+    }
+
+    fn text(&self, verified: &Verified, watch: &Watch, interrupted: bool) -> String {
+        let Verified { users, data_keys, attributes, faults, .. } = verified;
+        let faults = faults.len() as u64;
+        let seconds = watch.elapsed().as_secs_f64();
+        if self.json {
+            let result = json!({
+                "event": "result", "users": users, "data_keys": data_keys, "attributes": attributes,
+                "faults": faults, "interrupted": interrupted, "seconds": (seconds * 10.0).round() / 10.0,
+            });
+            return format!("{result}\n");
+        }
+        let mut text = format!(
+            "opened {} and {} of {} in {seconds:.1} s\n",
+            counted(*data_keys, "data key"),
+            counted(*attributes, "attribute"),
+            counted(*users, "user"),
+        );
+        if interrupted {
+            text.push_str("interrupted: the other users were not looked at\n");
+        }
+        if faults == 0 {
+            text.push_str("nothing was found that does not open\n");
+        } else {
+            text.push_str(&format!("{} DO NOT OPEN:\n{}", grouped(faults), watch.failures().lines()));
+        }
+        text
+    }
+}
+
+fn keep(found: &Verified, watch: &Watch) {
+    let faults = found.faults.len() as u64;
+    let counts = Counts { done: found.users.saturating_sub(faults), failed: faults, ..Counts::default() };
+    watch.controls().tally.add(counts);
+    for fault in &found.faults {
+        let object =
+            json!({ "subject": fault.subject.to_string(), "place": fault.place, "cause": fault.cause });
+        let line = format!("{} of user {}: {}", fault.place, fault.subject, fault.cause);
+        watch.failures().add_line(&object, &line);
+    }
+}

@@ -1,0 +1,67 @@
+use clap::Args;
+use sea_orm::DatabaseConnection;
+
+use super::terminal::say;
+use crate::{
+    causes,
+    config::{KeysConfig, LoadedConfig},
+    database,
+    keys::{Backends, KeyMetrics, Keyring, open_what_can_be},
+    users::Users,
+};
+
+/// What a command works with: the database, and the key backends that can be opened.
+#[derive(Debug)]
+pub(super) struct Office {
+    pub(super) db: DatabaseConnection,
+    pub(super) backends: Backends,
+    pub(super) config: KeysConfig,
+    pub(super) metrics: KeyMetrics,
+}
+
+impl Office {
+    /// Opens the database, and refuses a schema that is not this release's. What is wrong with backends goes to
+    /// standard error: not every command needs each of them.
+    pub(super) async fn open(loaded: &LoadedConfig) -> anyhow::Result<Self> {
+        let db = database::connect(&loaded.config.database).await?;
+        database::require_current_schema(&db).await?;
+        let metrics = KeyMetrics::default();
+        let config = loaded.config.keys.clone();
+        let (backends, errors) = open_what_can_be(&config, &metrics).await;
+        for (name, error) in errors {
+            say(&format!("warning: key backend `{name}`: {}", causes::line(&error)));
+        }
+        Ok(Self { db, backends, config, metrics })
+    }
+
+    /// The users, with a keyring of our own.
+    pub(super) fn users(&self) -> Users {
+        let keyring =
+            Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.metrics.clone());
+        Users::new(self.db.clone(), keyring)
+    }
+
+    /// Ends the connections; on SQLite, the log is emptied.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        Ok(self.db.close().await?)
+    }
+}
+
+/// Who does something that is recorded.
+#[derive(Args, Debug)]
+pub(super) struct Actor {
+    /// Who does this, for the record [default: your user name and this machine]
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+}
+
+impl Actor {
+    pub(super) fn name(&self) -> String {
+        let here = || {
+            let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
+            let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
+            format!("{user}@{host}")
+        };
+        format!("admin:{}", self.actor.clone().unwrap_or_else(here))
+    }
+}

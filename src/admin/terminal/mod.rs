@@ -1,0 +1,65 @@
+//! What commands and people say to each other: tables, questions, progress.
+
+mod confirm;
+mod progress;
+mod table;
+
+use std::io::{IsTerminal, Write};
+
+pub(super) use confirm::confirm;
+pub(super) use progress::Watch;
+pub(super) use table::{Align, bar, table};
+
+/// What a command prints to standard output, and its exit status.
+#[derive(Debug)]
+pub struct Output {
+    /// May have colours: whoever prints it removes them where they do not belong.
+    pub text: String,
+    /// 0 if all is well, 1 if something is not, 130 if it was interrupted.
+    pub status: u8,
+}
+
+impl Output {
+    /// What is printed after something went wrong that the text tells of.
+    pub(super) fn unwell(text: String) -> Self {
+        Self { text, status: 1 }
+    }
+}
+
+impl From<String> for Output {
+    fn from(text: String) -> Self {
+        Self { text, status: 0 }
+    }
+}
+
+/// Prints a line to standard error: what is not the command's data.
+#[expect(clippy::print_stderr, reason = "for people")]
+pub(super) fn say(line: &str) {
+    anstream::eprintln!("{line}");
+}
+
+/// Prints a line of data before the command's end. Whoever reads may have seen enough.
+pub(super) fn emit(json: &serde_json::Value) {
+    // A closed pipe does not stop a run half-way.
+    let _ = writeln!(std::io::stdout(), "{json}");
+}
+
+/// Pretty JSON, and a newline.
+pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Whether people look at standard error.
+fn people_watch() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// `2000` as `2,000`.
+pub(super) fn grouped(count: u64) -> String {
+    indicatif::HumanCount(count).to_string()
+}
+
+/// `1 data key`, `2,000 data keys`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+}

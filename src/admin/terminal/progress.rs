@@ -1,0 +1,233 @@
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{emit, grouped, people_watch, say};
+use crate::keys::sweep::{Controls, Counts, Failure, Tally};
+
+/// The failures that are printed. All of them are in the file, if there is one.
+const SHOWN: usize = 10;
+
+const TICK: Duration = Duration::from_millis(200);
+/// Where nobody watches: an object, or a line in a log.
+const JSON_TICK: Duration = Duration::from_secs(1);
+const LOG_TICK: Duration = Duration::from_secs(10);
+
+/// Shows how a long run gets on, and lets people end it.
+#[derive(Debug)]
+pub(in crate::admin) struct Watch {
+    planned: u64,
+    json: bool,
+    controls: Controls,
+    failures: Arc<Failures>,
+    started: Instant,
+}
+
+impl Watch {
+    /// Over `planned` items. Failures also go to a file, one JSON object a line.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made.
+    pub(in crate::admin) fn new(planned: u64, json: bool, failures: Option<&Path>) -> anyhow::Result<Self> {
+        let failures = Arc::new(Failures::new(failures)?);
+        let on_failure = {
+            let failures = failures.clone();
+            Arc::new(move |failure: &Failure| failures.add(failure))
+        };
+        let controls =
+            Controls { stop: CancellationToken::new(), tally: Arc::new(Tally::default()), on_failure };
+        Ok(Self { planned, json, controls, failures, started: Instant::now() })
+    }
+
+    pub(in crate::admin) fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// Since this began.
+    pub(in crate::admin) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(in crate::admin) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// Awaits a run. Ctrl-C asks it to end; a second one does not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// If it was told to end a second time.
+    pub(in crate::admin) async fn during<T>(&self, run: impl Future<Output = T>) -> anyhow::Result<T> {
+        let bar = self.bar();
+        let mut ticks = tokio::time::interval(match () {
+            () if self.json => JSON_TICK,
+            () if people_watch() => TICK,
+            () => LOG_TICK,
+        });
+        ticks.tick().await;
+        tokio::pin!(run);
+        let ended = loop {
+            tokio::select! {
+                ended = &mut run => break ended,
+                _ = ticks.tick() => self.show(&bar),
+                signal = interrupted() => {
+                    signal?;
+                    if self.controls.stop.is_cancelled() {
+                        bar.finish_and_clear();
+                        anyhow::bail!("ended at once; what was stored until now is stored");
+                    }
+                    self.controls.stop.cancel();
+                    bar.suspend(|| say("ending: what is in hand is stored. Once more: at once"));
+                }
+            }
+        };
+        bar.finish_and_clear();
+        self.failures.flush()?;
+        Ok(ended)
+    }
+
+    fn show(&self, bar: &ProgressBar) {
+        let counts = self.controls.tally.counts();
+        let Counts { done, changed, failed, calls, retries } = counts;
+        let position = done + changed + failed;
+        if self.json {
+            let seconds = self.elapsed().as_secs_f64();
+            emit(&json!({
+                "event": "progress", "planned": self.planned, "done": done, "changed": changed,
+                "failed": failed, "calls": calls, "retries": retries,
+                "per_second": (rate(position, seconds) * 10.0).round() / 10.0,
+                "seconds": (seconds * 10.0).round() / 10.0,
+            }));
+        } else if people_watch() {
+            bar.set_position(position);
+            bar.set_message(trouble(failed, retries));
+        } else {
+            let of = grouped(self.planned.max(position));
+            say(&format!("{} of {of}{}", grouped(position), trouble(failed, retries)));
+        }
+    }
+
+    fn bar(&self) -> ProgressBar {
+        let target = if self.json || !people_watch() {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let style = ProgressStyle::with_template(
+            "{wide_bar} {human_pos}/{human_len}  {per_sec:.0}  {eta_precise} left{msg}",
+        );
+        let bar = ProgressBar::with_draw_target(Some(self.planned), target);
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+}
+
+/// A failure's text, for those who look at the bar.
+fn trouble(failed: u64, retries: u64) -> String {
+    match (failed, retries) {
+        (0, 0) => String::new(),
+        (0, retries) => format!("  {} tried again", grouped(retries)),
+        (failed, _) => format!("  {} FAILED", grouped(failed)),
+    }
+}
+
+/// Per second.
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+pub(super) fn rate(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
+/// Ctrl-C, or what a service manager sends.
+async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            signal = tokio::signal::ctrl_c() => signal,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+/// Keeps the failures of a run: some for the screen, all for a file.
+#[derive(Debug)]
+pub(in crate::admin) struct Failures {
+    path: Option<PathBuf>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    file: Option<std::io::BufWriter<File>>,
+    shown: Vec<String>,
+    count: usize,
+    error: Option<std::io::Error>,
+}
+
+impl Failures {
+    pub(in crate::admin) fn new(path: Option<&Path>) -> anyhow::Result<Self> {
+        let make = |path: &Path| {
+            File::create(path).with_context(|| format!("cannot make the file `{}`", path.display()))
+        };
+        let file = path.map(make).transpose()?.map(std::io::BufWriter::new);
+        let kept = Kept { file, shown: Vec::new(), count: 0, error: None };
+        Ok(Self { path: path.map(Path::to_owned), kept: Mutex::new(kept) })
+    }
+
+    fn add(&self, failure: &Failure) {
+        let object = json!({
+            "subject": failure.id.subject.to_string(), "version": failure.id.version.get(),
+            "kek_id": failure.kek_id.as_str(), "class": failure.class, "cause": failure.cause,
+        });
+        self.add_line(&object, &format!("data key {}: {}", failure.id, failure.cause));
+    }
+
+    /// Keeps a failure, as an object and as a line.
+    pub(in crate::admin) fn add_line(&self, object: &serde_json::Value, line: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.count += 1;
+        if kept.shown.len() < SHOWN {
+            kept.shown.push(line.to_owned());
+        }
+        if let Some(file) = &mut kept.file
+            && let Err(error) = writeln!(file, "{object}")
+        {
+            kept.error = Some(error);
+        }
+    }
+
+    /// Some of the failures, for people. Empty if there are none.
+    pub(in crate::admin) fn lines(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text: String = kept.shown.iter().map(|line| format!("  {line}\n")).collect();
+        let more = kept.count - kept.shown.len();
+        match &self.path {
+            _ if kept.count == 0 => {}
+            Some(path) => text.push_str(&format!("  all of them: {}\n", path.display())),
+            None if more > 0 => text.push_str(&format!("  and {more} more: --failures FILE lists all\n")),
+            None => {}
+        }
+        text
+    }
+
+    pub(in crate::admin) fn flush(&self) -> anyhow::Result<()> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = kept.file.as_mut().map_or(Ok(()), Write::flush);
+        match kept.error.take() {
+            Some(error) => Err(error),
+            None => flushed,
+        }
+        .context("the list of failures cannot be written")
+    }
+}

@@ -1,0 +1,27 @@
+//! `oubliette-admin users`: what somebody on call needs without the API.
+
+mod forget;
+mod show;
+
+use clap::Subcommand;
+
+use super::terminal::Output;
+use crate::config::LoadedConfig;
+
+/// What an operator can do with a user.
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Forget a user: destroy the data keys and the row, and record the erasure
+    Forget(forget::Forget),
+    /// Show a user, personal values masked
+    Show(show::Show),
+}
+
+impl UsersCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        match self {
+            Self::Forget(forget) => forget.run(loaded).await,
+            Self::Show(show) => show.run(loaded).await,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream::FuturesUnordered};
+use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
+
+use super::{Route, plan, replace::replace};
+use crate::{
+    entity::data_key::Column,
+    envelope::DataKeyId,
+    keys::{
+        BackendError, Backends, ErrorClass, KekId, KeyBackend, WrappedKey,
+        sweep::{Chore, Dealt, Failure, Pace, Refusal, StopCause},
+    },
+};
+
+/// Moves the data keys of one wrapping key to another.
+#[derive(Debug)]
+pub(super) struct RewrapChore {
+    pub(super) db: DatabaseConnection,
+    pub(super) backends: Backends,
+    pub(super) from: KekId,
+    pub(super) to: KekId,
+    pub(super) before: Option<DateTime<Utc>>,
+    pub(super) route: Route,
+}
+
+/// A data key with its old and its new wrapping.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) id: DataKeyId,
+    pub(super) old: WrappedKey,
+    pub(super) new: WrappedKey,
+}
+
+impl RewrapChore {
+    /// Moves data keys, and stores nothing.
+    pub(super) async fn try_out(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Dealt {
+        let (moved, mut dealt) = self.move_keys(keys, pace).await;
+        dealt.done = moved.len() as u64;
+        dealt
+    }
+
+    async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, Dealt) {
+        let mut moved = Vec::with_capacity(keys.len());
+        let mut dealt = Dealt::default();
+        let stop = OnceLock::new();
+        let stop_of_all = &stop;
+        let moves = keys.into_iter().map(|(id, old)| async move {
+            if stop_of_all.get().is_some() {
+                return None;
+            }
+            let result = self.move_key(id, &old, pace).await;
+            if let Err(Refusal::Backend(error)) = &result
+                && let Some(cause) = StopCause::of(error)
+            {
+                // The first cause stays.
+                let _ = stop_of_all.set(cause);
+            }
+            Some((id, old, result))
+        });
+        let mut moves: FuturesUnordered<_> = moves.collect();
+        let mut outage = None;
+        while let Some(tried) = moves.next().await {
+            let Some((id, old, result)) = tried else { continue };
+            match result {
+                Ok(new) => moved.push(Moved { id, old, new }),
+                Err(Refusal::Stopped) => {}
+                Err(Refusal::Backend(error)) => {
+                    if error.class.is_retryable() {
+                        outage = Some(StopCause::outage(&error));
+                    }
+                    dealt.failures.push(Failure::new(id, old.kek_id, &error));
+                }
+            }
+        }
+        drop(moves);
+        dealt.stop = stop.into_inner().or(outage.filter(|_| moved.is_empty()));
+        (moved, dealt)
+    }
+
+    async fn move_key(&self, id: DataKeyId, old: &WrappedKey, pace: &Pace) -> Result<WrappedKey, Refusal> {
+        let context = id.into();
+        let target = self.owner(&self.to)?;
+        match self.route {
+            Route::Rewrap => pace.call(|| target.rewrap(old, &context, &self.to)).await,
+            Route::UnwrapAndWrap => {
+                let source = self.owner(&self.from)?;
+                let material = pace.call(|| source.unwrap(old, &context)).await?;
+                pace.call(|| target.wrap(&material, &context, &self.to)).await
+            }
+        }
+    }
+
+    fn owner(&self, kek_id: &KekId) -> Result<&dyn KeyBackend, Refusal> {
+        let gone =
+            || BackendError { backend: kek_id.to_string(), class: ErrorClass::KeyNotFound, source: None };
+        self.backends.owner(kek_id).ok_or_else(|| Refusal::Backend(gone()))
+    }
+}
+
+#[async_trait]
+impl Chore for RewrapChore {
+    fn remaining(&self) -> Condition {
+        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(&self.to, self.before))
+    }
+
+    async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
+        let (mut moved, mut dealt) = self.move_keys(keys, pace).await;
+        // Rows are locked in one order, whoever locks them.
+        moved.sort_by_key(|moved| moved.id);
+        dealt.done = replace(&self.db, &self.to, &moved).await?;
+        dealt.changed = (moved.len() as u64).saturating_sub(dealt.done);
+        Ok(dealt)
+    }
+}
