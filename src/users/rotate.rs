@@ -119,7 +119,10 @@ impl Chore for RotateChore {
                 Rotated::NotNeeded => dealt.changed += 1,
                 Rotated::Failed(failure, stop) => {
                     dealt.failures.push(failure);
-                    dealt.stop = dealt.stop.or(stop);
+                    if let Some(cause) = stop {
+                        pace.abort();
+                        dealt.stop.get_or_insert(cause);
+                    }
                 }
                 Rotated::Stopped => {}
             }

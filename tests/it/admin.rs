@@ -11,8 +11,12 @@ use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databa
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
-const MIGRATIONS: [&str; 3] =
-    ["m20261123_000001_users", "m20261123_000002_data_keys", "m20261123_000003_erasures"];
+const MIGRATIONS: [&str; 4] = [
+    "m20261123_000001_users",
+    "m20261123_000002_data_keys",
+    "m20261123_000003_erasures",
+    "m20261124_000004_key_operations",
+];
 
 fn sandbox(database: &TestStack) -> Sandbox {
     Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &database.url())
@@ -61,8 +65,8 @@ async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
         assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), warning));
         finished.stdout
     };
-    assert_eq!(status(&[]), "WRAPPING KEY  BACKEND  DATA KEYS\ntotal                  0\n");
-    let none = json!({ "data_keys": 0, "wrapping_keys": [] });
+    assert_eq!(status(&[]), "WRAPPING KEY  BACKEND  DATA KEYS\ntotal                          0\n");
+    let none = json!({ "data_keys": 0, "wrapping_keys": [], "runs": [] });
     assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), none);
 
     let mut ids = Vec::new();
@@ -76,15 +80,15 @@ async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
     }
     let expected = "\
 WRAPPING KEY   BACKEND          DATA KEYS
-local:new      none configured  10
-arn:aws:kms:x  none configured  2
-total                           12
+local:new      none configured         10  █████████████████░░░
+arn:aws:kms:x  none configured          2  ████░░░░░░░░░░░░░░░░
+total                                  12
 ";
     assert_eq!(status(&[]), expected);
     let expected = json!({ "data_keys": 12, "wrapping_keys": [
         { "kek_id": "local:new", "backend": null, "data_keys": 10 },
         { "kek_id": "arn:aws:kms:x", "backend": null, "data_keys": 2 },
-    ] });
+    ], "runs": [] });
     assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), expected);
     assert!(!sandbox.path("data").exists());
 }

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use oubliette::{
     envelope::{DataKeyId, KeyVersion, SubjectId},
     keys::{
-        ErrorClass, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
+        BackendError, ErrorClass, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
         aws_kms::AwsKmsBackend,
         local::{KeyFile, LocalBackend},
     },
@@ -47,6 +47,7 @@ contract!(
     another_wrapping_key_is_refused,
     tampered_bytes_are_refused,
     a_rewrap_keeps_the_key_and_changes_the_wrapping,
+    an_open_key_is_wrapped_as_it_is,
     a_rewrap_that_fails_loses_nothing,
     many_at_once_do_not_mix,
     a_check_tells_what_is_broken,
@@ -95,6 +96,15 @@ async fn class_of_unwrap(backend: &dyn KeyBackend, wrapped: &WrappedKey, context
     backend.unwrap(wrapped, context).await.unwrap_err().class
 }
 
+/// To the backend's own current wrapping key.
+async fn rewrap(
+    backend: &dyn KeyBackend,
+    wrapped: &WrappedKey,
+    context: &KeyContext,
+) -> Result<WrappedKey, BackendError> {
+    backend.rewrap(wrapped, context, &backend.current().await?).await
+}
+
 async fn a_data_key_makes_the_round_trip(pair: Pair) {
     let (first, second) = (context(), context());
     let key = pair.old.generate(&first).await.unwrap();
@@ -113,7 +123,7 @@ async fn another_context_is_refused(pair: Pair) {
     let other_version = DataKeyId { version: 2.into(), ..id };
     for context in [context(), other_version.into()] {
         assert_eq!(class_of_unwrap(&*pair.old, &key.wrapped, &context).await, ErrorClass::ContextMismatch);
-        let rewrapped = pair.new.rewrap(&key.wrapped, &context).await;
+        let rewrapped = rewrap(&*pair.new, &key.wrapped, &context).await;
         assert_eq!(rewrapped.unwrap_err().class, ErrorClass::ContextMismatch);
     }
 }
@@ -146,18 +156,38 @@ async fn tampered_bytes_are_refused(pair: Pair) {
 async fn a_rewrap_keeps_the_key_and_changes_the_wrapping(pair: Pair) {
     let context = context();
     let key = pair.old.generate(&context).await.unwrap();
-    let moved = pair.new.rewrap(&key.wrapped, &context).await.unwrap();
+    let moved = rewrap(&*pair.new, &key.wrapped, &context).await.unwrap();
     assert_ne!(moved.kek_id, key.wrapped.kek_id);
     assert_ne!(moved.bytes, key.wrapped.bytes);
     assert_eq!(pair.new.owns(&moved.kek_id), Ownership::Certain);
     let opened = pair.new.unwrap(&moved, &context).await.unwrap();
     assert_eq!(opened.expose(), key.material.expose());
     // To the wrapping key where it is already: other bytes, the same key.
-    let again = pair.new.rewrap(&moved, &context).await.unwrap();
+    let again = rewrap(&*pair.new, &moved, &context).await.unwrap();
     assert_eq!(again.kek_id, moved.kek_id);
     assert_ne!(again.bytes, moved.bytes);
     let opened = pair.new.unwrap(&again, &context).await.unwrap();
     assert_eq!(opened.expose(), key.material.expose());
+}
+
+/// As from another kind of backend: unwrapped by the one, wrapped by the other.
+async fn an_open_key_is_wrapped_as_it_is(pair: Pair) {
+    let context = context();
+    let key = pair.old.generate(&context).await.unwrap();
+    let to = pair.new.current().await.unwrap();
+    let moved = pair.new.wrap(&key.material, &context, &to).await.unwrap();
+    assert_eq!(moved.kek_id, to);
+    assert_eq!(pair.new.unwrap(&moved, &context).await.unwrap().expose(), key.material.expose());
+    let other = self::context();
+    assert_eq!(class_of_unwrap(&*pair.new, &moved, &other).await, ErrorClass::ContextMismatch);
+    let nowhere = pair.new.wrap(&key.material, &context, &KekId::new("local:gone")).await;
+    assert_eq!(nowhere.unwrap_err().class, ErrorClass::KeyNotFound);
+    if let [_, arn] = &pair.arns[..] {
+        localstack().disable(arn).await;
+        let disabled = pair.new.wrap(&key.material, &context, &to).await;
+        assert_eq!(disabled.unwrap_err().class, ErrorClass::KeyDisabled);
+        assert_eq!(pair.new.current().await.unwrap_err().class, ErrorClass::KeyDisabled);
+    }
 }
 
 async fn a_rewrap_that_fails_loses_nothing(pair: Pair) {
@@ -166,16 +196,17 @@ async fn a_rewrap_that_fails_loses_nothing(pair: Pair) {
     let failed = if pair.arns.is_empty() {
         // From a key that the file does not have.
         let strange = WrappedKey { kek_id: KekId::new("local:gone"), ..key.wrapped.clone() };
-        vec![(pair.new.rewrap(&strange, &context).await, ErrorClass::KeyNotFound)]
+        vec![(rewrap(&*pair.new, &strange, &context).await, ErrorClass::KeyNotFound)]
     } else {
         let missing =
             kms("missing", &pair.arns[0].replace("key/", "key/00000000-0000-4000-8000-")[..75]).await;
-        let to_missing = missing.rewrap(&key.wrapped, &context).await;
+        let to_missing = rewrap(&missing, &key.wrapped, &context).await;
         localstack().disable(&pair.arns[1]).await;
-        let to_disabled = pair.new.rewrap(&key.wrapped, &context).await;
+        let to = KekId::new(&*pair.arns[1]);
+        let to_disabled = pair.new.rewrap(&key.wrapped, &context, &to).await;
         localstack().enable(&pair.arns[1]).await;
         localstack().disable(&pair.arns[0]).await;
-        let from_disabled = pair.new.rewrap(&key.wrapped, &context).await;
+        let from_disabled = rewrap(&*pair.new, &key.wrapped, &context).await;
         localstack().enable(&pair.arns[0]).await;
         vec![
             (to_missing, ErrorClass::KeyNotFound),
@@ -194,7 +225,7 @@ async fn many_at_once_do_not_mix(pair: Pair) {
     let round_trips = (0..64).map(async |_| {
         let context = context();
         let key = pair.old.generate(&context).await.unwrap();
-        let moved = pair.new.rewrap(&key.wrapped, &context).await.unwrap();
+        let moved = rewrap(&*pair.new, &key.wrapped, &context).await.unwrap();
         let opened = pair.new.unwrap(&moved, &context).await.unwrap();
         assert_eq!(opened.expose(), key.material.expose());
         *opened.expose()

@@ -24,4 +24,5 @@ mod ledger;
 mod living;
 mod process;
 mod raw_files;
+mod rotation;
 mod tampering;

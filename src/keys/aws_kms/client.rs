@@ -1,12 +1,9 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_kms::{
     Client,
-    config::{
-        Builder, Credentials,
-        retry::{ClientRateLimiter, RetryPartition},
-    },
+    config::{Builder, Credentials, retry::RetryPartition},
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -24,7 +21,8 @@ pub(super) async fn connect(name: &str, config: &AwsKmsConfig) -> Result<(Client
         .connect_timeout(config.connect_timeout)
         .operation_attempt_timeout(config.attempt_timeout)
         .build();
-    let retries = RetryConfig::adaptive()
+    // Not the SDK's adaptive mode: docs/decisions/0016-standard-retries.md.
+    let retries = RetryConfig::standard()
         .with_max_attempts(config.max_attempts.get())
         .with_initial_backoff(INITIAL_BACKOFF);
     let http = aws_smithy_http_client::Builder::new()
@@ -50,16 +48,9 @@ pub(super) async fn connect(name: &str, config: &AwsKmsConfig) -> Result<(Client
     let shared = loader.load().await;
     let region = shared.region().filter(|region| !region.as_ref().is_empty());
     let region = region.ok_or_else(|| AwsKmsError::NoRegion { backend: name.to_owned() })?;
-    let kms = Builder::from(&shared).retry_partition(retry_partition(name)).build();
+    // Without a partition of its own, a backend that fails would use up the retries of the others.
+    let kms = Builder::from(&shared).retry_partition(RetryPartition::new(name.to_owned())).build();
     Ok((Client::from_conf(kms), region.to_string()))
-}
-
-/// Of this backend alone: without, the SDK would slow all clients of a region down when one is throttled.
-fn retry_partition(name: &str) -> RetryPartition {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    RetryPartition::custom(name.to_owned())
-        .client_rate_limiter(ClientRateLimiter::new(now.as_secs_f64()))
-        .build()
 }
 
 /// The backend cannot be set up.

@@ -1,5 +1,3 @@
-use std::sync::OnceLock;
-
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -45,38 +43,30 @@ impl RewrapChore {
     async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, Dealt) {
         let mut moved = Vec::with_capacity(keys.len());
         let mut dealt = Dealt::default();
-        let stop = OnceLock::new();
-        let stop_of_all = &stop;
         let moves = keys.into_iter().map(|(id, old)| async move {
-            if stop_of_all.get().is_some() {
-                return None;
-            }
             let result = self.move_key(id, &old, pace).await;
-            if let Err(Refusal::Backend(error)) = &result
-                && let Some(cause) = StopCause::of(error)
-            {
-                // The first cause stays.
-                let _ = stop_of_all.set(cause);
-            }
-            Some((id, old, result))
+            (id, old, result)
         });
         let mut moves: FuturesUnordered<_> = moves.collect();
         let mut outage = None;
-        while let Some(tried) = moves.next().await {
-            let Some((id, old, result)) = tried else { continue };
+        while let Some((id, old, result)) = moves.next().await {
             match result {
                 Ok(new) => moved.push(Moved { id, old, new }),
                 Err(Refusal::Stopped) => {}
                 Err(Refusal::Backend(error)) => {
-                    if error.class.is_retryable() {
+                    if let Some(cause) = StopCause::of(&error) {
+                        pace.abort();
+                        dealt.stop.get_or_insert(cause);
+                    } else if error.class.is_retryable() {
                         outage = Some(StopCause::outage(&error));
                     }
                     dealt.failures.push(Failure::new(id, old.kek_id, &error));
                 }
             }
         }
-        drop(moves);
-        dealt.stop = stop.into_inner().or(outage.filter(|_| moved.is_empty()));
+        if moved.is_empty() {
+            dealt.stop = dealt.stop.or(outage);
+        }
         (moved, dealt)
     }
 

@@ -66,10 +66,10 @@ impl Rewrap {
         options: &SweepOptions,
         controls: &Controls,
     ) -> Result<Vec<Dealt>, DbErr> {
-        let pace = Pace::new(options, controls.stop.clone(), controls.tally.clone());
         let mut dealt = Vec::new();
         for source in &plan.sources {
             let chore = self.chore(plan, source);
+            let pace = Pace::new(options, &controls.stop, controls.tally.clone());
             let rows = data_key::Entity::find()
                 .filter(chore.remaining())
                 .order_by_asc(data_key::Column::SubjectId)

@@ -33,14 +33,19 @@ pub enum Refusal {
 impl Pace {
     /// The pace that `options` ask for, until `stop`.
     #[must_use]
-    pub fn new(options: &SweepOptions, stop: CancellationToken, tally: Arc<Tally>) -> Self {
+    pub fn new(options: &SweepOptions, stop: &CancellationToken, tally: Arc<Tally>) -> Self {
         Self {
             turns: Semaphore::new(options.concurrency.get()),
             rate: options.max_rate.map(limiter),
             patience: options.patience,
-            stop,
+            stop: stop.child_token(),
             tally,
         }
+    }
+
+    /// Lets no further call begin: each would fail.
+    pub fn abort(&self) {
+        self.stop.cancel();
     }
 
     /// Calls, when it is time, and again after a failure that may pass.
@@ -79,7 +84,7 @@ impl Pace {
         }
     }
 
-    /// Whether the run is to end.
+    /// Whether no further call begins.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()

@@ -109,7 +109,7 @@ pub(super) async fn sweep(
         db: db.clone(),
         operation: operation.clone(),
         batch_size: u64::from(options.batch_size.get()),
-        pace: Pace::new(options, controls.stop.clone(), controls.tally.clone()),
+        pace: Pace::new(options, &controls.stop, controls.tally.clone()),
         controls: controls.clone(),
         chore,
         position: tokio::sync::Mutex::new(Position { after: None, budget: *budget }),

@@ -116,6 +116,15 @@ impl KeyBackend for TestBackend {
         self.real.owns(kek_id)
     }
 
+    fn realm(&self) -> String {
+        self.real.realm()
+    }
+
+    async fn current(&self) -> Result<KekId, BackendError> {
+        self.failure()?;
+        self.real.current().await
+    }
+
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
         self.generated.fetch_add(1, SeqCst);
         self.failure()?;
@@ -138,9 +147,24 @@ impl KeyBackend for TestBackend {
         Ok(material)
     }
 
-    async fn rewrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<WrappedKey, BackendError> {
+    async fn wrap(
+        &self,
+        material: &KeyMaterial,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
         self.failure()?;
-        self.real.rewrap(wrapped, context).await
+        self.real.wrap(material, context, to).await
+    }
+
+    async fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
+        self.failure()?;
+        self.real.rewrap(wrapped, context, to).await
     }
 
     async fn check(&self) -> Result<(), BackendError> {

@@ -46,7 +46,7 @@ impl Fault {
     pub(crate) const THROTTLED: Self = Self::Refused(400, "ThrottlingException");
 }
 
-type Script = dyn Fn(usize) -> Option<Fault> + Send + Sync;
+type Script = dyn Fn(usize, &str) -> Option<Fault> + Send + Sync;
 
 struct State {
     target: String,
@@ -58,6 +58,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Counts {
     by_operation: BTreeMap<String, usize>,
+    /// Answers that have a plaintext in them.
+    plaintexts: usize,
     in_flight: usize,
     most_in_flight: usize,
 }
@@ -77,7 +79,7 @@ impl KmsProxy {
         let state = Arc::new(State {
             target: target.to_owned(),
             client: Client::new(),
-            script: Mutex::new(Arc::new(|_| None)),
+            script: Mutex::new(Arc::new(|_, _| None)),
             counts: Mutex::default(),
         });
         let accepting = tokio::spawn({
@@ -103,12 +105,23 @@ impl KmsProxy {
 
     /// From now on this decides about each request, by its number.
     pub(crate) fn script(&self, script: impl Fn(usize) -> Option<Fault> + Send + Sync + 'static) {
-        *self.state.script.lock().unwrap() = Arc::new(script);
+        *self.state.script.lock().unwrap() = Arc::new(move |number, _| script(number));
+    }
+
+    /// From now on every request for one operation fails so.
+    pub(crate) fn fail_operation(&self, operation: &'static str, fault: Fault) {
+        *self.state.script.lock().unwrap() =
+            Arc::new(move |_, asked| (asked == operation).then(|| fault.clone()));
     }
 
     /// Requests for an operation, such as `Decrypt`.
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.state.counts.lock().unwrap().by_operation.get(operation).copied().unwrap_or_default()
+    }
+
+    /// Answers with a data key in the clear.
+    pub(crate) fn plaintexts(&self) -> usize {
+        self.state.counts.lock().unwrap().plaintexts
     }
 
     pub(crate) fn most_in_flight(&self) -> usize {
@@ -146,13 +159,13 @@ async fn serve(connection: TcpStream, state: Arc<State>) {
         let operation = target.map_or("", |(_, value)| value.rsplit('.').next().unwrap()).to_owned();
         let number = {
             let mut counts = state.counts.lock().unwrap();
-            *counts.by_operation.entry(operation).or_default() += 1;
+            *counts.by_operation.entry(operation.clone()).or_default() += 1;
             counts.in_flight += 1;
             counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
             counts.by_operation.values().sum()
         };
         let script = state.script.lock().unwrap().clone();
-        let goes_on = answer(connection.get_mut(), &state, request, script(number)).await;
+        let goes_on = answer(connection.get_mut(), &state, request, script(number, &operation)).await;
         state.counts.lock().unwrap().in_flight -= 1;
         if goes_on.is_none() {
             return;
@@ -233,7 +246,11 @@ async fn forward(state: &State, request: Request) -> (u16, Vec<u8>) {
         }
     }
     let response = onward.send().await.unwrap();
-    (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
+    let (status, body) = (response.status().as_u16(), response.bytes().await.unwrap().to_vec());
+    if memchr::memmem::find(&body, b"\"Plaintext\"").is_some() {
+        state.counts.lock().unwrap().plaintexts += 1;
+    }
+    (status, body)
 }
 
 /// The answer with another value under one name, if it has the name.

@@ -133,6 +133,11 @@ impl LocalStack {
         self.admin(REGION).enable_key().key_id(arn).send().await.unwrap();
     }
 
+    /// Changes the material behind the ARN.
+    pub(crate) async fn rotate(&self, arn: &str) {
+        self.admin(REGION).rotate_key_on_demand().key_id(arn).send().await.unwrap();
+    }
+
     pub(crate) async fn schedule_deletion(&self, arn: &str) {
         self.admin(REGION).schedule_key_deletion().key_id(arn).send().await.unwrap();
     }

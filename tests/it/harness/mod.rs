@@ -6,6 +6,7 @@ mod kms_proxy;
 mod localstack;
 mod logs;
 mod person;
+mod population;
 #[expect(dead_code, reason = "the load bench uses the rest")]
 pub(crate) mod postgres;
 mod process;
@@ -19,7 +20,8 @@ pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;
 pub(crate) use logs::{log_everything, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
-pub(crate) use process::{Sandbox, Server, finish};
+pub(crate) use population::populate;
+pub(crate) use process::{Finished, Sandbox, Server, finish};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw_connection::RawConnection;
 pub(crate) use stack::TestStack;

@@ -1,0 +1,80 @@
+//! Killed at any moment, and begun again.
+
+use std::{process::Stdio, time::Duration};
+
+use oubliette::{
+    config::KeysConfig,
+    keys::{
+        Backends, KeyBackend, KeyMetrics, Keyring,
+        local::{KeyFile, LocalBackend},
+    },
+    users::Users,
+};
+
+use super::{Site, local};
+use crate::harness::{TestStack, on_both_databases, populate};
+
+on_both_databases!(a_run_that_is_killed_a_hundred_times_loses_nobody);
+
+async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
+    const USERS: usize = 5000;
+    const KILLS: usize = 100;
+    let site = Site::new(stack, "local", &local("local")).await;
+    let path = site.sandbox.path("data/local.toml");
+    let mut file = KeyFile::create(&path).unwrap();
+    drop(site.sandbox.admin_ok(&["keys", "local", "add", "--name", "other"]));
+    let names = [file.primary().to_owned(), "other".to_owned()];
+    file = KeyFile::read(&path).unwrap();
+    let backend = std::sync::Arc::new(LocalBackend::new("local", &file));
+    populate(&site.db, &*backend, USERS).await;
+
+    let (mut target, mut completed, mut kills, mut halfway) = (1, 0, 0, 0);
+    while kills < KILLS {
+        let to = format!("local:{}", names[target]);
+        let mut run = site
+            .sandbox
+            .admin_command(&["keys", "rewrap", "--yes", "--json", "--to", &to, "--batch-size", "100"])
+            .args(["--max-rate", "4000"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let moment = Duration::from_millis(rand::random_range(100..1200));
+        tokio::time::sleep(moment).await;
+        match run.try_wait().unwrap() {
+            Some(status) => {
+                assert_eq!(status.code(), Some(0));
+                assert!(site.data_keys().await.iter().all(|key| key.kek_id == to));
+                completed += 1;
+                target = 1 - target;
+            }
+            None => {
+                run.kill().unwrap();
+                run.wait().unwrap();
+                kills += 1;
+            }
+        }
+        everybody_is_readable(&site, backend.clone(), USERS).await;
+        let moved = site.data_keys().await.iter().filter(|key| key.kek_id == to).count();
+        halfway += usize::from((1..USERS).contains(&moved));
+    }
+    assert!(halfway > KILLS / 4, "only {halfway} of the kills hit a run in the middle");
+    tracing::info!(completed, halfway, "the runs");
+    let to = format!("local:{}", names[target]);
+    let finished = site.done(&["keys", "rewrap", "--yes", "--json", "--to", &to]);
+    assert_eq!(finished["left"], 0, "{finished}");
+    site.verify(USERS);
+}
+
+/// Each is there once, and opens.
+async fn everybody_is_readable(site: &Site, backend: std::sync::Arc<dyn KeyBackend>, users: usize) {
+    let keyring = Keyring::new(
+        site.db.clone(),
+        Backends::new(backend, Vec::new()),
+        &KeysConfig::default(),
+        KeyMetrics::default(),
+    );
+    let all = Users::new(site.db.clone(), keyring).verify_page(None, users as u64 + 1).await.unwrap();
+    assert!(all.faults.is_empty(), "{:?}", all.faults);
+    assert_eq!((all.users, all.data_keys, all.attributes), (users as u64, users as u64, 2 * users as u64));
+}

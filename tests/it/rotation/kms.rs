@@ -1,0 +1,65 @@
+//! Within KMS: from one key to another, and under the same one.
+
+use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
+
+use super::{Site, kms, proxy};
+use crate::harness::{TestStack, localstack, populate};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_users_move_inside_kms() {
+    const USERS: usize = 2000;
+    let proxy = proxy().await;
+    let [old, new] = [localstack().create_key().await, localstack().create_key().await];
+    let site = Site::new(TestStack::postgres(), "kms", &kms("kms", &old, &proxy)).await;
+    let backend =
+        AwsKmsBackend::new("kms", &localstack().backend_config(&old), KeyMetrics::default()).await.unwrap();
+    populate(&site.db, &backend, USERS).await;
+    let rows = site.user_rows().await;
+
+    let site = site.configure("kms", &kms("kms", &new, &proxy));
+    proxy.forget_counts();
+    let moved = site.done(&["keys", "rewrap", "--yes", "--json", "--max-rate", "0"]);
+    assert_eq!((&moved["done"], &moved["left"]), (&USERS.into(), &0.into()), "{moved}");
+    // No data key came out of KMS.
+    assert_eq!(proxy.calls("ReEncrypt"), USERS);
+    for operation in ["Decrypt", "Encrypt", "GenerateDataKey"] {
+        assert_eq!(proxy.calls(operation), 0, "{operation}");
+    }
+    assert_eq!(proxy.plaintexts(), 0, "an answer had a data key in it");
+
+    assert_eq!(site.user_rows().await, rows, "users' rows are untouched, `updated_at` among them");
+    let keys = site.data_keys().await;
+    assert!(keys.iter().all(|key| key.kek_id == new && key.rewrapped_at.is_some()));
+    site.sandbox.admin_ok(&["keys", "retire-check", &old]);
+    assert_eq!(site.sandbox.admin(&["keys", "retire-check", &new]).status, Some(1));
+    localstack().disable(&old).await;
+    site.verify(USERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_are_wrapped_anew_when_the_material_behind_the_arn_changed() {
+    const USERS: usize = 60;
+    let proxy = proxy().await;
+    let arn = localstack().create_key().await;
+    let site = Site::new(TestStack::postgres(), "kms", &kms("kms", &arn, &proxy)).await;
+    let backend =
+        AwsKmsBackend::new("kms", &localstack().backend_config(&arn), KeyMetrics::default()).await.unwrap();
+    populate(&site.db, &backend, USERS).await;
+    let before = site.data_keys().await;
+    localstack().rotate(&arn).await;
+
+    let nothing = site.done(&["keys", "rewrap", "--yes", "--json"]);
+    assert_eq!(nothing["done"], 0, "the ARN is the same");
+    let some = site.done(&["keys", "rewrap", "--all", "--yes", "--json", "--limit", "20"]);
+    assert_eq!((&some["done"], &some["left"], &some["outcome"]), (&20.into(), &40.into(), &"limited".into()));
+    let go_on = some["go_on"].as_str().unwrap();
+    let rest: Vec<_> = go_on.split(' ').skip(1).chain(["--yes", "--json"]).collect();
+    let rest = site.done(&rest);
+    assert_eq!((&rest["done"], &rest["left"]), (&40.into(), &0.into()), "{go_on}");
+    let after = site.data_keys().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((before.subject_id, &before.kek_id), (after.subject_id, &after.kek_id));
+        assert_ne!(before.wrapped, after.wrapped);
+    }
+    site.verify(USERS);
+}
