@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let output = arguments.command.run(arguments.config, Arguments::command()).await?;
+    let output = Box::pin(arguments.command.run(arguments.config, Arguments::command())).await?;
     // Without colours, unless it is a terminal that has some, and nobody said NO_COLOR.
     match anstream::stdout().write_all(output.text.as_bytes()) {
         // Whoever reads has seen enough: `oubliette-admin schema | head`.

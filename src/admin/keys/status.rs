@@ -30,7 +30,7 @@ impl Status {
         let office = Office::open(loaded).await?;
         let keks = store::count_by_kek(&office.db, Condition::all()).await?;
         let runs = sweep::recent(&office.db, self.runs).await?;
-        let owned: Vec<_> = keks
+        let keks: Vec<_> = keks
             .into_iter()
             .map(|kek| {
                 let owner = office.backends.owner(&KekId::new(&*kek.kek_id));
@@ -38,9 +38,9 @@ impl Status {
             })
             .collect();
         office.close().await?;
-        let total = owned.iter().map(|(_, _, data_keys)| data_keys).sum();
+        let total = keks.iter().map(|(_, _, data_keys)| data_keys).sum();
         if self.json {
-            let keks: Vec<_> = owned
+            let keks: Vec<_> = keks
                 .iter()
                 .map(|(kek_id, owner, data_keys)| {
                     json!({ "kek_id": kek_id, "backend": owner, "data_keys": data_keys })
@@ -50,7 +50,7 @@ impl Status {
             let status = json!({ "data_keys": total, "wrapping_keys": keks, "runs": runs });
             return Ok(terminal::json(&status)?.into());
         }
-        let mut rows: Vec<_> = owned
+        let mut rows: Vec<_> = keks
             .into_iter()
             .map(|(kek_id, owner, data_keys)| {
                 let owner = owner.unwrap_or_else(|| "none configured".to_owned());

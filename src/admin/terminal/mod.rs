@@ -33,7 +33,6 @@ impl From<String> for Output {
 }
 
 /// Prints a line to standard error: what is not the command's data.
-#[expect(clippy::print_stderr, reason = "for people")]
 pub(super) fn say(line: &str) {
     anstream::eprintln!("{line}");
 }

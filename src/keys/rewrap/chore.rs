@@ -43,13 +43,13 @@ impl RewrapChore {
     async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, Dealt) {
         let mut moved = Vec::with_capacity(keys.len());
         let mut dealt = Dealt::default();
-        let moves = keys.into_iter().map(|(id, old)| async move {
+        let calls = keys.into_iter().map(|(id, old)| async move {
             let result = self.move_key(id, &old, pace).await;
             (id, old, result)
         });
-        let mut moves: FuturesUnordered<_> = moves.collect();
+        let mut calls: FuturesUnordered<_> = calls.collect();
         let mut outage = None;
-        while let Some((id, old, result)) = moves.next().await {
+        while let Some((id, old, result)) = calls.next().await {
             match result {
                 Ok(new) => moved.push(Moved { id, old, new }),
                 Err(Refusal::Stopped) => {}

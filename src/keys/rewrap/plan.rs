@@ -79,14 +79,15 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let (target, to) = match &selection.to {
             None => (backends.active(), backends.active().current().await?),
-            Some(to) => match backends.iter().find(|backend| backend.name() == to) {
-                Some(backend) => (backend, backend.current().await?),
-                None => {
+            Some(to) => {
+                if let Some(backend) = backends.iter().find(|backend| backend.name() == to) {
+                    (backend, backend.current().await?)
+                } else {
                     let to = KekId::new(to);
                     let owner = backends.owner(&to).ok_or_else(|| PlanError::NoBackend(to.clone()))?;
                     (owner, to)
                 }
-            },
+            }
         };
         let mut sources = Vec::new();
         for kek in store::count_by_kek(db, before(&to, selection.before)).await? {

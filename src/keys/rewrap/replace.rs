@@ -31,7 +31,7 @@ pub(super) async fn replace(db: &DatabaseConnection, to: &KekId, moved: &[Moved]
 
 async fn on_postgres(db: &DatabaseConnection, to: &KekId, moved: &[Moved]) -> Result<u64, sqlx::Error> {
     let subjects: Vec<Uuid> = moved.iter().map(|moved| moved.id.subject.into()).collect();
-    let versions: Vec<i32> = moved.iter().map(|moved| version(moved)).collect();
+    let versions: Vec<i32> = moved.iter().map(version).collect();
     let old: Vec<&[u8]> = moved.iter().map(|moved| &*moved.old.bytes).collect();
     let new: Vec<&[u8]> = moved.iter().map(|moved| &*moved.new.bytes).collect();
     let update = sqlx::query::<Postgres>(ON_POSTGRES)

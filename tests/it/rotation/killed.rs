@@ -41,18 +41,15 @@ async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
             .unwrap();
         let moment = Duration::from_millis(rand::random_range(100..1200));
         tokio::time::sleep(moment).await;
-        match run.try_wait().unwrap() {
-            Some(status) => {
-                assert_eq!(status.code(), Some(0));
-                assert!(site.data_keys().await.iter().all(|key| key.kek_id == to));
-                completed += 1;
-                target = 1 - target;
-            }
-            None => {
-                run.kill().unwrap();
-                run.wait().unwrap();
-                kills += 1;
-            }
+        if let Some(status) = run.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0));
+            assert!(site.data_keys().await.iter().all(|key| key.kek_id == to));
+            completed += 1;
+            target = 1 - target;
+        } else {
+            run.kill().unwrap();
+            run.wait().unwrap();
+            kills += 1;
         }
         everybody_is_readable(&site, backend.clone(), USERS).await;
         let moved = site.data_keys().await.iter().filter(|key| key.kek_id == to).count();
