@@ -137,26 +137,34 @@ impl User {
         error: Arc<KeyringError>,
     ) -> Result<Option<A>, UserError> {
         let users = &self.keys.users;
-        let Some(row) = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await? else {
-            return Err(match users.absent(self.id()).await {
-                UserError::NotFound(_) => self.unreadable::<A>(error),
-                forgotten_or_failed => forgotten_or_failed,
-            });
+        let row = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await?;
+        let changed = match &row {
+            Some(row) if column(row) != column(&self.row) => column(row),
+            _ => return Err(self.without_a_key::<A>(error).await),
         };
-        let Some(value) = column(&row) else { return Ok(None) };
-        if Some(value) == column(&self.row) {
-            return Err(self.unreadable::<A>(error));
-        }
+        let Some(value) = changed else { return Ok(None) };
         let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
         let id = DataKeyId { subject: self.id(), version: header.key_version };
-        let key = users.keyring.open(id).await.map_err(|error| self.keyless::<A>(error))?;
-        key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error))
+        match users.keyring.open(id).await {
+            Ok(key) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
+            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
+                Err(self.without_a_key::<A>(error).await)
+            }
+            Err(error) => Err(self.keyless::<A>(error)),
+        }
+    }
+
+    /// What to answer when the data key does not exist: the ledger of erasures says whether it should.
+    async fn without_a_key<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
+        match self.keys.users.absent(self.id()).await {
+            UserError::NotFound(_) => self.unreadable::<A>(error),
+            forgotten_or_failed => forgotten_or_failed,
+        }
     }
 
     /// What to answer about an attribute whose key could not be had.
     fn keyless<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
         match &*error {
-            KeyringError::Missing(_) => self.unreadable::<A>(error),
             KeyringError::Backend(backend) if backend.class.blames_the_wrapped_key() => {
                 self.unreadable::<A>(error)
             }
