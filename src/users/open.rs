@@ -137,20 +137,21 @@ impl User {
         error: Arc<KeyringError>,
     ) -> Result<Option<A>, UserError> {
         let users = &self.keys.users;
-        let row = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await?;
-        let changed = match &row {
-            Some(row) if column(row) != column(&self.row) => column(row),
-            _ => return Err(self.without_a_key::<A>(error).await),
-        };
-        let Some(value) = changed else { return Ok(None) };
-        let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
-        let id = DataKeyId { subject: self.id(), version: header.key_version };
-        match users.keyring.open(id).await {
-            Ok(key) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
-            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
-                Err(self.without_a_key::<A>(error).await)
+        let mut known = column(&self.row).cloned();
+        loop {
+            let row = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await?;
+            let Some(changed) = row.as_ref().map(column).filter(|changed| *changed != known.as_ref()) else {
+                return Err(self.without_a_key::<A>(error).await);
+            };
+            let Some(value) = changed else { return Ok(None) };
+            let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
+            let id = DataKeyId { subject: self.id(), version: header.key_version };
+            match users.keyring.open(id).await {
+                Ok(key) => return key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
+                // Changed again.
+                Err(error) if matches!(*error, KeyringError::Missing(_)) => known = Some(value.clone()),
+                Err(error) => return Err(self.keyless::<A>(error)),
             }
-            Err(error) => Err(self.keyless::<A>(error)),
         }
     }
 

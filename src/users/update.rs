@@ -66,15 +66,17 @@ impl Users {
     }
 
     async fn newest_key(&self, subject: SubjectId) -> Result<Arc<DataKey>, UserError> {
-        let Some(version) = store::newest_version(&self.db, subject).await? else {
-            return Err(self.absent_or_keyless(subject).await);
-        };
-        match self.keyring.open(DataKeyId { subject, version }).await {
-            Ok(key) => Ok(key),
-            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
-                Err(self.absent_or_keyless(subject).await)
+        let mut gone = None;
+        loop {
+            let newest = store::newest_version(&self.db, subject).await?;
+            // One that is gone and still the newest was not replaced by a rotation.
+            let Some(version) = newest.filter(|version| gone != Some(*version)) else {
+                return Err(self.absent_or_keyless(subject).await);
+            };
+            match self.keyring.open(DataKeyId { subject, version }).await {
+                Err(error) if matches!(*error, KeyringError::Missing(_)) => gone = Some(version),
+                opened => return opened.map_err(UserError::Keys),
             }
-            Err(error) => Err(UserError::Keys(error)),
         }
     }
 

@@ -36,7 +36,7 @@ async fn client_of(proxy: &KmsProxy, key_id: &str, attempts: u32, timeout: Durat
 
 async fn app() -> (KmsProxy, TestApp) {
     let (proxy, backend) = behind_a_proxy().await;
-    let backend = Arc::new(TestBackend::over(Arc::new(backend), None));
+    let backend = Arc::new(TestBackend::over(Arc::new(backend)));
     let app = TestApp::start_on(TestStack::postgres(), backend, |config| {
         config.keys.call_timeout = CALL_TIMEOUT;
     })
@@ -133,7 +133,7 @@ async fn a_storm_of_cold_reads_stays_within_the_limit() {
     let proxy = KmsProxy::start(localstack().endpoint()).await;
     // One attempt, and all the time it takes: what is counted is what was called.
     let backend = client_of(&proxy, &localstack().create_key().await, 1, Duration::from_mins(3)).await;
-    let backend = Arc::new(TestBackend::over(Arc::new(backend), None));
+    let backend = Arc::new(TestBackend::over(Arc::new(backend)));
     let app = TestApp::start_on(TestStack::postgres(), backend, |config| {
         config.keys.max_concurrent_calls = LIMIT.try_into().unwrap();
         config.keys.call_timeout = Duration::from_secs(200);

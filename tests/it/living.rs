@@ -1,14 +1,30 @@
 //! Whatever people do at the same time: the living stay readable, the forgotten stay forgotten.
 
-use std::sync::Mutex;
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use chrono::Utc;
 use futures::{StreamExt, stream};
+use oubliette::{
+    config::KeysConfig,
+    envelope::{DataKeyId, SubjectId},
+    keys::{
+        Backends, KeyMetrics, Keyring,
+        rewrap::{Rewrap, Selection},
+        sweep::{Controls, SweepOptions, Tally},
+    },
+    users::{Rotate, Users},
+};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
     test_runner::{Config, TestRunner},
 };
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::harness::{Person, TestApp, TestStack, on_every_stack};
@@ -27,7 +43,13 @@ enum Deed {
     Read,
     List,
     Forget,
-    DropTheKeyFromTheCache,
+    DropTheKeysFromTheCache,
+    /// Somebody else is created.
+    Create,
+    /// The person gets a fresh data key.
+    Rotate,
+    /// Everybody's data keys are moved to this one of the two wrapping keys.
+    Rewrap(usize),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
@@ -38,7 +60,10 @@ fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
         6 => Just(Deed::Read),
         1 => Just(Deed::List),
         1 => Just(Deed::Forget),
-        3 => Just(Deed::DropTheKeyFromTheCache),
+        3 => Just(Deed::DropTheKeysFromTheCache),
+        1 => Just(Deed::Create),
+        3 => Just(Deed::Rotate),
+        2 => (0..2_usize).prop_map(Deed::Rewrap),
     ];
     prop::collection::vec((0..PEOPLE, deed), 10..60)
 }
@@ -55,6 +80,8 @@ async fn any_mix_of_changes_keeps_the_living_and_loses_the_forgotten(stack: Test
 struct Case<'a> {
     app: &'a TestApp,
     people: Vec<Living>,
+    /// Who was created meanwhile.
+    others: Mutex<Vec<Living>>,
 }
 
 /// A person, and every value they may have by now.
@@ -72,32 +99,49 @@ struct Known {
     doomed: bool,
 }
 
+impl Living {
+    async fn create(app: &TestApp) -> Self {
+        let person = Person::new();
+        let id = app.create(&person).await;
+        let known = Known {
+            emails: vec![person.email],
+            phones: vec![Some(person.phone)],
+            forgotten: false,
+            doomed: false,
+        };
+        Self { id, known: Mutex::new(known) }
+    }
+}
+
 impl<'a> Case<'a> {
     async fn begin(app: &'a TestApp) -> Self {
         let mut people = Vec::new();
         for _ in 0..PEOPLE {
-            let person = Person::new();
-            let id = app.create(&person).await;
-            let known = Known {
-                emails: vec![person.email],
-                phones: vec![Some(person.phone)],
-                forgotten: false,
-                doomed: false,
-            };
-            people.push(Living { id, known: Mutex::new(known) });
+            people.push(Living::create(app).await);
         }
-        Self { app, people }
+        Self { app, people, others: Mutex::default() }
     }
 
     async fn run(self, deeds: &[(usize, Deed)]) {
         stream::iter(deeds)
             .for_each_concurrent(8, |(person, deed)| self.act(&self.people[*person], *deed, deeds))
             .await;
-        for person in &self.people {
+        let others = std::mem::take(&mut *self.others.lock().unwrap());
+        for person in self.people.iter().chain(&others) {
             self.read(person, deeds).await;
-            let known = person.known.lock().unwrap();
-            assert_eq!(known.forgotten, known.doomed, "{deeds:?}");
+            let forgotten = {
+                let known = person.known.lock().unwrap();
+                assert_eq!(known.forgotten, known.doomed, "{deeds:?}");
+                known.forgotten
+            };
+            assert_eq!(self.data_keys(person).await, usize::from(!forgotten), "{deeds:?}");
+            self.app.forget(person.id).await;
         }
+    }
+
+    async fn data_keys(&self, person: &Living) -> usize {
+        let id = self.app.literal(person.id);
+        self.app.rows(&format!("SELECT 1 FROM data_keys WHERE subject_id = {id}")).await.len()
     }
 
     async fn act(&self, person: &Living, deed: Deed, deeds: &[(usize, Deed)]) {
@@ -130,12 +174,42 @@ impl<'a> Case<'a> {
                 self.app.forget(person.id).await;
                 person.known.lock().unwrap().forgotten = true;
             }
-            Deed::DropTheKeyFromTheCache => {
-                let version = oubliette::envelope::KeyVersion::FIRST;
-                let key = oubliette::envelope::DataKeyId { subject: person.id.into(), version };
-                self.app.keyring.evict(key.subject, [key]).await;
+            Deed::DropTheKeysFromTheCache => {
+                let subject = SubjectId::from(person.id);
+                let keys = (1..20_u32).map(|version| DataKeyId { subject, version: version.into() });
+                self.app.keyring.evict(subject, keys).await;
             }
+            Deed::Create => {
+                let other = Living::create(self.app).await;
+                self.read(&other, deeds).await;
+                self.others.lock().unwrap().push(other);
+            }
+            Deed::Rotate => self.rotate(person, deeds).await,
+            Deed::Rewrap(to) => self.rewrap(to, deeds).await,
         }
+    }
+
+    /// As the admin binary does it: with a keyring of its own.
+    async fn rotate(&self, person: &Living, deeds: &[(usize, Deed)]) {
+        let backends = Backends::new(self.app.backend.clone(), Vec::new());
+        let keyring =
+            Keyring::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
+        let users = Users::new(self.app.db.clone(), keyring);
+        let rotate = Rotate::new(users, Some(vec![person.id.into()]), Utc::now());
+        let controls = controls(deeds);
+        Box::pin(rotate.run("a test", &sweep(), &controls)).await.unwrap();
+        assert_eq!(controls.tally.counts().failed, 0, "{deeds:?}");
+    }
+
+    async fn rewrap(&self, to: usize, deeds: &[(usize, Deed)]) {
+        let backends = Backends::new(self.app.backend.clone(), Vec::new());
+        let rewrap =
+            Rewrap::new(self.app.db.clone(), backends, &KeysConfig::default(), &KeyMetrics::default());
+        let to = Some(self.app.backend.keks()[to].to_string());
+        let plan = rewrap.plan(Selection { to, ..Selection::default() }).await.unwrap();
+        let controls = controls(deeds);
+        Box::pin(rewrap.run(&plan, "a test", &sweep(), &controls)).await.unwrap();
+        assert_eq!(controls.tally.counts().failed, 0, "{deeds:?}");
     }
 
     async fn update(&self, person: &Living, input: serde_json::Value) {
@@ -165,5 +239,25 @@ impl<'a> Case<'a> {
         let user = &answer["data"]["user"];
         assert!(known.emails.iter().any(|email| user["email"] == *email), "{answer} {deeds:?}");
         assert!(known.phones.iter().any(|phone| user["phone"] == json!(phone)), "{answer} {deeds:?}");
+    }
+}
+
+/// In batches of less than a case's people.
+fn sweep() -> SweepOptions {
+    SweepOptions {
+        batch_size: NonZeroU32::new(3).unwrap(),
+        concurrency: NonZeroUsize::new(4).unwrap(),
+        max_rate: None,
+        limit: None,
+        patience: Duration::from_secs(20),
+    }
+}
+
+fn controls(deeds: &[(usize, Deed)]) -> Controls {
+    let deeds = deeds.to_vec();
+    Controls {
+        stop: CancellationToken::new(),
+        tally: Arc::new(Tally::default()),
+        on_failure: Arc::new(move |failure| panic!("{failure:?} {deeds:?}")),
     }
 }

@@ -14,7 +14,7 @@ use oubliette::{
         BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership,
         WrappedKey,
         aws_kms::AwsKmsBackend,
-        local::{KeyFile, LocalBackend},
+        local::{KeyFile, KeyFileEditor, LocalBackend, kek_id},
     },
 };
 use tempfile::TempDir;
@@ -26,6 +26,7 @@ use super::{localstack, logs::remember_keys};
 #[derive(Debug)]
 pub(crate) struct TestBackend {
     real: Arc<dyn KeyBackend>,
+    keks: Vec<KekId>,
     _folder: Option<TempDir>,
     generated: AtomicUsize,
     unwrapped: AtomicUsize,
@@ -38,25 +39,32 @@ pub(crate) struct TestBackend {
 }
 
 impl TestBackend {
-    /// On a key file of its own.
+    /// On a key file of its own, with two wrapping keys.
     pub(crate) fn local() -> Self {
         let folder = TempDir::new().unwrap();
-        let file = KeyFile::create(&folder.path().join("keys.toml")).unwrap();
-        Self::over(Arc::new(LocalBackend::new("test", &file)), Some(folder))
+        let path = folder.path().join("keys.toml");
+        drop(KeyFile::create(&path).unwrap());
+        let mut file = KeyFileEditor::open(&path).unwrap();
+        let keks = vec![kek_id(file.primary()), kek_id(&file.add(None).unwrap())];
+        file.save().unwrap();
+        let real = LocalBackend::new("test", &KeyFile::read(&path).unwrap());
+        Self { keks, _folder: Some(folder), ..Self::over(Arc::new(real)) }
     }
 
-    /// On a wrapping key of its own in LocalStack.
+    /// On two wrapping keys of its own in LocalStack.
     pub(crate) async fn localstack() -> Self {
-        let config = localstack().backend_config(&localstack().create_key().await);
+        let keks = [localstack().create_key().await, localstack().create_key().await];
+        let config = localstack().backend_config(&keks[0]);
         let real = AwsKmsBackend::new("test", &config, KeyMetrics::default()).await.unwrap();
-        Self::over(Arc::new(real), None)
+        Self { keks: keks.map(KekId::new).to_vec(), ..Self::over(Arc::new(real)) }
     }
 
-    /// Over any backend; `folder` is what it needs as long as it lives.
-    pub(crate) fn over(real: Arc<dyn KeyBackend>, folder: Option<TempDir>) -> Self {
+    /// Over any backend.
+    pub(crate) fn over(real: Arc<dyn KeyBackend>) -> Self {
         Self {
             real,
-            _folder: folder,
+            keks: Vec::new(),
+            _folder: None,
             generated: AtomicUsize::new(0),
             unwrapped: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -65,6 +73,11 @@ impl TestBackend {
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             delay: Mutex::new(Duration::ZERO),
         }
+    }
+
+    /// Its wrapping keys; it generates under the first.
+    pub(crate) fn keks(&self) -> &[KekId] {
+        &self.keks
     }
 
     pub(crate) fn generated(&self) -> usize {
