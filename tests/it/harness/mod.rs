@@ -12,6 +12,7 @@ pub(crate) mod postgres;
 mod process;
 mod proxy;
 mod raw_connection;
+mod site;
 mod stack;
 
 pub(crate) use app::TestApp;
@@ -24,6 +25,7 @@ pub(crate) use population::populate;
 pub(crate) use process::{Finished, Sandbox, Server, finish};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw_connection::RawConnection;
+pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};
 pub(crate) use stack::TestStack;
 
 /// Runs each of these tests on local keys and SQLite, on local keys and PostgreSQL, and on LocalStack and

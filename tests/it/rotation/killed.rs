@@ -11,15 +11,14 @@ use oubliette::{
     users::Users,
 };
 
-use super::{Site, local};
-use crate::harness::{TestStack, on_both_databases, populate};
+use crate::harness::{Site, TestStack, local_backend, on_both_databases, populate};
 
 on_both_databases!(a_run_that_is_killed_a_hundred_times_loses_nobody);
 
 async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
     const USERS: usize = 5000;
     const KILLS: usize = 100;
-    let site = Site::new(stack, "local", &local("local")).await;
+    let site = Site::new(stack, "local", &local_backend("local")).await;
     let path = site.sandbox.path("data/local.toml");
     let mut file = KeyFile::create(&path).unwrap();
     drop(site.sandbox.admin_ok(&["keys", "local", "add", "--name", "other"]));

@@ -2,21 +2,20 @@
 
 use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
 
-use super::{Site, kms, proxy};
-use crate::harness::{TestStack, localstack, populate};
+use crate::harness::{Site, TestStack, kms_backend, kms_proxy, localstack, populate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_users_move_inside_kms() {
     const USERS: usize = 2000;
-    let proxy = proxy().await;
+    let proxy = kms_proxy().await;
     let [old, new] = [localstack().create_key().await, localstack().create_key().await];
-    let site = Site::new(TestStack::postgres(), "kms", &kms("kms", &old, &proxy)).await;
+    let site = Site::new(TestStack::postgres(), "kms", &kms_backend("kms", &old, &proxy)).await;
     let backend =
         AwsKmsBackend::new("kms", &localstack().backend_config(&old), KeyMetrics::default()).await.unwrap();
     populate(&site.db, &backend, USERS).await;
     let rows = site.user_rows().await;
 
-    let site = site.configure("kms", &kms("kms", &new, &proxy));
+    let site = site.configure("kms", &kms_backend("kms", &new, &proxy));
     proxy.forget_counts();
     let moved = site.done(&["keys", "rewrap", "--yes", "--json", "--max-rate", "0"]);
     assert_eq!((&moved["done"], &moved["left"]), (&USERS.into(), &0.into()), "{moved}");
@@ -39,9 +38,9 @@ async fn two_thousand_users_move_inside_kms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_are_wrapped_anew_when_the_material_behind_the_arn_changed() {
     const USERS: usize = 60;
-    let proxy = proxy().await;
+    let proxy = kms_proxy().await;
     let arn = localstack().create_key().await;
-    let site = Site::new(TestStack::postgres(), "kms", &kms("kms", &arn, &proxy)).await;
+    let site = Site::new(TestStack::postgres(), "kms", &kms_backend("kms", &arn, &proxy)).await;
     let backend =
         AwsKmsBackend::new("kms", &localstack().backend_config(&arn), KeyMetrics::default()).await.unwrap();
     populate(&site.db, &backend, USERS).await;

@@ -13,8 +13,7 @@ use oubliette::keys::local::KeyFile;
 use rand::seq::IndexedRandom;
 use serde_json::json;
 
-use super::{Site, kms, local, proxy};
-use crate::harness::{Person, Server, TestStack, localstack};
+use crate::harness::{Person, Server, Site, TestStack, kms_backend, kms_proxy, local_backend, localstack};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite_to_kms_and_back_while_a_server_serves() {
@@ -27,9 +26,9 @@ async fn on_postgres_to_kms_and_back_while_a_server_serves() {
 }
 
 async fn there_and_back(stack: TestStack) {
-    let proxy = proxy().await;
+    let proxy = kms_proxy().await;
     let arn = localstack().create_key().await;
-    let backends = format!("{}{}", local("local"), kms("kms", &arn, &proxy));
+    let backends = format!("{}{}", local_backend("local"), kms_backend("kms", &arn, &proxy));
     let mut site = Site::new(stack, "local", &backends).await;
     KeyFile::create(&site.sandbox.path("data/local.toml")).unwrap();
     let people = Mutex::new(Vec::new());
@@ -73,7 +72,7 @@ async fn there_and_back(stack: TestStack) {
         })));
         drop(server);
         // The old backend is not needed any more.
-        let alone = if active == "kms" { kms("kms", &arn, &proxy) } else { local("local") };
+        let alone = if active == "kms" { kms_backend("kms", &arn, &proxy) } else { local_backend("local") };
         site = site.configure(active, &alone);
         let users = people.lock().unwrap().len();
         site.verify(users);

@@ -11,8 +11,7 @@ use oubliette::{
 };
 use serde_json::json;
 
-use super::{Site, local};
-use crate::harness::{Person, TestStack, on_both_databases, populate};
+use crate::harness::{Person, Site, TestStack, local_backend, on_both_databases, populate};
 
 on_both_databases!(
     a_leaked_key_opens_nothing_that_is_stored,
@@ -21,7 +20,7 @@ on_both_databases!(
 );
 
 async fn site(stack: TestStack) -> (Site, Arc<LocalBackend>) {
-    let site = Site::new(stack, "local", &local("local")).await;
+    let site = Site::new(stack, "local", &local_backend("local")).await;
     let file = KeyFile::create(&site.sandbox.path("data/local.toml")).unwrap();
     (site, Arc::new(LocalBackend::new("local", &file)))
 }

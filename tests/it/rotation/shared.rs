@@ -5,13 +5,12 @@ use std::process::Stdio;
 use oubliette::keys::local::{KeyFile, LocalBackend};
 use serde_json::Value;
 
-use super::{Site, local};
-use crate::harness::{TestStack, populate};
+use crate::harness::{Site, TestStack, local_backend, populate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_and_four_processes_move_each_of_20000_keys_once() {
     const USERS: usize = 20_000;
-    let site = Site::new(TestStack::postgres(), "local", &local("local")).await;
+    let site = Site::new(TestStack::postgres(), "local", &local_backend("local")).await;
     let path = site.sandbox.path("data/local.toml");
     let first = KeyFile::create(&path).unwrap().primary().to_owned();
     site.sandbox.admin_ok(&["keys", "local", "add", "--name", "second"]);

@@ -8,8 +8,7 @@ use std::{
 use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
 use serde_json::Value;
 
-use super::{Site, kms, proxy};
-use crate::harness::{Fault, KmsProxy, TestStack, localstack, populate};
+use crate::harness::{Fault, KmsProxy, Site, TestStack, kms_backend, kms_proxy, localstack, populate};
 
 const USERS: usize = 600;
 /// Nobody answers.
@@ -18,7 +17,7 @@ const OUTAGE: Duration = Duration::from_secs(4);
 /// Users under one key, and a configuration whose active key is another.
 async fn site(proxy: &KmsProxy) -> (Site, String, String) {
     let [old, new] = [localstack().create_key().await, localstack().create_key().await];
-    let site = Site::new(TestStack::postgres(), "kms", &kms("kms", &new, proxy)).await;
+    let site = Site::new(TestStack::postgres(), "kms", &kms_backend("kms", &new, proxy)).await;
     let backend =
         AwsKmsBackend::new("kms", &localstack().backend_config(&old), KeyMetrics::default()).await.unwrap();
     populate(&site.db, &backend, USERS).await;
@@ -29,7 +28,7 @@ const REWRAP: [&str; 8] = ["keys", "rewrap", "--yes", "--json", "--max-rate", "0
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn throttling_failures_and_an_outage_slow_a_run_and_do_not_end_it() {
-    let proxy = proxy().await;
+    let proxy = kms_proxy().await;
     let (site, ..) = site(&proxy).await;
     let outage = OnceLock::new();
     proxy.script(move |number| match number {
@@ -47,7 +46,7 @@ async fn throttling_failures_and_an_outage_slow_a_run_and_do_not_end_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_for_good_is_listed_and_stays_as_it_was() {
-    let proxy = proxy().await;
+    let proxy = kms_proxy().await;
     let (site, old, new) = site(&proxy).await;
     let keys = site.data_keys().await;
     let broken = [&keys[3], &keys[250], &keys[599]];
@@ -80,7 +79,7 @@ async fn what_fails_for_good_is_listed_and_stays_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_would_hit_every_key_stops_the_run_at_once() {
-    let proxy = proxy().await;
+    let proxy = kms_proxy().await;
     let (site, old, new) = site(&proxy).await;
     let keys = site.data_keys().await;
     let denied = Fault::Refused(400, "AccessDeniedException");
