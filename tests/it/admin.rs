@@ -2,6 +2,7 @@
 
 mod config;
 mod help;
+mod local_keys;
 
 use std::process::Stdio;
 

@@ -2,7 +2,11 @@
 
 use std::process::Stdio;
 
-use oubliette::{config::DatabaseConfig, database};
+use oubliette::{
+    config::DatabaseConfig,
+    database,
+    keys::local::{KeyFile, LocalBackend},
+};
 use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
 use serde_json::Value;
 
@@ -23,6 +27,13 @@ impl Site {
         database::migrate(&db).await.unwrap();
         let site = Self { stack, sandbox: Sandbox::new(), db };
         site.configure(active, backends)
+    }
+
+    /// On a key file of its own, which the backend that is given reads, too.
+    pub(crate) async fn on_local_keys(stack: TestStack) -> (Self, LocalBackend) {
+        let site = Self::new(stack, "local", &local_backend("local")).await;
+        let file = KeyFile::create(&site.sandbox.path("data/local.toml")).unwrap();
+        (site, LocalBackend::new("local", &file))
     }
 
     /// With another configuration, as after a change of the files.

@@ -1,17 +1,12 @@
 //! Fresh data keys, for one subject or for all.
 
-use std::sync::Arc;
-
 use oubliette::{
     envelope::{DataKey, DataKeyId, KeyVersion},
-    keys::{
-        KekId, KeyBackend, WrappedKey,
-        local::{KeyFile, LocalBackend},
-    },
+    keys::{KekId, KeyBackend, WrappedKey},
 };
 use serde_json::json;
 
-use crate::harness::{Person, Site, TestStack, local_backend, on_both_databases, populate};
+use crate::harness::{Person, Site, TestStack, on_both_databases, populate};
 
 on_both_databases!(
     a_leaked_key_opens_nothing_that_is_stored,
@@ -19,15 +14,9 @@ on_both_databases!(
     a_rotation_that_was_limited_goes_on_where_it_ended,
 );
 
-async fn site(stack: TestStack) -> (Site, Arc<LocalBackend>) {
-    let site = Site::new(stack, "local", &local_backend("local")).await;
-    let file = KeyFile::create(&site.sandbox.path("data/local.toml")).unwrap();
-    (site, Arc::new(LocalBackend::new("local", &file)))
-}
-
 async fn a_leaked_key_opens_nothing_that_is_stored(stack: TestStack) {
-    let (site, backend) = site(stack).await;
-    let people = populate(&site.db, &*backend, 3).await;
+    let (site, backend) = Site::on_local_keys(stack).await;
+    let people = populate(&site.db, &backend, 3).await;
     let before = site.user_rows().await;
     let leaked = &site.data_keys().await[1];
     let id = DataKeyId { subject: leaked.subject_id.into(), version: KeyVersion::FIRST };
@@ -54,8 +43,8 @@ async fn a_leaked_key_opens_nothing_that_is_stored(stack: TestStack) {
 
 /// Servers have the old keys in their caches, and rows in hand that name them.
 async fn everybody_gets_a_fresh_key_while_a_server_serves(stack: TestStack) {
-    let (site, backend) = site(stack).await;
-    let people = populate(&site.db, &*backend, 200).await;
+    let (site, backend) = Site::on_local_keys(stack).await;
+    let people = populate(&site.db, &backend, 200).await;
     let rows = site.user_rows().await;
     let server = site.sandbox.start().await;
     let over = std::sync::atomic::AtomicBool::new(false);
@@ -94,8 +83,8 @@ async fn everybody_gets_a_fresh_key_while_a_server_serves(stack: TestStack) {
 }
 
 async fn a_rotation_that_was_limited_goes_on_where_it_ended(stack: TestStack) {
-    let (site, backend) = site(stack).await;
-    populate(&site.db, &*backend, 30).await;
+    let (site, backend) = Site::on_local_keys(stack).await;
+    populate(&site.db, &backend, 30).await;
     let some = site.done(&["keys", "rotate", "--all", "--yes", "--json", "--limit", "10"]);
     assert_eq!((&some["done"], &some["left"]), (&10.into(), &20.into()), "{some}");
     let go_on = some["go_on"].as_str().unwrap();
