@@ -85,44 +85,35 @@ impl Users {
         Ok(all)
     }
 
-    /// Looks at what does not open a second time: who was forgotten or given another data key meanwhile is no
-    /// fault.
+    /// Looks a second time at users of whom something does not open: who was forgotten or given another data
+    /// key meanwhile is no fault.
     async fn verify(&self, rows: Vec<user::Model>) -> Result<Verified, UserError> {
-        let last = rows.last().map(user::Model::subject);
-        let mut verified = self.look(rows).await?;
-        verified.last = last;
-        let mut again: Vec<_> =
-            std::mem::take(&mut verified.faults).iter().map(|fault| fault.subject).collect();
-        again.dedup();
-        for subject in again {
-            if let Some(row) = user::Entity::find_by_id(*subject.as_uuid()).one(&self.db).await? {
-                let second = self.look(vec![row]).await?;
-                verified.faults.extend(second.faults);
+        let mut verified = Verified::default();
+        for (subject, mut found) in self.look(rows).await? {
+            if !found.faults.is_empty() {
+                let row = user::Entity::find_by_id(*subject.as_uuid()).one(&self.db).await?;
+                let second = self.look(row.into_iter().collect()).await?.pop();
+                found = second.map(|(_, found)| found).unwrap_or_default();
             }
+            verified.add(found);
+            verified.last = Some(subject);
         }
         Ok(verified)
     }
 
-    async fn look(&self, rows: Vec<user::Model>) -> Result<Verified, UserError> {
+    /// What each of them is found to be.
+    async fn look(&self, rows: Vec<user::Model>) -> Result<Vec<(SubjectId, Verified)>, UserError> {
         let subjects: Vec<_> = rows.iter().map(user::Model::subject).collect();
         let ids = store::ids_of(&self.db, &subjects).await?;
-        let opened: HashMap<_, _> = ids.iter().copied().zip(self.keyring.open_many(&ids).await).collect();
-        let mut verified = Verified { users: rows.len() as u64, ..Verified::default() };
-        for (id, key) in &opened {
-            match key {
-                Ok(_) => verified.data_keys += 1,
-                Err(error) => verified.fault(id.subject, format!("data_keys/{}", id.version), error),
-            }
+        let mut opened: HashMap<_, Vec<_>> = HashMap::new();
+        for (id, key) in ids.iter().zip(self.keyring.open_many(&ids).await) {
+            opened.entry(id.subject).or_default().push((*id, key));
         }
-        for row in &rows {
-            let subject = row.subject();
-            if !ids.iter().any(|id| id.subject == subject) {
-                verified.fault(subject, "data_keys".to_owned(), &NoDataKey);
-            }
-            verified.attribute(subject, row.email.as_ref(), &opened);
-            verified.attribute(subject, row.phone.as_ref(), &opened);
-        }
-        Ok(verified)
+        let look = |row: &user::Model| {
+            let keys = opened.get(&row.subject()).map_or(&[][..], Vec::as_slice);
+            (row.subject(), Verified::of(row, keys))
+        };
+        Ok(rows.iter().map(look).collect())
     }
 }
 
@@ -143,11 +134,28 @@ impl Verified {
         self.faults.extend(other.faults);
     }
 
+    /// Of one user, whose data keys these are.
+    fn of(row: &user::Model, keys: &[(DataKeyId, OpenedKey)]) -> Self {
+        let mut verified = Self { users: 1, ..Self::default() };
+        for (id, key) in keys {
+            match key {
+                Ok(_) => verified.data_keys += 1,
+                Err(error) => verified.fault(id.subject, format!("data_keys/{}", id.version), error),
+            }
+        }
+        if keys.is_empty() {
+            verified.fault(row.subject(), "data_keys".to_owned(), &NoDataKey);
+        }
+        verified.attribute(row.subject(), row.email.as_ref(), keys);
+        verified.attribute(row.subject(), row.phone.as_ref(), keys);
+        verified
+    }
+
     fn attribute<A: Attribute>(
         &mut self,
         subject: SubjectId,
         value: Option<&Encrypted<A>>,
-        opened: &HashMap<DataKeyId, OpenedKey>,
+        keys: &[(DataKeyId, OpenedKey)],
     ) {
         let Some(value) = value else { return };
         let header = match value.header() {
@@ -155,7 +163,7 @@ impl Verified {
             Err(error) => return self.fault(subject, A::NAME.to_owned(), &OpenError::from(error)),
         };
         let id = DataKeyId { subject, version: header.key_version };
-        match opened.get(&id) {
+        match keys.iter().find(|(known, _)| *known == id).map(|(_, key)| key) {
             Some(Ok(key)) => match key.open(value) {
                 Ok(_) => self.attributes += 1,
                 Err(error) => self.fault(subject, A::NAME.to_owned(), &error),

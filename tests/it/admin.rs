@@ -3,6 +3,8 @@
 mod config;
 mod help;
 mod local_keys;
+mod users;
+mod verify;
 
 use std::process::Stdio;
 

@@ -147,8 +147,13 @@ fn refusals_say_what_to_do_and_change_nothing() {
     // Nobody there to ask, and nobody who said yes beforehand.
     fs::set_permissions(sandbox.path("data/one.toml"), fs::Permissions::from_mode(0o600)).unwrap();
     sandbox.admin_ok(&["migrate"]);
-    let error = sandbox.admin_error(&["keys", "local", "retire", "--backend", "one", "other"]);
-    assert!(error.contains("there is no terminal to ask at. Pass --yes to go ahead"), "{error}");
+    let asked = sandbox.admin(&["keys", "local", "retire", "--backend", "one", "other"]);
+    assert_eq!(asked.status, Some(1));
+    assert!(
+        asked.stderr.contains("there is no terminal to ask at. Pass --yes to go ahead"),
+        "{}",
+        asked.stderr
+    );
     assert_eq!(sandbox.read("data/one.toml"), file);
 }
 
