@@ -15,7 +15,8 @@ impl Completions {
     pub(super) fn run(self, mut program: clap::Command) -> String {
         let mut script = Vec::new();
         let name = program.get_name().to_owned();
-        clap_complete::generate(self.shell, &mut program, name, &mut script);
-        String::from_utf8_lossy(&script).into_owned()
+        clap_complete::generate(self.shell, &mut program, &name, &mut script);
+        // For bash, the generator calls a command with a dash by two names (clap-rs/clap, issue 6421).
+        String::from_utf8_lossy(&script).replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
     }
 }

@@ -1,5 +1,6 @@
 //! `oubliette-admin`: what it prints, and what it says when it cannot.
 
+mod asking;
 mod config;
 mod help;
 mod local_keys;

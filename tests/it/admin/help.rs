@@ -54,3 +54,25 @@ fn both_binaries_tell_their_version() {
         assert_eq!(finished.stdout, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[test]
+fn a_shell_completes_commands() {
+    let sandbox = Sandbox::new();
+    sandbox.write("completions", &sandbox.admin_ok(&["completions", "bash"]));
+    for (words, completed) in [
+        ("ke", "keys"),
+        ("keys re", "rewrap retire-check"),
+        ("keys local pro", "promote"),
+        ("keys retire-check --js", "--json"),
+    ] {
+        let complete = format!(
+            "source ./completions; COMP_WORDS=(oubliette-admin {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _oubliette__admin oubliette-admin ${{COMP_WORDS[-1]}} ${{COMP_WORDS[-2]}}; echo ${{COMPREPLY[*]}}"
+        );
+        let finished = finish(Command::new("bash").args(["-c", &complete]).current_dir(sandbox.path("")));
+        assert_eq!(finished.stdout.trim(), completed, "{words}: {}", finished.stderr);
+    }
+    for shell in ["elvish", "fish", "powershell", "zsh"] {
+        assert!(sandbox.admin_ok(&["completions", shell]).contains("rewrap"), "{shell}");
+    }
+}
