@@ -33,6 +33,7 @@ impl Admin {
     /// `keys` is the section of the configuration.
     pub(crate) fn new(database: &str, keys: &str) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
+        fs::write(folder.path().join("default.toml"), "")?;
         fs::write(folder.path().join("bench.toml"), format!("[database]\nurl = \"{database}\"\n{keys}"))?;
         let admin = Self { folder };
         admin.run(&["migrate"])?;

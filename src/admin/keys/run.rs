@@ -110,11 +110,9 @@ impl RunArguments {
             None => text.push_str(", as fast as they answer (--max-rate)"),
         }
         if estimate.paid_calls > 0 {
-            text.push_str(&format!(
-                "\n${:.2} for {} to AWS KMS",
-                self.price(estimate),
-                counted(estimate.paid_calls, "call")
-            ));
+            let price = self.price(estimate);
+            let price = if price < 0.01 { "less than $0.01".to_owned() } else { format!("${price:.2}") };
+            text.push_str(&format!("\n{price} for {} to AWS KMS", counted(estimate.paid_calls, "call")));
         }
         text
     }

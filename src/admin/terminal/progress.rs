@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     fs::File,
     io::Write,
     path::{Path, PathBuf},
@@ -7,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -124,10 +125,14 @@ impl Watch {
             ProgressDrawTarget::stderr()
         };
         let style = ProgressStyle::with_template(
-            "{wide_bar} {human_pos}/{human_len}  {per_sec:.0}  {eta_precise} left{msg}",
+            "{wide_bar} {human_pos}/{human_len}  {rate}  {eta_precise} left{msg}",
         );
         let bar = ProgressBar::with_draw_target(Some(self.planned), target);
-        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{:.0}/s", state.per_sec());
+        };
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
     }
 }
 
