@@ -42,7 +42,7 @@ struct Options {
     few_data_keys: usize,
 
     /// How many data keys there are in LocalStack
-    #[arg(long, value_name = "COUNT", default_value = "2000", default_value_if("quick", "true", "200"))]
+    #[arg(long, value_name = "COUNT", default_value = "6000", default_value_if("quick", "true", "200"))]
     kms_data_keys: usize,
 
     /// How many calls to LocalStack are made at the same time
@@ -73,7 +73,16 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        durable();
         local::compare(&options).await?;
         kms::compare(&options).await
     })
+}
+
+/// The throwaway PostgreSQL is made for tests: it does not wait for the disk. Here it does, as it does by default.
+fn durable() {
+    for setting in ["fsync", "full_page_writes"] {
+        postgres::server().psql("postgres", &format!("ALTER SYSTEM SET {setting} = on"));
+    }
+    postgres::server().psql("postgres", "SELECT pg_reload_conf()");
 }

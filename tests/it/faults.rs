@@ -102,6 +102,18 @@ async fn each_failure_of_kms_has_its_class() {
     backend.unwrap(&key.wrapped, &context).await.unwrap();
 }
 
+/// LocalStack knows no dry runs: KMS's way to say yes is put into its answer.
+#[tokio::test]
+async fn a_dry_run_that_would_have_succeeded_is_healthy() {
+    let (proxy, backend) = behind_a_proxy().await;
+    for (answer, expected) in
+        [("DryRunOperationException", None), ("AccessDeniedException", Some(ErrorClass::Denied))]
+    {
+        proxy.fail_operation("GenerateDataKey", Fault::Refused(400, answer));
+        assert_eq!(backend.check().await.err().map(|error| error.class), expected, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_fault_that_passes_is_tried_again_and_counted() {
     let proxy = KmsProxy::start(localstack().endpoint()).await;
