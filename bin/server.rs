@@ -49,6 +49,8 @@ async fn run() -> anyhow::Result<()> {
         tracing::info!("the playground is at http://{address}/playground");
     }
     tokio::spawn(app.keyring.keep_house());
+    tokio::spawn(app.authenticator.keep_fresh());
+    tokio::spawn(app.rates.keep_house());
     http::serve(listener, app.router, stop, config.http.shutdown_grace).await?;
     // What a client no longer waits for may still be changing something.
     match tokio::time::timeout(config.http.shutdown_grace, app.db.close()).await {

@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 
 use crate::{
+    access::{Authenticator, Budget, KeySourceError, RequestRates},
     causes,
     config::Config,
     database::{self, DatabaseError},
@@ -25,6 +26,10 @@ pub struct App {
     pub users: Users,
     /// The keyring behind them.
     pub keyring: Keyring,
+    /// Who may call them.
+    pub authenticator: Authenticator,
+    /// How often.
+    pub rates: RequestRates,
     /// The database behind them.
     pub db: DatabaseConnection,
 }
@@ -44,7 +49,8 @@ impl App {
         }
         let metrics = KeyMetrics::default();
         let backends = open_backends(&config.keys, &db, &metrics).await?;
-        let app = Self::assemble(config, db, backends, metrics);
+        let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
+        let app = Self::assemble(config, db, backends, authenticator, metrics);
         app.check_backends().await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
@@ -62,21 +68,25 @@ impl App {
         config: &Config,
         db: DatabaseConnection,
         backends: Backends,
+        authenticator: Authenticator,
         metrics: KeyMetrics,
     ) -> Self {
         let mut registry = Registry::with_prefix("oubliette");
         metrics.register(&mut registry);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
         let users = Users::new(db.clone(), keyring.clone());
-        let schema = graphql::schema(users.clone(), &config.graphql);
+        let schema = graphql::schema(users.clone(), Budget::new(), &config.graphql);
+        let rates = RequestRates::new(&config.limits);
         let state = HttpState {
             schema,
             db: db.clone(),
             keyring: keyring.clone(),
+            authenticator: authenticator.clone(),
+            rates: rates.clone(),
             metrics: Arc::new(registry),
             checks: Checks::default(),
         };
-        Self { router: http::router(state, &config.http), users, keyring, db }
+        Self { router: http::router(state, &config.http), users, keyring, authenticator, rates, db }
     }
 
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal
@@ -104,6 +114,9 @@ pub enum StartError {
     /// A key backend.
     #[error(transparent)]
     Keys(#[from] OpenError),
+    /// The keys of an issuer of tokens.
+    #[error(transparent)]
+    Auth(#[from] KeySourceError),
     /// Users who were forgotten are back, and could not be forgotten again.
     #[error("the erasure ledger cannot be compared with the users")]
     Forget(#[source] UserError),

@@ -13,6 +13,7 @@
 //! Arrows go one way. `envelope` knows nothing of databases' contents, HTTP or key backends; `keys` knows
 //! nothing of users or GraphQL; only `users` joins them.
 
+pub mod access;
 pub mod admin;
 pub mod app;
 pub mod causes;

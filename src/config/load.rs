@@ -9,7 +9,7 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::{AwsKmsConfigError, BackendConfig, Config, DatabaseUrlError};
+use super::{AuthMode, AwsKmsConfigError, BackendConfig, Config, DatabaseUrlError, JwtConfigError};
 
 /// The profile used when none is named.
 pub const DEFAULT_PROFILE: &str = "local";
@@ -130,8 +130,12 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
     if keys.cache.refresh_ahead > keys.cache.time_to_live / 2 {
         return Err(ConfigError::RefreshAhead);
     }
-    if profile == DEFAULT_PROFILE && !config.http.listen.ip().is_loopback() {
-        return Err(ConfigError::LocalIsLoopback { listen: config.http.listen });
+    if config.auth.mode == AuthMode::Off && !config.http.listen.ip().is_loopback() {
+        return Err(ConfigError::AuthOffBeyondLoopback { listen: config.http.listen });
+    }
+    if config.auth.mode == AuthMode::Jwt {
+        let Some(jwt) = &config.auth.jwt else { return Err(JwtConfigError::Missing.into()) };
+        jwt.check()?;
     }
     config.database.url()?;
     Ok(())
@@ -240,14 +244,17 @@ pub enum ConfigError {
     /// Keys would be unwrapped again and again.
     #[error("keys.cache.refresh_ahead must be at most half of keys.cache.time_to_live; 0s switches it off")]
     RefreshAhead,
-    /// The profile `local` is for this machine only: whoever reaches the port can do everything.
+    /// Without access control, whoever reaches the port can do everything.
     #[error(
-        "http.listen = {listen} can be reached from other machines, and the profile `local` has no access control: use a loopback address such as 127.0.0.1:8000"
+        "auth.mode = \"off\" lets anybody do everything, and http.listen = {listen} can be reached from other machines: set auth.mode to \"tokens\" or \"jwt\", or use a loopback address such as 127.0.0.1:8000"
     )]
-    LocalIsLoopback {
+    AuthOffBeyondLoopback {
         /// The address.
         listen: SocketAddr,
     },
+    /// Tokens of an issuer elsewhere.
+    #[error(transparent)]
+    Jwt(#[from] JwtConfigError),
     /// The database's URL.
     #[error(transparent)]
     DatabaseUrl(#[from] DatabaseUrlError),

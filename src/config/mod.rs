@@ -6,11 +6,13 @@
 //! both, and is printed redacted.
 
 mod arguments;
+mod auth;
 mod aws_kms;
 mod database;
 mod graphql;
 mod http;
 mod keys;
+mod limits;
 mod load;
 mod log;
 mod memory;
@@ -19,11 +21,13 @@ mod report;
 use serde::{Deserialize, Serialize};
 
 pub use arguments::ConfigArguments;
+pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
 pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use graphql::GraphqlConfig;
 pub use http::HttpConfig;
 pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
+pub use limits::LimitsConfig;
 pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
 pub use memory::{MemoryConfig, MemoryLock};
@@ -35,6 +39,10 @@ pub use report::{ConfigLine, report};
 pub struct Config {
     /// The HTTP listener.
     pub http: HttpConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// How much of it.
+    pub limits: LimitsConfig,
     /// Where the data is.
     pub database: DatabaseConfig,
     /// What wraps data keys, and how long they stay open.

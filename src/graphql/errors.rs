@@ -4,9 +4,16 @@
 //! errors for clients: the feature `custom-error-conversion` of async-graphql keeps `?` from sending any
 //! error's text out.
 
+use std::time::Duration;
+
 use async_graphql::{Error, ErrorExtensions};
 
-use crate::{causes, keys::KeyringError, users::UserError};
+use crate::{
+    access::{Denied, Exhausted},
+    causes,
+    keys::KeyringError,
+    users::UserError,
+};
 
 /// `extensions.code` of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,14 @@ pub enum ErrorCode {
     BadRequest,
     /// The request took too long.
     Timeout,
+    /// No credential, or none that is good.
+    Unauthenticated,
+    /// The credential does not allow it.
+    Forbidden,
+    /// Too many requests, or too many users' personal attributes; `extensions.retryAfter` says for how long.
+    RateLimited,
+    /// Something that is needed to answer cannot be reached. Trying again may help.
+    Unavailable,
     /// A fault of ours. The log has the cause, under the request's id.
     Internal,
 }
@@ -47,15 +62,47 @@ impl ErrorCode {
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::BadRequest => "BAD_REQUEST",
             Self::Timeout => "TIMEOUT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }
 }
 
+/// What a caller without a good credential learns, whatever is wrong with it.
+pub const UNAUTHENTICATED: &str = "a valid bearer token is needed: `Authorization: Bearer …`";
+
 /// An input value was refused.
 pub(super) fn bad_input(field: &str, problem: &str) -> Error {
     let message = format!("{field} {problem}");
     coded(message, ErrorCode::BadUserInput).extend_with(|_, extensions| extensions.set("field", field))
+}
+
+/// Nobody is known to have sent the request.
+pub(super) fn unauthenticated() -> Error {
+    coded(UNAUTHENTICATED, ErrorCode::Unauthenticated)
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        coded(denied.to_string(), ErrorCode::Forbidden)
+    }
+}
+
+impl From<Exhausted> for Error {
+    fn from(exhausted: Exhausted) -> Self {
+        let seconds = whole_seconds(exhausted.retry_after);
+        coded(exhausted.to_string(), ErrorCode::RateLimited)
+            .extend_with(|_, extensions| extensions.set("retryAfter", seconds))
+    }
+}
+
+/// A time to wait as clients are told it: rounded up, so that whoever waits that long has waited long enough.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// What a client learns of `error`. Logs the rest.

@@ -3,6 +3,7 @@
 //! A resolver never sees a key or a ciphertext. Every error leaves through [`errors`], which decides what
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
+mod access;
 mod connection;
 mod documents;
 mod erasure;
@@ -14,10 +15,16 @@ mod query;
 mod scalars;
 mod user;
 
+use std::sync::Arc;
+
 use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, SchemaBuilder};
 use chrono::{DateTime, Utc};
 
-use crate::{config::GraphqlConfig, users::Users};
+use crate::{
+    access::{Budget, Caller},
+    config::GraphqlConfig,
+    users::Users,
+};
 use documents::Documents;
 use mutation::Mutation;
 use preflight::Preflight;
@@ -28,9 +35,10 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 /// The schema over `users`, with the configured limits.
 #[must_use]
-pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
+pub fn schema(users: Users, budget: Budget, config: &GraphqlConfig) -> Schema {
     let mut builder = builder()
         .data(users)
+        .data(budget)
         .data(Documents::new())
         .data(Preflight::new(config))
         .limit_depth(config.max_depth)
@@ -43,8 +51,9 @@ pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {
     builder.finish()
 }
 
-/// Runs one request, if it keeps to the limits.
-pub async fn execute(schema: &Schema, mut request: Request) -> Response {
+/// Runs one request of `caller`, if it keeps to the limits.
+pub async fn execute(schema: &Schema, caller: Arc<Caller>, request: Request) -> Response {
+    let mut request = request.data(caller);
     let parsed = schema.data::<Documents>().map_or(Ok(()), |documents| documents.parse(&mut request));
     let preflight = schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request));
     match parsed.and(preflight) {

@@ -1,10 +1,15 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 
-use super::{erasure::ErasureObject, scalars::subject_id, user::UserObject};
-use crate::users::{Change, NewUser, UserChanges, Users};
-
-/// Who an erasure through the API is recorded as.
-const ACTOR: &str = "api";
+use super::{
+    access::{allow_about, allow_about_all, caller},
+    erasure::ErasureObject,
+    scalars::subject_id,
+    user::UserObject,
+};
+use crate::{
+    access::Scope,
+    users::{Change, NewUser, UserChanges, Users},
+};
 
 /// The root of all mutations.
 #[derive(Debug)]
@@ -13,19 +18,20 @@ pub struct Mutation;
 /// What can be changed.
 #[Object]
 impl Mutation {
-    /// Creates a user with a data key of their own.
+    /// Creates a user with a data key of their own. Needs `users:write`, for all users.
     #[graphql(complexity = "50 + child_complexity")]
     async fn create_user(
         &self,
         context: &Context<'_>,
         #[graphql(secret)] input: CreateUserInput,
     ) -> Result<UserObject> {
+        allow_about_all(context, &[Scope::UsersWrite])?;
         let CreateUserInput { username, email, phone } = input;
         let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
         Ok(UserObject(context.data_unchecked::<Users>().create(new).await?))
     }
 
-    /// Changes a user. What is absent stays; null removes.
+    /// Changes a user. What is absent stays; null removes. Needs `users:write`.
     #[graphql(complexity = "50 + child_complexity")]
     async fn update_user(
         &self,
@@ -34,17 +40,20 @@ impl Mutation {
         #[graphql(secret)] input: UpdateUserInput,
     ) -> Result<UserObject> {
         let subject = subject_id("id", &id)?;
+        allow_about(context, &[Scope::UsersWrite], subject)?;
         let UpdateUserInput { username, email, phone } = input;
         let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
         Ok(UserObject(context.data_unchecked::<Users>().update(subject, changes).await?))
     }
 
     /// Forgets a user: destroys their data key and their data. Nothing brings them back. Forgetting twice
-    /// answers the first erasure.
+    /// answers the first erasure. Needs `users:forget`.
     #[graphql(complexity = "50 + child_complexity")]
     async fn forget_user(&self, context: &Context<'_>, id: ID) -> Result<ErasureObject> {
         let subject = subject_id("id", &id)?;
-        Ok(ErasureObject(context.data_unchecked::<Users>().forget(subject, ACTOR).await?))
+        allow_about(context, &[Scope::UsersForget], subject)?;
+        let actor = &caller(context)?.actor;
+        Ok(ErasureObject(context.data_unchecked::<Users>().forget(subject, actor).await?))
     }
 }
 

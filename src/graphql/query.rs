@@ -1,13 +1,17 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
+    access::{allow_about, allow_about_all, caller},
     connection::{UserConnection, connection, page_request},
     erasure::ErasureObject,
     nullable::{Nullable, nullable},
     scalars::subject_id,
     user::UserObject,
 };
-use crate::users::Users;
+use crate::{
+    access::{Denied, Scope},
+    users::Users,
+};
 
 /// The root of all queries.
 #[derive(Debug)]
@@ -17,24 +21,39 @@ pub struct Query;
 #[Object]
 impl Query {
     /// The user with this id; null if there never was one. A forgotten one answers the error `FORGOTTEN`.
+    /// Needs `users:read`.
     #[graphql(complexity = "5 + child_complexity")]
     async fn user(&self, context: &Context<'_>, id: ID) -> Nullable<UserObject> {
         nullable(async {
             let subject = subject_id("id", &id)?;
+            allow_about(context, &[Scope::UsersRead], subject)?;
             Ok(context.data_unchecked::<Users>().find(subject).await?.map(UserObject))
         })
         .await
     }
 
-    /// The user with this username; null if nobody has it, or its owner was forgotten.
+    /// The user with this username; null if nobody has it, or its owner was forgotten. Needs `users:read`.
     #[graphql(complexity = "5 + child_complexity")]
     async fn user_by_username(&self, context: &Context<'_>, username: String) -> Nullable<UserObject> {
         let users = context.data_unchecked::<Users>();
-        nullable(async { Ok(users.find_by_username(&username).await?.map(UserObject)) }).await
+        nullable(async {
+            let caller = caller(context)?;
+            caller.allow(&[Scope::UsersRead])?;
+            let user = match caller.own {
+                None => users.find_by_username(&username).await?,
+                // Whether somebody else has the name is nothing that one user may find out.
+                Some(own) => {
+                    let user = users.find(own).await?.filter(|user| user.username() == username);
+                    Some(user.ok_or(Denied::Own)?)
+                }
+            };
+            Ok(user.map(UserObject))
+        })
+        .await
     }
 
     /// All users, in the order of their creation: at most 100 at a time, 20 if neither `first` nor `last`
-    /// is given.
+    /// is given. Needs `users:read`, for all users.
     #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
     async fn users(
         &self,
@@ -44,15 +63,18 @@ impl Query {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<UserConnection> {
+        allow_about_all(context, &[Scope::UsersRead])?;
         let request = page_request(first, after.as_deref(), last, before.as_deref())?;
         Ok(connection(context.data_unchecked::<Users>().list(request).await?))
     }
 
-    /// The proof that a user was forgotten; null if they were not.
+    /// The proof that a user was forgotten; null if they were not. Needs `users:read`, `users:forget` or
+    /// `audit:read`.
     #[graphql(complexity = "5 + child_complexity")]
     async fn erasure(&self, context: &Context<'_>, user_id: ID) -> Nullable<ErasureObject> {
         nullable(async {
             let subject = subject_id("userId", &user_id)?;
+            allow_about(context, &[Scope::UsersRead, Scope::UsersForget, Scope::AuditRead], subject)?;
             Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
         })
         .await

@@ -1,11 +1,12 @@
-use async_graphql::{ID, Object};
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::{
+    access::{allow_about, allow_opening},
     nullable::{Nullable, nullable},
     scalars,
 };
-use crate::{envelope::Attribute, users::User};
+use crate::{access::Scope, envelope::Attribute, users::User};
 
 /// A person.
 pub(super) struct UserObject(pub(super) User);
@@ -14,36 +15,70 @@ pub(super) struct UserObject(pub(super) User);
 /// if a query selects them.
 #[Object(name = "User")]
 impl UserObject {
-    /// The id: a UUID, version 7.
+    /// The id: a UUID, version 7. Needs no more than whatever led here.
     async fn id(&self) -> ID {
         scalars::id(self.0.id())
     }
 
-    /// The username. Unique, and not encrypted.
-    async fn username(&self) -> &str {
-        self.0.username()
+    /// The username. Unique, and not encrypted. Needs `users:read` or `users:write`.
+    async fn username(&self, context: &Context<'_>) -> Result<&str> {
+        allow_about(context, PLAIN, self.0.id())?;
+        Ok(self.0.username())
     }
 
-    /// The e-mail address.
-    async fn email(&self) -> Nullable<String> {
-        nullable(async { Ok(self.0.email().await?.map(expose)) }).await
+    /// The e-mail address. Needs `pii:read`.
+    async fn email(&self, context: &Context<'_>) -> Nullable<String> {
+        nullable(async {
+            allow_opening(context, CLEAR, self.0.id())?;
+            Ok(self.0.email().await?.map(expose))
+        })
+        .await
     }
 
-    /// The phone number, in E.164 form: `+442079460958`.
-    async fn phone(&self) -> Nullable<String> {
-        nullable(async { Ok(self.0.phone().await?.map(expose)) }).await
+    /// The phone number, in E.164 form: `+442079460958`. Needs `pii:read`.
+    async fn phone(&self, context: &Context<'_>) -> Nullable<String> {
+        nullable(async {
+            allow_opening(context, CLEAR, self.0.id())?;
+            Ok(self.0.phone().await?.map(expose))
+        })
+        .await
     }
 
-    /// When the user was created.
-    async fn created_at(&self) -> DateTime<Utc> {
-        self.0.created_at()
+    /// The e-mail address, masked: `j•••@e•••.com`. Needs `users:read`.
+    async fn email_masked(&self, context: &Context<'_>) -> Nullable<String> {
+        nullable(async {
+            allow_opening(context, MASKED, self.0.id())?;
+            Ok(self.0.email().await?.map(|email| email.masked()))
+        })
+        .await
     }
 
-    /// When the user was last changed. A rotation of keys does not count.
-    async fn updated_at(&self) -> DateTime<Utc> {
-        self.0.updated_at()
+    /// The phone number, masked: `+44•••••58`. Needs `users:read`.
+    async fn phone_masked(&self, context: &Context<'_>) -> Nullable<String> {
+        nullable(async {
+            allow_opening(context, MASKED, self.0.id())?;
+            Ok(self.0.phone().await?.map(|phone| phone.masked()))
+        })
+        .await
+    }
+
+    /// When the user was created. Needs `users:read` or `users:write`.
+    async fn created_at(&self, context: &Context<'_>) -> Result<DateTime<Utc>> {
+        allow_about(context, PLAIN, self.0.id())?;
+        Ok(self.0.created_at())
+    }
+
+    /// When the user was last changed. A rotation of keys does not count. Needs `users:read` or `users:write`.
+    async fn updated_at(&self, context: &Context<'_>) -> Result<DateTime<Utc>> {
+        allow_about(context, PLAIN, self.0.id())?;
+        Ok(self.0.updated_at())
     }
 }
+
+/// What whoever wrote a user may see of them, so that no change is made whose answer is refused.
+const PLAIN: &[Scope] = &[Scope::UsersRead, Scope::UsersWrite];
+const CLEAR: &[Scope] = &[Scope::PiiRead];
+const MASKED: &[Scope] = &[Scope::UsersRead];
 
 fn expose<A: Attribute>(attribute: A) -> String {
     attribute.into_text().into_exposed()

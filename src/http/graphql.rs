@@ -4,8 +4,11 @@
 //! `application/graphql-response+json`, a request that cannot be executed answers 400; asked for
 //! `application/json`, it answers 200, as that media type requires.
 
+use std::sync::Arc;
+
 use async_graphql::{PathSegment, Request, Response, ServerError, Value};
 use axum::{
+    Extension,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -14,13 +17,17 @@ use axum::{
 use serde::{Serialize, ser::SerializeMap};
 
 use super::{HttpState, limits::refuse};
-use crate::graphql::{self, errors::ErrorCode};
+use crate::{
+    access::Caller,
+    graphql::{self, errors::ErrorCode},
+};
 
 const JSON: &str = "application/json";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
 pub(super) async fn execute(
     State(state): State<HttpState>,
+    Extension(caller): Extension<Arc<Caller>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> axum::response::Response {
@@ -55,7 +62,10 @@ pub(super) async fn execute(
         Ok(request) => request,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
-    answer(media_type, with_null_propagated(with_codes(graphql::execute(&state.schema, request).await)))
+    answer(
+        media_type,
+        with_null_propagated(with_codes(graphql::execute(&state.schema, caller, request).await)),
+    )
 }
 
 fn parse(body: &[u8]) -> Result<Request, &'static str> {

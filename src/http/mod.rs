@@ -10,6 +10,8 @@
 //!
 //! Outermost first: request id and log line, panics, the time limit, the body limit.
 
+mod access;
+mod client_address;
 mod graphql;
 mod health;
 mod limits;
@@ -34,7 +36,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use health::Checks;
 pub use serve::{listen, serve};
 
-use crate::{config::HttpConfig, graphql::Schema, keys::Keyring};
+use crate::{
+    access::{Authenticator, RequestRates},
+    config::HttpConfig,
+    graphql::Schema,
+    keys::Keyring,
+};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -45,6 +52,10 @@ pub struct HttpState {
     pub db: DatabaseConnection,
     /// For readiness.
     pub keyring: Keyring,
+    /// Who calls.
+    pub authenticator: Authenticator,
+    /// How often.
+    pub rates: RequestRates,
     /// What is counted.
     pub metrics: Arc<Registry>,
     /// What readiness found out last.
@@ -61,6 +72,7 @@ impl std::fmt::Debug for HttpState {
 pub fn router(state: HttpState, config: &HttpConfig) -> Router {
     let mut routes = Router::new()
         .route("/graphql", post(graphql::execute))
+        .route_layer(middleware::from_fn_with_state(state.clone(), access::admit))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics));

@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
 use oubliette::{
+    access::Authenticator,
     app::App,
-    config::Config,
+    config::{AuthMode, Config},
     database,
     keys::{Backends, KeyMetrics, Keyring},
     users::Users,
@@ -46,6 +47,8 @@ impl TestApp {
     ) -> Self {
         log_everything();
         let mut config = Config { database: stack.config(), ..Config::default() };
+        config.auth.mode = AuthMode::Off;
+        config.limits.requests_per_second_per_address = 0;
         config.http.playground = true;
         config.graphql.introspection = true;
         configure(&mut config);
@@ -57,7 +60,8 @@ impl TestApp {
             move |info| statements.lock().unwrap().push(info.statement.sql.clone())
         });
         let backends = Backends::new(backend.clone(), Vec::new());
-        let app = App::assemble(&config, db_of_server, backends, KeyMetrics::default());
+        let authenticator = Authenticator::open(&config.auth, &config.limits, &db_of_server).await.unwrap();
+        let app = App::assemble(&config, db_of_server, backends, authenticator, KeyMetrics::default());
         let listener = oubliette::http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {

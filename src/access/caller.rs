@@ -1,0 +1,100 @@
+use chrono::{DateTime, Utc};
+
+use super::{Scope, Scopes};
+use crate::envelope::SubjectId;
+
+/// Who sends a request, and what they may do.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// As records name them: `token:billing`, `jwt:…`, `self:<subject id>`, `anonymous`.
+    pub actor: String,
+    /// What they may do.
+    pub scopes: Scopes,
+    /// If set, the one subject whom all of it is limited to.
+    pub own: Option<SubjectId>,
+    /// Most subjects whose personal attributes they may open within a minute. `None`: no limit.
+    pub subjects_per_minute: Option<u32>,
+    /// When the credential ends.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What a caller may not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// They have none of the scopes that allow it.
+    #[error("this needs the scope {}", any_of(.0))]
+    Scope(&'static [Scope]),
+    /// They are bound to one subject, and it is about another, or about all.
+    #[error("these credentials are for one user's own data only")]
+    Own,
+}
+
+impl Caller {
+    /// Whoever reaches a server without access control.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self {
+            actor: "anonymous".to_owned(),
+            scopes: Scopes::all(),
+            own: None,
+            subjects_per_minute: None,
+            expires_at: None,
+        }
+    }
+
+    /// Allows what one of `scopes` allows.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Scope`].
+    pub fn allow(&self, scopes: &'static [Scope]) -> Result<(), Denied> {
+        if scopes.iter().any(|scope| self.scopes.contains(*scope)) {
+            Ok(())
+        } else {
+            Err(Denied::Scope(scopes))
+        }
+    }
+
+    /// Allows what one of `scopes` allows, if it is about `subject`; `None` is everybody.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`].
+    pub fn allow_about(&self, scopes: &'static [Scope], subject: Option<SubjectId>) -> Result<(), Denied> {
+        self.allow(scopes)?;
+        if self.own.is_none() || self.own == subject { Ok(()) } else { Err(Denied::Own) }
+    }
+
+    /// Whether the credential has ended.
+    #[must_use]
+    pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+fn any_of(scopes: &[Scope]) -> String {
+    scopes.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_caller_is_kept_to_their_own() {
+        let (own, other) = (SubjectId::generate(), SubjectId::generate());
+        let caller = Caller { own: Some(own), ..Caller::anonymous() };
+        assert_eq!(caller.allow_about(&[Scope::UsersRead], Some(own)), Ok(()));
+        assert_eq!(caller.allow_about(&[Scope::UsersRead], Some(other)), Err(Denied::Own));
+        assert_eq!(caller.allow_about(&[Scope::UsersRead], None), Err(Denied::Own));
+    }
+
+    #[test]
+    fn one_of_the_scopes_is_enough_and_none_is_not() {
+        let scopes = [Scope::UsersWrite].into_iter().collect();
+        let caller = Caller { scopes, ..Caller::anonymous() };
+        assert_eq!(caller.allow(&[Scope::UsersRead, Scope::UsersWrite]), Ok(()));
+        let denied = caller.allow(&[Scope::UsersRead, Scope::PiiRead]).unwrap_err();
+        assert_eq!(denied.to_string(), "this needs the scope `users:read` or `pii:read`");
+    }
+}

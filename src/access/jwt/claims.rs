@@ -1,0 +1,131 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    access::{AuthError, Caller, Scopes},
+    config::JwtConfig,
+};
+
+/// Longest actor in a record.
+const MAX_ACTOR_LENGTH: usize = 255;
+
+/// Who the claims of a token that was checked speak of.
+pub(super) fn caller(
+    claims: &Map<String, Value>,
+    config: &JwtConfig,
+    meanings: &BTreeMap<String, Scopes>,
+    subjects_per_minute: Option<u32>,
+) -> Result<Caller, AuthError> {
+    let own = match claims.get(&config.subject_claim) {
+        None => None,
+        // Not a user's id: not a token that is bound to nobody.
+        Some(value) => {
+            let id = value.as_str().and_then(|text| Uuid::try_parse(text).ok());
+            let id =
+                id.ok_or(AuthError::Refused("the claim that binds the token to a user is no user's id"))?;
+            Some(id.into())
+        }
+    };
+    let actor = match own {
+        Some(subject) => format!("self:{subject}"),
+        None => actor(claims)?,
+    };
+    Ok(Caller {
+        actor,
+        scopes: scopes(claims, &config.scopes_claim, meanings),
+        own,
+        subjects_per_minute,
+        expires_at: Some(expiry(claims, config)?),
+    })
+}
+
+/// A stranger chose the text: it becomes one line of printable characters.
+fn actor(claims: &Map<String, Value>) -> Result<String, AuthError> {
+    let sub = claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.trim().is_empty());
+    let sub = sub.ok_or(AuthError::Refused("the claim sub is no text"))?;
+    let printable = sub.chars().map(|c| if c.is_control() || c.is_whitespace() { '_' } else { c });
+    Ok("jwt:".chars().chain(printable).take(MAX_ACTOR_LENGTH).collect())
+}
+
+/// When the token ends for us: as late as the check of a fresh one would let it.
+fn expiry(claims: &Map<String, Value>, config: &JwtConfig) -> Result<DateTime<Utc>, AuthError> {
+    // Whole seconds are enough; a fraction is cut off.
+    let seconds = claims
+        .get("exp")
+        .and_then(|exp| exp.as_i64().or_else(|| exp.to_string().split('.').next()?.parse().ok()));
+    let end = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let leeway = TimeDelta::from_std(config.leeway).unwrap_or_default();
+    end.and_then(|end| end.checked_add_signed(leeway)).ok_or(AuthError::Refused("the claim exp is no time"))
+}
+
+/// Values that mean nothing here are the issuer's for somebody else.
+fn scopes(claims: &Map<String, Value>, claim: &str, meanings: &BTreeMap<String, Scopes>) -> Scopes {
+    let value = match claim.strip_prefix('/') {
+        None => claims.get(claim),
+        Some(path) => {
+            let (first, rest) =
+                path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+            let within = claims.get(&first.replace("~1", "/").replace("~0", "~"));
+            rest.map_or(within, |rest| within.and_then(|value| value.pointer(&format!("/{rest}"))))
+        }
+    };
+    let names: Vec<&str> = match value {
+        Some(Value::String(text)) => text.split(' ').collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let meaning = |name: &str| match meanings.get(name) {
+        Some(scopes) => *scopes,
+        None if meanings.is_empty() => name.parse().unwrap_or_default(),
+        None => Scopes::default(),
+    };
+    names.into_iter().flat_map(|name| meaning(name).iter().collect::<Vec<_>>()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::access::Scope;
+
+    fn read(claims: &Value, claim: &str, meanings: &[(&str, &[Scope])]) -> String {
+        let meanings =
+            meanings.iter().map(|(name, scopes)| ((*name).to_owned(), scopes.iter().copied().collect()));
+        scopes(claims.as_object().unwrap(), claim, &meanings.collect()).to_string()
+    }
+
+    #[test]
+    fn scopes_are_found_wherever_issuers_put_them() {
+        for (claims, claim) in [
+            (json!({ "scope": "openid users:read pii:read" }), "scope"),
+            (json!({ "roles": ["users:read", "pii:read", 7] }), "roles"),
+            (json!({ "realm_access": { "roles": ["pii:read", "users:read"] } }), "/realm_access/roles"),
+            (json!({ "https://example.com/scope": "users:read pii:read" }), "https://example.com/scope"),
+            (json!({ "a/b": "users:read pii:read" }), "/a~1b"),
+        ] {
+            assert_eq!(read(&claims, claim, &[]), "users:read pii:read", "{claims}");
+        }
+        for claims in [json!({}), json!({ "scope": 7 }), json!({ "scope": null }), json!({ "scope": "" })] {
+            assert_eq!(read(&claims, "scope", &[]), "");
+        }
+    }
+
+    #[test]
+    fn with_meanings_only_those_count() {
+        let meanings: &[(&str, &[Scope])] = &[("support", &[Scope::UsersRead])];
+        assert_eq!(read(&json!({ "scope": "support pii:read" }), "scope", meanings), "users:read");
+    }
+
+    #[test]
+    fn an_actor_is_one_line() {
+        let claims = json!({ "sub": "ada\nforged  line" });
+        assert_eq!(actor(claims.as_object().unwrap()).unwrap(), "jwt:ada_forged__line");
+        for sub in [json!(""), json!(" "), json!(7), json!(null)] {
+            assert!(actor(json!({ "sub": sub }).as_object().unwrap()).is_err());
+        }
+    }
+}

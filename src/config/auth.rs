@@ -1,0 +1,159 @@
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// `[auth]`: who may call the API.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// How callers prove who they are.
+    pub mode: AuthMode,
+    /// Whose signatures are believed, if `mode` is `jwt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtConfig>,
+}
+
+/// How callers prove who they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// They need not. On loopback only.
+    Off,
+    /// By an opaque token that `oubliette-admin tokens create` made.
+    #[default]
+    Tokens,
+    /// By a JSON Web Token (RFC 7519) of an issuer of yours.
+    Jwt,
+}
+
+/// `[auth.jwt]`: whose signatures are believed, and what their tokens allow.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtConfig {
+    /// What `iss` must be.
+    pub issuer: String,
+    /// What `aud` must be, or hold.
+    pub audience: String,
+    /// Where the issuer's public keys are: a JSON Web Key Set (RFC 7517) over HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<url::Url>,
+    /// The same, in a file. Instead of `jwks_url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_file: Option<PathBuf>,
+    /// How often the keys are read again.
+    #[serde(default = "default_refresh", with = "humantime_serde")]
+    pub refresh: Duration,
+    /// Keys that could not be read again for this long are believed no more.
+    #[serde(default = "default_max_age", with = "humantime_serde")]
+    pub max_age: Duration,
+    /// The algorithms that are accepted.
+    #[serde(default = "default_algorithms")]
+    pub algorithms: Vec<JwtAlgorithm>,
+    /// How far the issuer's clock may be off.
+    #[serde(default = "default_leeway", with = "humantime_serde")]
+    pub leeway: Duration,
+    /// The claim with the scopes: its name, or a JSON pointer (RFC 6901) such as `/realm_access/roles`. A text
+    /// with spaces between the scopes, or a list.
+    #[serde(default = "default_scopes_claim")]
+    pub scopes_claim: String,
+    /// What values of that claim mean here. Without, those that are names of our scopes mean themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// The claim that binds a token to one user: the user's id.
+    #[serde(default = "default_subject_claim")]
+    pub subject_claim: String,
+}
+
+/// What signs a JSON Web Token. Symmetric algorithms, and `none`, are not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum JwtAlgorithm {
+    /// RSA (RFC 7518, 3.3) with SHA-256.
+    RS256,
+    /// ECDSA (RFC 7518, 3.4) on P-256 with SHA-256.
+    ES256,
+    /// EdDSA (RFC 8037) on Ed25519.
+    EdDSA,
+}
+
+impl JwtConfig {
+    /// What no single value can be checked for.
+    ///
+    /// # Errors
+    ///
+    /// [`JwtConfigError`] names the key.
+    pub(super) fn check(&self) -> Result<(), JwtConfigError> {
+        match (&self.jwks_url, &self.jwks_file) {
+            (Some(url), None) if !is_safe(url) => return Err(JwtConfigError::Insecure(url.clone())),
+            (Some(_), None) | (None, Some(_)) => {}
+            _ => return Err(JwtConfigError::Keys),
+        }
+        if self.issuer.is_empty() || self.audience.is_empty() {
+            return Err(JwtConfigError::Empty);
+        }
+        if self.algorithms.is_empty() {
+            return Err(JwtConfigError::NoAlgorithm);
+        }
+        if self.refresh.is_zero() || self.refresh >= self.max_age {
+            return Err(JwtConfigError::Refresh);
+        }
+        Ok(())
+    }
+}
+
+/// Whoever can change the answer can sign for everybody: so by HTTPS, or without leaving this machine.
+fn is_safe(url: &url::Url) -> bool {
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+/// `[auth.jwt]` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JwtConfigError {
+    /// The section is not there.
+    #[error("auth.mode = \"jwt\" needs [auth.jwt] with issuer, audience, and jwks_url or jwks_file")]
+    Missing,
+    /// Neither place of the keys, or both.
+    #[error("auth.jwt needs one of jwks_url and jwks_file, not both")]
+    Keys,
+    /// Keys over an open line.
+    #[error("auth.jwt.jwks_url = {0} is not HTTPS: whoever can change the answer could sign for everybody")]
+    Insecure(url::Url),
+    /// Would accept tokens for others.
+    #[error("auth.jwt.issuer and auth.jwt.audience must not be empty")]
+    Empty,
+    /// Would accept nothing.
+    #[error("auth.jwt.algorithms must not be empty: \"RS256\", \"ES256\", \"EdDSA\"")]
+    NoAlgorithm,
+    /// Keys would be forgotten before they are read again.
+    #[error("auth.jwt.refresh must be more than 0s and less than auth.jwt.max_age")]
+    Refresh,
+}
+
+fn default_refresh() -> Duration {
+    Duration::from_mins(10)
+}
+
+fn default_max_age() -> Duration {
+    Duration::from_hours(24)
+}
+
+fn default_algorithms() -> Vec<JwtAlgorithm> {
+    vec![JwtAlgorithm::RS256, JwtAlgorithm::ES256, JwtAlgorithm::EdDSA]
+}
+
+fn default_leeway() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn default_scopes_claim() -> String {
+    "scope".to_owned()
+}
+
+fn default_subject_claim() -> String {
+    "oubliette_subject".to_owned()
+}
