@@ -7,6 +7,7 @@ mod migrate;
 mod office;
 mod schema;
 mod terminal;
+mod tokens;
 mod users;
 
 use clap::Subcommand;
@@ -33,6 +34,9 @@ pub enum Command {
     /// Look at users, and forget them, without the API
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Say who may call the API
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     /// Print a shell's completions
     Completions(completions::Completions),
 }
@@ -50,6 +54,7 @@ impl Command {
             Self::Config(config) => Ok(config.run(&ConfigSources::from(arguments).load()?)?.into()),
             Self::Keys(keys) => keys.run(&load(arguments)?).await,
             Self::Users(users) => users.run(&load(arguments)?).await,
+            Self::Tokens(tokens) => tokens.run(&load(arguments)?).await,
             Self::Completions(completions) => Ok(completions.run(program).into()),
         }
     }

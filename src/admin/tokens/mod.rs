@@ -1,0 +1,42 @@
+//! `oubliette-admin tokens`: who may call the API.
+
+mod create;
+mod list;
+mod revoke;
+
+use clap::Subcommand;
+use sea_orm::DatabaseConnection;
+
+use super::terminal::Output;
+use crate::{
+    config::LoadedConfig,
+    database::{self, DatabaseError},
+};
+
+/// What an operator can do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum Tokens {
+    /// Make a token, and show it once
+    Create(create::Create),
+    /// List tokens: what they allow, when they end, when they were used last
+    List(list::List),
+    /// End a token, on all servers, within seconds
+    Revoke(revoke::Revoke),
+}
+
+impl Tokens {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        match self {
+            Self::Create(create) => create.run(loaded).await,
+            Self::List(list) => list.run(loaded).await,
+            Self::Revoke(revoke) => revoke.run(loaded).await,
+        }
+    }
+}
+
+/// Tokens need the database, and no key backend.
+async fn connect(loaded: &LoadedConfig) -> Result<DatabaseConnection, DatabaseError> {
+    let db = database::connect(&loaded.config.database).await?;
+    database::require_current_schema(&db).await?;
+    Ok(db)
+}
