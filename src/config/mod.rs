@@ -6,6 +6,7 @@
 //! both, and is printed redacted.
 
 mod arguments;
+mod audit;
 mod aws_kms;
 mod database;
 mod graphql;
@@ -19,6 +20,7 @@ mod report;
 use serde::{Deserialize, Serialize};
 
 pub use arguments::ConfigArguments;
+pub use audit::{AuditConfig, AuditReads};
 pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use graphql::GraphqlConfig;
@@ -39,6 +41,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What wraps data keys, and how long they stay open.
     pub keys: KeysConfig,
+    /// What the audit trail records.
+    pub audit: AuditConfig,
     /// What one GraphQL request may cost.
     pub graphql: GraphqlConfig,
     /// What is logged, and how.

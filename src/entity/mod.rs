@@ -3,6 +3,8 @@
 //! Personal attributes are [`Encrypted`](crate::envelope::Encrypted) columns. Rows say nothing of how
 //! keys are found or values are opened; the schema itself is in the `migration` crate.
 
+pub mod audit_event;
+pub mod audit_head;
 pub mod data_key;
 pub mod erasure;
 pub mod erasure_head;
