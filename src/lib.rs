@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod causes;
 pub mod config;
 pub mod database;

@@ -26,6 +26,11 @@ use query::Query;
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
+/// The id of a request, as the log and the answer have it. Part of the request's data, so that the audit trail has
+/// it, too.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 /// The schema over `users`, with the configured limits.
 #[must_use]
 pub fn schema(users: Users, config: &GraphqlConfig) -> Schema {

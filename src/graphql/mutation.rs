@@ -1,9 +1,12 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 
-use super::{erasure::ErasureObject, scalars::subject_id, user::UserObject};
-use crate::users::{Change, NewUser, UserChanges, Users};
+use super::{RequestId, erasure::ErasureObject, scalars::subject_id, user::UserObject};
+use crate::{
+    audit::Origin,
+    users::{Change, NewUser, UserChanges, Users},
+};
 
-/// Who an erasure through the API is recorded as.
+/// Who a change through the API is recorded as.
 const ACTOR: &str = "api";
 
 /// The root of all mutations.
@@ -22,7 +25,7 @@ impl Mutation {
     ) -> Result<UserObject> {
         let CreateUserInput { username, email, phone } = input;
         let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
-        Ok(UserObject(context.data_unchecked::<Users>().create(new).await?))
+        Ok(UserObject(context.data_unchecked::<Users>().create(new, &origin(context)).await?))
     }
 
     /// Changes a user. What is absent stays; null removes.
@@ -36,7 +39,7 @@ impl Mutation {
         let subject = subject_id("id", &id)?;
         let UpdateUserInput { username, email, phone } = input;
         let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
-        Ok(UserObject(context.data_unchecked::<Users>().update(subject, changes).await?))
+        Ok(UserObject(context.data_unchecked::<Users>().update(subject, changes, &origin(context)).await?))
     }
 
     /// Forgets a user: destroys their data key and their data. Nothing brings them back. Forgetting twice
@@ -44,7 +47,16 @@ impl Mutation {
     #[graphql(complexity = "50 + child_complexity")]
     async fn forget_user(&self, context: &Context<'_>, id: ID) -> Result<ErasureObject> {
         let subject = subject_id("id", &id)?;
-        Ok(ErasureObject(context.data_unchecked::<Users>().forget(subject, ACTOR).await?))
+        Ok(ErasureObject(context.data_unchecked::<Users>().forget(subject, &origin(context)).await?))
+    }
+}
+
+/// Who asks for a change, and within which request.
+fn origin(context: &Context<'_>) -> Origin {
+    let origin = Origin::new(ACTOR);
+    match context.data_opt::<RequestId>() {
+        Some(RequestId(id)) => origin.in_request(id),
+        None => origin,
     }
 }
 

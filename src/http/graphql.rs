@@ -6,6 +6,7 @@
 
 use async_graphql::{PathSegment, Request, Response, ServerError, Value};
 use axum::{
+    Extension,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -14,13 +15,14 @@ use axum::{
 use serde::{Serialize, ser::SerializeMap};
 
 use super::{HttpState, limits::refuse};
-use crate::graphql::{self, errors::ErrorCode};
+use crate::graphql::{self, RequestId, errors::ErrorCode};
 
 const JSON: &str = "application/json";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
 pub(super) async fn execute(
     State(state): State<HttpState>,
+    Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> axum::response::Response {
@@ -52,7 +54,7 @@ pub(super) async fn execute(
         }
     };
     let request = match parse(&body) {
-        Ok(request) => request,
+        Ok(request) => request.data(request_id),
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
     answer(media_type, with_null_propagated(with_codes(graphql::execute(&state.schema, request).await)))

@@ -47,7 +47,7 @@ impl Forget {
                 return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
             }
         }
-        let erasure = users.forget(subject, &self.actor.name()).await?;
+        let erasure = users.forget(subject, &self.actor.origin()).await?;
         office.close().await?;
         Ok(receipt(&erasure, self.json)?.into())
     }

@@ -6,9 +6,10 @@ use uuid::Uuid;
 use super::forget::receipt;
 use crate::{
     admin::{
-        office::Office,
+        office::{Actor, Office},
         terminal::{self, Output},
     },
+    audit::{self, Action, NewEvent},
     causes,
     config::LoadedConfig,
     envelope::{Attribute, SubjectId},
@@ -32,6 +33,8 @@ pub struct Show {
     /// One JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 impl Show {
@@ -60,8 +63,17 @@ impl Show {
         let phone = value(user.phone().await, |phone| {
             if self.reveal { phone.text().expose().to_owned() } else { phone.masked() }
         });
-        office.close().await?;
         let well = email.is_ok() && phone.is_ok();
+        if self.reveal {
+            // Before anything of it is printed.
+            let read = [("email", &email), ("phone", &phone)];
+            let read = read.into_iter().filter(|(_, value)| !matches!(value, Ok(None)));
+            let names: Vec<_> = read.map(|(name, _)| name).collect();
+            let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
+            let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
+            office.leave(event.attributes(&names).outcome(outcome)).await?;
+        }
+        office.close().await?;
         let text = if self.json {
             let keys: Vec<_> =
                 keys.iter().map(|(version, kek)| json!({ "version": version, "kek_id": kek })).collect();
