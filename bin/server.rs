@@ -53,7 +53,11 @@ async fn run() -> anyhow::Result<()> {
     tokio::spawn(app.rates.keep_house());
     http::serve(listener, app.router, stop, config.http.shutdown_grace).await?;
     // What a client no longer waits for may still be changing something.
-    match tokio::time::timeout(config.http.shutdown_grace, app.db.close()).await {
+    let end = async {
+        app.trail.close().await;
+        app.db.close().await
+    };
+    match tokio::time::timeout(config.http.shutdown_grace, end).await {
         Ok(closed) => closed?,
         Err(_) => {
             tracing::warn!("changes were still being made; they are cut off, and the database undoes them");

@@ -8,6 +8,7 @@ use sea_orm::DatabaseConnection;
 
 use crate::{
     access::{Authenticator, Budget, KeySourceError, RequestRates},
+    audit::{AuditMetrics, Trail},
     causes,
     config::Config,
     database::{self, DatabaseError},
@@ -16,6 +17,10 @@ use crate::{
     keys::{Backends, KeyMetrics, Keyring, OpenError, open_backends},
     users::{UserError, Users},
 };
+
+/// The part of a request's time that it may wait for the audit trail: a third, so that the client still learns what
+/// happened.
+const AUDIT_SHARE: u32 = 3;
 
 /// A whole Oubliette, ready to serve.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub struct App {
     pub authenticator: Authenticator,
     /// How often.
     pub rates: RequestRates,
+    /// The audit trail's batch writer. To be closed before the process ends.
+    pub trail: Trail,
     /// The database behind them.
     pub db: DatabaseConnection,
 }
@@ -63,6 +70,7 @@ impl App {
     }
 
     /// Puts an app together over parts that are ready. `metrics` are those that the backends count in.
+    /// Starts the audit trail's batch writer, a task: so there must be a runtime.
     #[must_use]
     pub fn assemble(
         config: &Config,
@@ -73,9 +81,13 @@ impl App {
     ) -> Self {
         let mut registry = Registry::with_prefix("oubliette");
         metrics.register(&mut registry);
+        let audit_metrics = AuditMetrics::default();
+        audit_metrics.register(&mut registry);
+        let patience = config.http.request_timeout / AUDIT_SHARE;
+        let trail = Trail::start(db.clone(), config.audit.reads, patience, audit_metrics);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
         let users = Users::new(db.clone(), keyring.clone());
-        let schema = graphql::schema(users.clone(), Budget::new(), &config.graphql);
+        let schema = graphql::schema(users.clone(), Budget::new(), trail.clone(), &config.graphql);
         let rates = RequestRates::new(&config.limits);
         let state = HttpState {
             schema,
@@ -86,7 +98,7 @@ impl App {
             metrics: Arc::new(registry),
             checks: Checks::default(),
         };
-        Self { router: http::router(state, &config.http), users, keyring, authenticator, rates, db }
+        Self { router: http::router(state, &config.http), users, keyring, authenticator, rates, trail, db }
     }
 
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal

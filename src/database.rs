@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use chrono::{DateTime, SubsecRound, Utc};
 use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -90,6 +91,11 @@ pub(crate) async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTrans
         ..TransactionOptions::default()
     })
     .await
+}
+
+/// Now, as precisely as both databases keep it.
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
 }
 
 /// Moves what was overwritten from SQLite's write-ahead log into the main file, and empties the log.

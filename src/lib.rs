@@ -16,6 +16,7 @@
 pub mod access;
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod causes;
 pub mod config;
 pub mod database;

@@ -6,6 +6,7 @@ mod m20261123_000001_users;
 mod m20261123_000002_data_keys;
 mod m20261123_000003_erasures;
 mod m20261124_000004_key_operations;
+mod m20261124_000005_audit;
 mod m20261124_000006_access_tokens;
 
 pub use sea_orm_migration::{self, MigratorTrait};
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000002_data_keys::Migration),
             Box::new(m20261123_000003_erasures::Migration),
             Box::new(m20261124_000004_key_operations::Migration),
+            Box::new(m20261124_000005_audit::Migration),
             Box::new(m20261124_000006_access_tokens::Migration),
         ]
     }

@@ -1,14 +1,16 @@
 //! The table `access_tokens`.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, SqlErr, sea_query::Expr,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, Set, SqlErr, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use super::{Scopes, SecretToken, TokenHash};
 use crate::{
+    audit::{self, Action, NewEvent, Origin},
+    database::{begin_write, now},
     entity::access_token::{Column, Entity, Model},
     envelope::SubjectId,
 };
@@ -27,18 +29,20 @@ pub struct NewToken {
     pub subject: Option<SubjectId>,
     /// Instead of the configured budget.
     pub subjects_per_minute: Option<u32>,
-    /// Who makes it.
-    pub created_by: String,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Makes a token. The row says all about it but the token itself.
+/// Makes a token, and leaves an event in the audit trail. The row says all about it but the token itself.
 ///
 /// # Errors
 ///
 /// [`TokenError`]; then there is no token.
-pub async fn create(db: &impl ConnectionTrait, new: NewToken) -> Result<(Model, SecretToken), TokenError> {
+pub async fn create(
+    db: &DatabaseConnection,
+    new: NewToken,
+    origin: &Origin,
+) -> Result<(Model, SecretToken), TokenError> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if new.name.is_empty() || new.name.len() > MAX_NAME_LENGTH || !new.name.bytes().all(known) {
         return Err(TokenError::Name);
@@ -54,21 +58,22 @@ pub async fn create(db: &impl ConnectionTrait, new: NewToken) -> Result<(Model, 
         scopes: new.scopes.to_string(),
         subject_id: new.subject.map(Uuid::from),
         subjects_per_minute: new.subjects_per_minute.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
-        created_by: new.created_by.chars().take(255).collect(),
+        created_by: origin.actor().to_owned(),
         created_at: now(),
         expires_at: new.expires_at,
         last_used_at: None,
         revoked_at: None,
     };
+    let transaction = begin_write(db).await?;
     let insert = Entity::insert(row.clone().into_active_model().reset_all());
-    match insert.exec_without_returning(db).await {
-        Ok(_) => Ok((row, token)),
+    insert.exec_without_returning(&transaction).await.map_err(|error| match error.sql_err() {
         // Of the unique columns, only the name comes from outside.
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            Err(TokenError::Taken(row.name))
-        }
-        Err(error) => Err(error.into()),
-    }
+        Some(SqlErr::UniqueConstraintViolation(_)) => TokenError::Taken(row.name.clone()),
+        _ => error.into(),
+    })?;
+    audit::append(&transaction, [&event(origin, Action::TokenCreate, &row)]).await?;
+    transaction.commit().await?;
+    Ok((row, token))
 }
 
 /// All tokens, the newest last.
@@ -80,25 +85,29 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by_asc(Column::Id).all(db).await
 }
 
-/// Ends a token, by its name or id. One that was revoked before keeps the time it was.
+/// Ends a token, by its name or id, and leaves an event in the audit trail. One that was revoked before keeps the
+/// time it was.
 ///
 /// # Errors
 ///
 /// [`TokenError::Unknown`], [`TokenError::Database`].
-pub async fn revoke(db: &impl ConnectionTrait, name_or_id: &str) -> Result<Model, TokenError> {
+pub async fn revoke(db: &DatabaseConnection, name_or_id: &str, origin: &Origin) -> Result<Model, TokenError> {
     let which = match Uuid::try_parse(name_or_id) {
         Ok(id) => Column::Id.eq(id),
         Err(_) => Column::Name.eq(name_or_id),
     };
-    let unknown = || TokenError::Unknown(name_or_id.chars().take(64).collect());
-    let row = Entity::find().filter(which).one(db).await?.ok_or_else(unknown)?;
-    let this = || Column::Id.eq(row.id);
-    Entity::update_many()
-        .col_expr(Column::RevokedAt, Expr::value(now()))
-        .filter(this().and(Column::RevokedAt.is_null()))
-        .exec(db)
-        .await?;
-    Entity::find().filter(this()).one(db).await?.ok_or_else(unknown)
+    let transaction = begin_write(db).await?;
+    let found = Entity::find().filter(which).lock_exclusive().one(&transaction).await?;
+    let row = found.ok_or_else(|| TokenError::Unknown(name_or_id.chars().take(MAX_NAME_LENGTH).collect()))?;
+    if row.revoked_at.is_some() {
+        return Ok(row);
+    }
+    let mut revoked = row.into_active_model();
+    revoked.revoked_at = Set(Some(now()));
+    let row = revoked.update(&transaction).await?;
+    audit::append(&transaction, [&event(origin, Action::TokenRevoke, &row)]).await?;
+    transaction.commit().await?;
+    Ok(row)
 }
 
 /// Removes the tokens of a user who is forgotten, in the caller's transaction.
@@ -125,9 +134,9 @@ pub(super) async fn touch(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbE
         .map(drop)
 }
 
-/// Now, as precisely as both databases keep it.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
+fn event(origin: &Origin, action: Action, row: &Model) -> NewEvent {
+    let event = NewEvent::new(origin, action).target(row.id);
+    row.subject_id.into_iter().fold(event, |event, subject| event.about(subject.into()))
 }
 
 /// What cannot be done with a token.

@@ -1,8 +1,10 @@
+use anyhow::Context;
 use clap::Args;
 use sea_orm::DatabaseConnection;
 
 use super::terminal::say;
 use crate::{
+    audit::{self, NewEvent, Origin},
     causes,
     config::{KeysConfig, LoadedConfig},
     database,
@@ -41,6 +43,12 @@ impl Office {
         Users::new(self.db.clone(), keyring)
     }
 
+    /// Leaves an event in the audit trail. What changes something outside of the database leaves it first: rather an
+    /// event too many than a change without one.
+    pub(super) async fn leave(&self, event: NewEvent) -> anyhow::Result<()> {
+        audit::record(&self.db, [&event]).await.context("the audit trail cannot be written")
+    }
+
     /// Ends the connections; on SQLite, the log is emptied.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         Ok(self.db.close().await?)
@@ -56,12 +64,12 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn name(&self) -> String {
+    pub(super) fn origin(&self) -> Origin {
         let here = || {
             let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
             let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
             format!("{user}@{host}")
         };
-        format!("admin:{}", self.actor.clone().unwrap_or_else(here))
+        Origin::new(&format!("admin:{}", self.actor.clone().unwrap_or_else(here)))
     }
 }

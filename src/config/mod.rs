@@ -6,6 +6,7 @@
 //! both, and is printed redacted.
 
 mod arguments;
+mod audit;
 mod auth;
 mod aws_kms;
 mod database;
@@ -21,6 +22,7 @@ mod report;
 use serde::{Deserialize, Serialize};
 
 pub use arguments::ConfigArguments;
+pub use audit::{AuditConfig, AuditReads};
 pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
 pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
@@ -47,6 +49,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What wraps data keys, and how long they stay open.
     pub keys: KeysConfig,
+    /// What the audit trail records.
+    pub audit: AuditConfig,
     /// What one GraphQL request may cost.
     pub graphql: GraphqlConfig,
     /// What is logged, and how.

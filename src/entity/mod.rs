@@ -4,6 +4,8 @@
 //! keys are found or values are opened; the schema itself is in the `migration` crate.
 
 pub mod access_token;
+pub mod audit_event;
+pub mod audit_head;
 pub mod data_key;
 pub mod erasure;
 pub mod erasure_head;

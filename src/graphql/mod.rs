@@ -3,7 +3,6 @@
 //! A resolver never sees a key or a ciphertext. Every error leaves through [`errors`], which decides what
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
-mod access;
 mod connection;
 mod documents;
 mod erasure;
@@ -13,15 +12,15 @@ mod nullable;
 mod preflight;
 mod query;
 mod scalars;
+mod session;
 mod user;
-
-use std::sync::Arc;
 
 use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, SchemaBuilder};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    access::{Budget, Caller},
+    access::Budget,
+    audit::{AuditError, Trail},
     config::GraphqlConfig,
     users::Users,
 };
@@ -29,16 +28,19 @@ use documents::Documents;
 use mutation::Mutation;
 use preflight::Preflight;
 use query::Query;
+use session::Seen;
+pub use session::Session;
 
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 /// The schema over `users`, with the configured limits.
 #[must_use]
-pub fn schema(users: Users, budget: Budget, config: &GraphqlConfig) -> Schema {
+pub fn schema(users: Users, budget: Budget, trail: Trail, config: &GraphqlConfig) -> Schema {
     let mut builder = builder()
         .data(users)
         .data(budget)
+        .data(trail)
         .data(Documents::new())
         .data(Preflight::new(config))
         .limit_depth(config.max_depth)
@@ -51,15 +53,29 @@ pub fn schema(users: Users, budget: Budget, config: &GraphqlConfig) -> Schema {
     builder.finish()
 }
 
-/// Runs one request of `caller`, if it keeps to the limits.
-pub async fn execute(schema: &Schema, caller: Arc<Caller>, request: Request) -> Response {
-    let mut request = request.data(caller);
+/// Runs one request, if it keeps to the limits. What it looked at is in the audit trail before it is answered,
+/// if that is required.
+///
+/// # Errors
+///
+/// [`AuditError`]: what was read cannot be recorded, and so must not be answered. A change may have been made.
+pub async fn execute(
+    schema: &Schema,
+    session: Session,
+    mut request: Request,
+) -> Result<Response, AuditError> {
     let parsed = schema.data::<Documents>().map_or(Ok(()), |documents| documents.parse(&mut request));
     let preflight = schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request));
-    match parsed.and(preflight) {
-        Ok(()) => schema.execute(request).await,
-        Err(error) => Response::from_errors(vec![error]),
+    if let Err(error) = parsed.and(preflight) {
+        return Ok(Response::from_errors(vec![error]));
     }
+    let response = schema.execute(request.data(session.clone())).await;
+    if let Some(trail) = schema.data::<Trail>() {
+        let Seen { looks, refusals, .. } = session.take_seen();
+        trail.record_soon(refusals);
+        trail.record_reads(looks).await?;
+    }
+    Ok(response)
 }
 
 /// The schema in the schema definition language: what `schema.graphql` holds.

@@ -1,13 +1,9 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 
-use super::{
-    access::{allow_about, allow_about_all, caller},
-    erasure::ErasureObject,
-    scalars::subject_id,
-    user::UserObject,
-};
+use super::{erasure::ErasureObject, scalars::subject_id, session::Session, user::UserObject};
 use crate::{
     access::Scope,
+    audit::Action,
     users::{Change, NewUser, UserChanges, Users},
 };
 
@@ -25,10 +21,11 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(secret)] input: CreateUserInput,
     ) -> Result<UserObject> {
-        allow_about_all(context, &[Scope::UsersWrite])?;
+        let session = Session::of(context)?;
+        session.allow_change(Action::Create, &[Scope::UsersWrite], None)?;
         let CreateUserInput { username, email, phone } = input;
         let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
-        Ok(UserObject(context.data_unchecked::<Users>().create(new).await?))
+        Ok(UserObject(context.data_unchecked::<Users>().create(new, session.origin()).await?))
     }
 
     /// Changes a user. What is absent stays; null removes. Needs `users:write`.
@@ -40,10 +37,12 @@ impl Mutation {
         #[graphql(secret)] input: UpdateUserInput,
     ) -> Result<UserObject> {
         let subject = subject_id("id", &id)?;
-        allow_about(context, &[Scope::UsersWrite], subject)?;
+        let session = Session::of(context)?;
+        session.allow_change(Action::Update, &[Scope::UsersWrite], Some(subject))?;
         let UpdateUserInput { username, email, phone } = input;
         let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
-        Ok(UserObject(context.data_unchecked::<Users>().update(subject, changes).await?))
+        let users = context.data_unchecked::<Users>();
+        Ok(UserObject(users.update(subject, changes, session.origin()).await?))
     }
 
     /// Forgets a user: destroys their data key and their data. Nothing brings them back. Forgetting twice
@@ -51,9 +50,10 @@ impl Mutation {
     #[graphql(complexity = "50 + child_complexity")]
     async fn forget_user(&self, context: &Context<'_>, id: ID) -> Result<ErasureObject> {
         let subject = subject_id("id", &id)?;
-        allow_about(context, &[Scope::UsersForget], subject)?;
-        let actor = &caller(context)?.actor;
-        Ok(ErasureObject(context.data_unchecked::<Users>().forget(subject, actor).await?))
+        let session = Session::of(context)?;
+        session.allow_change(Action::Forget, &[Scope::UsersForget], Some(subject))?;
+        let users = context.data_unchecked::<Users>();
+        Ok(ErasureObject(users.forget(subject, session.origin()).await?))
     }
 }
 

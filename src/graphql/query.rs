@@ -1,11 +1,11 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
-    access::{allow_about, allow_about_all, caller},
     connection::{UserConnection, connection, page_request},
     erasure::ErasureObject,
     nullable::{Nullable, nullable},
     scalars::subject_id,
+    session::Session,
     user::UserObject,
 };
 use crate::{
@@ -26,7 +26,7 @@ impl Query {
     async fn user(&self, context: &Context<'_>, id: ID) -> Nullable<UserObject> {
         nullable(async {
             let subject = subject_id("id", &id)?;
-            allow_about(context, &[Scope::UsersRead], subject)?;
+            Session::of(context)?.allow(&[Scope::UsersRead], Some(subject))?;
             Ok(context.data_unchecked::<Users>().find(subject).await?.map(UserObject))
         })
         .await
@@ -37,7 +37,7 @@ impl Query {
     async fn user_by_username(&self, context: &Context<'_>, username: String) -> Nullable<UserObject> {
         let users = context.data_unchecked::<Users>();
         nullable(async {
-            let caller = caller(context)?;
+            let caller = Session::of(context)?.caller();
             caller.allow(&[Scope::UsersRead])?;
             let user = match caller.own {
                 None => users.find_by_username(&username).await?,
@@ -63,7 +63,7 @@ impl Query {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<UserConnection> {
-        allow_about_all(context, &[Scope::UsersRead])?;
+        Session::of(context)?.allow(&[Scope::UsersRead], None)?;
         let request = page_request(first, after.as_deref(), last, before.as_deref())?;
         Ok(connection(context.data_unchecked::<Users>().list(request).await?))
     }
@@ -74,7 +74,8 @@ impl Query {
     async fn erasure(&self, context: &Context<'_>, user_id: ID) -> Nullable<ErasureObject> {
         nullable(async {
             let subject = subject_id("userId", &user_id)?;
-            allow_about(context, &[Scope::UsersRead, Scope::UsersForget, Scope::AuditRead], subject)?;
+            let any = &[Scope::UsersRead, Scope::UsersForget, Scope::AuditRead];
+            Session::of(context)?.allow(any, Some(subject))?;
             Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
         })
         .await

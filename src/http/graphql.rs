@@ -16,10 +16,11 @@ use axum::{
 };
 use serde::{Serialize, ser::SerializeMap};
 
-use super::{HttpState, limits::refuse};
+use super::{HttpState, limits::refuse, request_id::RequestId};
 use crate::{
     access::Caller,
-    graphql::{self, errors::ErrorCode},
+    causes,
+    graphql::{self, Session, errors::ErrorCode},
 };
 
 const JSON: &str = "application/json";
@@ -28,6 +29,7 @@ const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 pub(super) async fn execute(
     State(state): State<HttpState>,
     Extension(caller): Extension<Arc<Caller>>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> axum::response::Response {
@@ -62,10 +64,17 @@ pub(super) async fn execute(
         Ok(request) => request,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
-    answer(
-        media_type,
-        with_null_propagated(with_codes(graphql::execute(&state.schema, caller, request).await)),
-    )
+    match graphql::execute(&state.schema, Session::new(caller, &request_id), request).await {
+        Ok(response) => answer(media_type, with_null_propagated(with_codes(response))),
+        Err(error) => {
+            tracing::error!("an answer is withheld: {}", causes::line(&error));
+            refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::Unavailable,
+                "what was read could not be recorded, so it is not answered; a change may have been made",
+            )
+        }
+    }
 }
 
 fn parse(body: &[u8]) -> Result<Request, &'static str> {

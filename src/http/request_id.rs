@@ -15,8 +15,13 @@ use uuid::Uuid;
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 64;
 
-pub(super) async fn request(request: Request, next: Next) -> Response {
+/// A request's id. An extension of every request.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+pub(super) async fn request(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(HEADER).filter(|id| is_sane(id)).cloned().unwrap_or_else(fresh);
+    request.extensions_mut().insert(RequestId(id.to_str().unwrap_or_default().to_owned()));
     // The path, never the query: whatever a client puts there by mistake stays out of the log.
     let span = tracing::info_span!(
         "request",

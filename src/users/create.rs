@@ -1,7 +1,13 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
 
-use super::{NewUser, User, UserError, Users, now, to_its_end};
-use crate::{database::begin_write, entity::user, envelope::SubjectId, keys::store};
+use super::{NewUser, User, UserError, Users, to_its_end};
+use crate::{
+    audit::{self, Action, NewEvent, Origin},
+    database::{begin_write, now},
+    entity::user,
+    envelope::SubjectId,
+    keys::store,
+};
 
 impl Users {
     /// Creates a user with a data key of their own. One call to the key backend.
@@ -9,14 +15,15 @@ impl Users {
     /// # Errors
     ///
     /// [`UserError::UsernameTaken`], [`UserError::Keys`], [`UserError::Database`]; then nothing is stored.
-    pub async fn create(&self, new: NewUser) -> Result<User, UserError> {
-        to_its_end(self.clone().create_now(new)).await
+    pub async fn create(&self, new: NewUser, origin: &Origin) -> Result<User, UserError> {
+        to_its_end(self.clone().create_now(new, origin.clone())).await
     }
 
-    async fn create_now(self, new: NewUser) -> Result<User, UserError> {
+    async fn create_now(self, new: NewUser, origin: Origin) -> Result<User, UserError> {
         let subject = SubjectId::generate();
         // Before the transaction: none is held open over a call to the key backend.
         let data_key = self.keyring.generate(subject).await?;
+        let event = NewEvent::new(&origin, Action::Create).about(subject).attributes(&new.attributes());
         let now = now();
         let row = user::Model {
             id: subject.into(),
@@ -30,6 +37,7 @@ impl Users {
         let insert = user::Entity::insert(user::ActiveModel::from(row.clone()).reset_all());
         insert.exec_without_returning(&transaction).await.map_err(username_taken)?;
         store::insert(&transaction, data_key.key.id(), data_key.wrapped.clone()).await?;
+        audit::append(&transaction, [&event]).await?;
         transaction.commit().await?;
         let key = data_key.key.clone();
         self.keyring.remember(data_key).await;

@@ -2,14 +2,20 @@ use sea_orm::EntityTrait;
 
 use super::{Erasure, UserError, Users, ledger, to_its_end};
 use crate::{
+    access::tokens,
+    audit::{self, Action, NewEvent, Origin},
     database::{begin_write, scrub},
     entity::user,
     envelope::SubjectId,
     keys::store,
 };
 
+/// Who forgets again, in the audit trail. In the ledger, the first erasure stands.
+const AT_START: &str = "system:start";
+
 impl Users {
-    /// Forgets a user: destroys the data keys and the row, and records the erasure, in one transaction.
+    /// Forgets a user: destroys the data keys, the row and the access tokens that are for this user alone, and
+    /// records the erasure, in one transaction.
     ///
     /// Needs no key backend. Forgetting twice answers the first erasure; should the data be back by then
     /// (a restored backup), it is destroyed again.
@@ -17,8 +23,8 @@ impl Users {
     /// # Errors
     ///
     /// [`UserError::NotFound`], [`UserError::Database`]; then nothing was destroyed.
-    pub async fn forget(&self, subject: SubjectId, actor: &str) -> Result<Erasure, UserError> {
-        to_its_end(self.clone().forget_now(subject, actor.to_owned())).await
+    pub async fn forget(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
+        to_its_end(self.clone().forget_now(subject, origin.clone())).await
     }
 
     /// The record of a user's erasure, if they were forgotten.
@@ -38,23 +44,28 @@ impl Users {
     /// [`UserError::Database`].
     pub async fn forget_the_returned(&self) -> Result<usize, UserError> {
         let returned = ledger::returned(&self.db).await?;
+        let origin = Origin::new(AT_START);
         for subject in &returned {
-            // The first erasure stands, so no actor is recorded.
-            self.forget(*subject, "").await?;
+            self.forget(*subject, &origin).await?;
         }
         Ok(returned.len())
     }
 
-    async fn forget_now(self, subject: SubjectId, actor: String) -> Result<Erasure, UserError> {
+    async fn forget_now(self, subject: SubjectId, origin: Origin) -> Result<Erasure, UserError> {
         let transaction = begin_write(&self.db).await?;
         // The row first: it waits for changes in flight, and later ones find it gone.
         let users = user::Entity::delete_by_id(*subject.as_uuid()).exec(&transaction).await?.rows_affected;
         let destroyed = store::destroy(&transaction, subject).await?;
+        tokens::remove_of(&transaction, subject).await?;
         let erasure = match ledger::find(&transaction, subject).await? {
             Some(first) => first,
             None if users == 0 && destroyed.is_empty() => return Err(UserError::NotFound(subject)),
-            None => ledger::append(&transaction, subject, &actor, &destroyed).await?,
+            None => ledger::append(&transaction, subject, origin.actor(), &destroyed).await?,
         };
+        // Where nothing was left to destroy, nothing has happened.
+        if users > 0 || !destroyed.is_empty() {
+            audit::append(&transaction, [&NewEvent::new(&origin, Action::Forget).about(subject)]).await?;
+        }
         transaction.commit().await?;
         self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;
         scrub(&self.db).await;

@@ -27,6 +27,13 @@ impl NewUser {
     }
 }
 
+impl NewUser {
+    /// The names of what is given.
+    pub(super) fn attributes(&self) -> Vec<&'static str> {
+        names(true, self.email.is_some(), self.phone.is_some())
+    }
+}
+
 /// What becomes of an attribute in an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
@@ -68,6 +75,11 @@ impl UserChanges {
         Ok(Self { username, email: email.try_map(parse)?, phone: phone.try_map(parse)? })
     }
 
+    /// The names of what changes.
+    pub(super) fn attributes(&self) -> Vec<&'static str> {
+        names(self.username.is_some(), self.email != Change::Keep, self.phone != Change::Keep)
+    }
+
     /// Whether anything has to be sealed.
     pub(super) fn seals(&self) -> bool {
         matches!(self.email, Change::Replace(_)) || matches!(self.phone, Change::Replace(_))
@@ -83,6 +95,11 @@ impl<T> Change<T> {
             Self::Replace(value) => Change::Replace(f(value)?),
         })
     }
+}
+
+fn names(username: bool, email: bool, phone: bool) -> Vec<&'static str> {
+    let all = [("username", username), ("email", email), ("phone", phone)];
+    all.into_iter().filter_map(|(name, is_meant)| is_meant.then_some(name)).collect()
 }
 
 fn parse<A: Attribute>(input: &str) -> Result<A, UserError> {

@@ -22,8 +22,8 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::now;
 use crate::{
+    database::now,
     entity::{data_key, erasure, erasure_head, user},
     envelope::{DataKeyId, SubjectId},
     keys::WrappedKey,

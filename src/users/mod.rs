@@ -20,7 +20,6 @@ mod verify;
 
 use std::future::Future;
 
-use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
@@ -54,9 +53,4 @@ async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, UserError>> + Send + 'static,
 ) -> Result<T, UserError> {
     tokio::spawn(change.in_current_span()).await.unwrap_or(Err(UserError::Interrupted))
-}
-
-/// Now, as precisely as both databases keep it.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }

@@ -12,6 +12,7 @@ use sea_orm::{
 
 use super::Users;
 use crate::{
+    audit::{self, Action, NewEvent, Origin},
     causes,
     database::{begin_write, scrub},
     entity::{data_key, user},
@@ -39,13 +40,19 @@ struct RotateChore {
     users: Users,
     subjects: Option<Vec<SubjectId>>,
     before: DateTime<Utc>,
+    origin: Origin,
 }
 
 impl Rotate {
     /// For these subjects, or all of them, as far as their data key was made before a moment.
     #[must_use]
-    pub fn new(users: Users, subjects: Option<Vec<SubjectId>>, before: DateTime<Utc>) -> Self {
-        Self { chore: Arc::new(RotateChore { users, subjects, before }) }
+    pub fn new(
+        users: Users,
+        subjects: Option<Vec<SubjectId>>,
+        before: DateTime<Utc>,
+        origin: Origin,
+    ) -> Self {
+        Self { chore: Arc::new(RotateChore { users, subjects, before, origin }) }
     }
 
     /// How many data keys are to be replaced.
@@ -62,15 +69,10 @@ impl Rotate {
     /// # Errors
     ///
     /// The database's error. What was done until then is stored, and the same run again does the rest.
-    pub async fn run(
-        &self,
-        actor: &str,
-        options: &SweepOptions,
-        controls: &Controls,
-    ) -> Result<Report, DbErr> {
+    pub async fn run(&self, options: &SweepOptions, controls: &Controls) -> Result<Report, DbErr> {
         let new = NewOperation {
             kind: OperationKind::Rotate,
-            actor: actor.to_owned(),
+            actor: self.chore.origin.actor().to_owned(),
             from: None,
             to: None,
             planned: self.count().await?,
@@ -212,6 +214,9 @@ impl RotateChore {
         changed.update(&transaction).await?;
         let old = store::destroy(&transaction, subject).await?;
         store::insert(&transaction, id, generated.wrapped).await?;
+        let event = NewEvent::new(&self.origin, Action::KeyRotate).about(subject);
+        let event = event.target(format_args!("data key {}", id.version));
+        audit::append(&transaction, [&event]).await?;
         transaction.commit().await?;
         self.users.keyring.evict(subject, old.into_iter().map(|(id, _)| id)).await;
         Ok(true)

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, QuerySelect, Set};
 
-use super::{Change, User, UserChanges, UserError, Users, create::username_taken, now, to_its_end};
+use super::{Change, User, UserChanges, UserError, Users, create::username_taken, to_its_end};
 use crate::{
-    database::begin_write,
+    audit::{self, Action, NewEvent, Origin},
+    database::{begin_write, now},
     entity::user,
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, SealError, SubjectId},
     keys::{KeyringError, store},
@@ -20,14 +21,25 @@ impl Users {
     ///
     /// [`UserError::NotFound`], [`UserError::Forgotten`], [`UserError::UsernameTaken`],
     /// [`UserError::Keys`], [`UserError::Database`]; then nothing is changed.
-    pub async fn update(&self, subject: SubjectId, changes: UserChanges) -> Result<User, UserError> {
-        to_its_end(self.clone().update_now(subject, changes)).await
+    pub async fn update(
+        &self,
+        subject: SubjectId,
+        changes: UserChanges,
+        origin: &Origin,
+    ) -> Result<User, UserError> {
+        to_its_end(self.clone().update_now(subject, changes, origin.clone())).await
     }
 
-    async fn update_now(self, subject: SubjectId, changes: UserChanges) -> Result<User, UserError> {
+    async fn update_now(
+        self,
+        subject: SubjectId,
+        changes: UserChanges,
+        origin: Origin,
+    ) -> Result<User, UserError> {
+        let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.attributes());
         for _ in 0..ATTEMPTS {
             let key = if changes.seals() { Some(self.newest_key(subject).await?) } else { None };
-            if let Some(user) = self.try_update(subject, &changes, key).await? {
+            if let Some(user) = self.try_update(subject, &changes, key, &event).await? {
                 return Ok(user);
             }
         }
@@ -40,6 +52,7 @@ impl Users {
         subject: SubjectId,
         changes: &UserChanges,
         key: Option<Arc<DataKey>>,
+        event: &NewEvent,
     ) -> Result<Option<User>, UserError> {
         let transaction = begin_write(&self.db).await?;
         // The row's lock orders this change against forgetting and against a rotation of the data key.
@@ -61,6 +74,7 @@ impl Users {
         apply(&changes.phone, key.as_deref(), &mut row.phone)?;
         row.updated_at = Set(now());
         let row = row.update(&transaction).await.map_err(username_taken)?;
+        audit::append(&transaction, [event]).await?;
         transaction.commit().await?;
         Ok(Some(User::alone(self.clone(), row)))
     }

@@ -9,6 +9,7 @@ use std::{
 use chrono::Utc;
 use futures::{StreamExt, stream};
 use oubliette::{
+    audit::Origin,
     config::KeysConfig,
     envelope::{DataKeyId, SubjectId},
     keys::{
@@ -195,9 +196,9 @@ impl<'a> Case<'a> {
         let keyring =
             Keyring::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let users = Users::new(self.app.db.clone(), keyring);
-        let rotate = Rotate::new(users, Some(vec![person.id.into()]), Utc::now());
+        let rotate = Rotate::new(users, Some(vec![person.id.into()]), Utc::now(), Origin::new("a test"));
         let controls = controls(deeds);
-        Box::pin(rotate.run("a test", &sweep(), &controls)).await.unwrap();
+        Box::pin(rotate.run(&sweep(), &controls)).await.unwrap();
         assert_eq!(controls.tally.counts().failed, 0, "{deeds:?}");
     }
 

@@ -14,6 +14,7 @@ mod harness;
 
 mod admin;
 mod api;
+mod audit;
 mod backends;
 mod envelope;
 mod faults;

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::Office,
+        office::{Actor, Office},
         terminal::{self, Align, Output, confirm, grouped, table},
     },
+    audit::{Action, NewEvent},
     config::{BackendConfig, KeysConfig, LoadedConfig},
     keys::{
         local::{KeyFile, KeyFileEditor, kek_id},
@@ -53,6 +54,8 @@ pub struct Add {
     name: Option<String>,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 /// Lists the wrapping keys.
@@ -69,6 +72,8 @@ pub struct Promote {
     name: String,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 /// Takes a wrapping key out of the file, for good.
@@ -81,23 +86,26 @@ pub struct Retire {
     yes: bool,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 impl Local {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         match self {
-            Self::Add(add) => add.run(loaded),
+            Self::Add(add) => add.run(loaded).await,
             Self::List(list) => list.run(loaded).await,
-            Self::Promote(promote) => promote.run(loaded),
+            Self::Promote(promote) => promote.run(loaded).await,
             Self::Retire(retire) => retire.run(loaded).await,
         }
     }
 }
 
 impl Add {
-    fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+    async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let mut file = self.which.edit(loaded)?;
         let name = file.add(self.name)?;
+        leave(loaded, &self.actor, Action::KeyLocalAdd, &name).await?;
         file.save()?;
         let text = format!(
             "added {}. It wraps nothing yet: oubliette-admin keys local promote {name}\n",
@@ -138,11 +146,14 @@ impl List {
 }
 
 impl Promote {
-    fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+    async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let name = bare(&self.name);
         let mut file = self.which.edit(loaded)?;
         let before = file.primary().to_owned();
         file.promote(name)?;
+        if before != name {
+            leave(loaded, &self.actor, Action::KeyLocalPromote, name).await?;
+        }
         file.save()?;
         let text = if before == name {
             format!("{} wraps new data keys already\n", kek_id(name))
@@ -175,9 +186,17 @@ impl Retire {
         file.remove(name)?;
         // Counted again with the file locked: nobody can make it the primary one meanwhile.
         require_unused(loaded, id.as_str()).await?;
+        leave(loaded, &self.actor, Action::KeyLocalRetire, name).await?;
         file.save()?;
         self.which.answer(name, format!("{id} is retired\n"))
     }
+}
+
+/// Leaves a change of the key file in the audit trail.
+async fn leave(loaded: &LoadedConfig, actor: &Actor, action: Action, name: &str) -> anyhow::Result<()> {
+    let office = Office::open(loaded).await?;
+    office.leave(NewEvent::new(&actor.origin(), action).target(kek_id(name))).await?;
+    office.close().await
 }
 
 async fn require_unused(loaded: &LoadedConfig, id: &str) -> anyhow::Result<()> {

@@ -2,12 +2,13 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::{Estimate, RunArguments, event, is_kms, moment, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, outcome};
 use crate::{
     admin::{
         office::Office,
         terminal::{Align, Output, Watch, confirm, counted, emit, grouped, say, table},
     },
+    audit::{Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
     keys::{
         KekId,
@@ -122,8 +123,10 @@ impl RewrapCommand {
     ) -> anyhow::Result<Output> {
         let planned = self.run.limited(plan.data_keys());
         let watch = Watch::new(planned, self.run.json, self.run.failures.as_deref())?;
-        let actor = self.run.actor.name();
-        let report = watch.during(rewrap.run(plan, &actor, options, watch.controls())).await??;
+        let origin = self.run.actor.origin();
+        let run = rewrap.run(plan, origin.actor(), options, watch.controls());
+        let ended = watch.during(run).await.and_then(|report| Ok(report?));
+        let report = leave(office, NewEvent::new(&origin, Action::KeyRewrap), ended).await?;
         let left = match self.from {
             Some(_) => format!("left under {}", self.from.as_deref().unwrap_or_default()),
             None if self.all => format!("left that were wrapped before {}", moment_of(plan)),

@@ -3,12 +3,13 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::run::{Estimate, RunArguments, event, is_kms, moment, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, outcome};
 use crate::{
     admin::{
         office::Office,
         terminal::{Output, Watch, confirm, counted, emit, say},
     },
+    audit::{Action, NewEvent},
     config::LoadedConfig,
     envelope::SubjectId,
     users::Rotate,
@@ -50,7 +51,8 @@ impl RotateCommand {
         let subjects: Vec<_> = self.subjects.iter().copied().map(SubjectId::from).collect();
         let backends: Vec<_> = office.backends.iter().map(|backend| backend.name().to_owned()).collect();
         let options = self.run.options(&office.config, backends.iter().map(|name| &**name));
-        let rotate = Rotate::new(office.users(), (!self.all).then_some(subjects), before);
+        let origin = self.run.actor.origin();
+        let rotate = Rotate::new(office.users(), (!self.all).then_some(subjects), before, origin.clone());
         let planned = rotate.count().await?;
         if planned == 0 && !self.all && self.before.is_none() {
             anyhow::bail!("no data key of these subjects is in the database: were they forgotten?");
@@ -78,8 +80,9 @@ impl RotateCommand {
                 .into()
         } else if planned == 0 || confirm("Replace them?", self.run.yes)? {
             let watch = Watch::new(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
-            let actor = self.run.actor.name();
-            let report = watch.during(rotate.run(&actor, &options, watch.controls())).await??;
+            let run = rotate.run(&options, watch.controls());
+            let ended = watch.during(run).await.and_then(|report| Ok(report?));
+            let report = leave(&office, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
             let left = format!("left that were made before {}", moment(before));
             outcome("replaced", &left, &self.go_on(before), &report, &watch, self.run.json)
         } else {

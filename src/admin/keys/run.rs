@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 
 use crate::{
     admin::{
-        office::Actor,
+        office::{Actor, Office},
         terminal::{Output, Watch, counted, grouped},
     },
+    audit::{self, NewEvent},
     config::{BackendConfig, KeysConfig},
     keys::sweep::{Outcome, Report, SweepOptions},
 };
@@ -129,6 +130,31 @@ pub(super) fn is_kms(config: &KeysConfig, name: &str) -> bool {
     matches!(config.backends.get(name), Some(BackendConfig::AwsKms(_)))
 }
 
+/// Leaves the run in the audit trail, also if it failed.
+pub(super) async fn leave(
+    office: &Office,
+    event: NewEvent,
+    ended: anyhow::Result<Report>,
+) -> anyhow::Result<Report> {
+    let event = match &ended {
+        Ok(report) if status(report.outcome) == 0 => event.target(report.id),
+        Ok(report) => event.target(report.id).outcome(audit::Outcome::Failed),
+        Err(_) => event.outcome(audit::Outcome::Failed),
+    };
+    let left = office.leave(event).await;
+    // What went wrong first is what is said.
+    let report = ended?;
+    left.map(|()| report)
+}
+
+fn status(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Completed | Outcome::Limited => 0,
+        Outcome::Interrupted => INTERRUPTED,
+        Outcome::Incomplete | Outcome::Stopped | Outcome::Failed => 1,
+    }
+}
+
 /// What is said after a run. `go_on` is the command that does the rest.
 pub(super) fn outcome(
     what: &str,
@@ -139,11 +165,7 @@ pub(super) fn outcome(
     json: bool,
 ) -> Output {
     let counts = watch.controls().tally.counts();
-    let status = match report.outcome {
-        Outcome::Completed | Outcome::Limited => 0,
-        Outcome::Interrupted => INTERRUPTED,
-        Outcome::Incomplete | Outcome::Stopped | Outcome::Failed => 1,
-    };
+    let status = status(report.outcome);
     let seconds = watch.elapsed().as_secs_f64();
     if json {
         let result = json!({

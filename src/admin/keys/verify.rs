@@ -5,9 +5,10 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::Office,
+        office::{Actor, Office},
         terminal::{Output, Watch, counted, grouped},
     },
+    audit::{self, Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
     keys::sweep::Counts,
     users::{Users, Verified},
@@ -37,6 +38,8 @@ pub struct Verify {
     /// JSON lines: the progress each second, the result
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 impl Verify {
@@ -47,7 +50,13 @@ impl Verify {
         let users = office.users();
         let planned = users.count().await?.min(self.sample.unwrap_or(u64::MAX));
         let watch = Watch::new(planned, self.json, self.failures.as_deref())?;
-        let verified = watch.during(self.verify(&users, &watch)).await??;
+        let ended = watch.during(self.verify(&users, &watch)).await.flatten();
+        let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
+        let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
+        let event = NewEvent::new(&self.actor.origin(), Action::KeyVerify).outcome(outcome);
+        let left = office.leave(event).await;
+        let verified = ended?;
+        left?;
         let interrupted = watch.controls().stop.is_cancelled() && verified.users < planned;
         let status = match () {
             () if !verified.faults.is_empty() => 1,

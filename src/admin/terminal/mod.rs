@@ -6,6 +6,8 @@ mod table;
 
 use std::io::{IsTerminal, Write};
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 pub(super) use confirm::confirm;
 pub(super) use progress::Watch;
 pub(super) use table::{Align, bar, table};
@@ -46,6 +48,11 @@ pub(super) fn emit(json: &serde_json::Value) {
 /// Pretty JSON, and a newline.
 pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A moment, for people and programs: RFC 3339 in UTC with microseconds.
+pub(super) fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Whether people look at standard error.

@@ -59,14 +59,15 @@ impl Create {
             scopes: self.scopes.unwrap_or_else(|| own_data.into_iter().collect()),
             subject: self.own.map(Into::into),
             subjects_per_minute: self.subjects_per_minute,
-            created_by: self.actor.name(),
             expires_at,
         };
         let db = connect(loaded).await?;
-        let (row, token) = tokens::create(&db, new).await?;
+        let (row, token) = tokens::create(&db, new, &self.actor.origin()).await?;
         db.close().await?;
         if loaded.config.auth.mode != AuthMode::Tokens {
-            say("warning: auth.mode is not \"tokens\", so servers of this configuration do not look at tokens");
+            say(
+                "warning: auth.mode is not \"tokens\", so servers of this configuration do not look at tokens",
+            );
         }
         let ends = row.expires_at.map(time);
         if self.json {
@@ -101,7 +102,8 @@ impl Expiry {
             Self::Never => return Ok(None),
             Self::At(moment) => moment,
             Self::After(time) => {
-                let end = chrono::TimeDelta::from_std(time).ok().and_then(|time| now.checked_add_signed(time));
+                let end =
+                    chrono::TimeDelta::from_std(time).ok().and_then(|time| now.checked_add_signed(time));
                 end.ok_or_else(|| anyhow::anyhow!("--expires is too far away; `never` is possible"))?
             }
         };

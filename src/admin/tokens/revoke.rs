@@ -28,7 +28,7 @@ pub struct Revoke {
 impl Revoke {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let db = connect(loaded).await?;
-        let row = tokens::revoke(&db, &self.token).await?;
+        let row = tokens::revoke(&db, &self.token, &self.actor.origin()).await?;
         db.close().await?;
         let revoked_at = row.revoked_at.map(time);
         if self.json {

@@ -1,4 +1,3 @@
-use chrono::SecondsFormat;
 use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
@@ -6,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     admin::{
         office::{Actor, Office},
-        terminal::{self, Output, confirm},
+        terminal::{self, Output, confirm, time},
     },
     config::LoadedConfig,
     envelope::SubjectId,
@@ -47,7 +46,7 @@ impl Forget {
                 return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
             }
         }
-        let erasure = users.forget(subject, &self.actor.name()).await?;
+        let erasure = users.forget(subject, &self.actor.origin()).await?;
         office.close().await?;
         Ok(receipt(&erasure, self.json)?.into())
     }
@@ -55,7 +54,7 @@ impl Forget {
 
 /// The proof of an erasure.
 pub(super) fn receipt(erasure: &Erasure, json: bool) -> anyhow::Result<String> {
-    let erased_at = erasure.erased_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let erased_at = time(erasure.erased_at);
     let digest = hex::encode(&erasure.digest);
     if json {
         return terminal::json(&json!({

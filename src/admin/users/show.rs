@@ -1,4 +1,3 @@
-use chrono::SecondsFormat;
 use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
@@ -6,9 +5,10 @@ use uuid::Uuid;
 use super::forget::receipt;
 use crate::{
     admin::{
-        office::Office,
-        terminal::{self, Output},
+        office::{Actor, Office},
+        terminal::{self, Output, time},
     },
+    audit::{self, Action, NewEvent},
     causes,
     config::LoadedConfig,
     envelope::{Attribute, SubjectId},
@@ -32,6 +32,8 @@ pub struct Show {
     /// One JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 impl Show {
@@ -60,8 +62,17 @@ impl Show {
         let phone = value(user.phone().await, |phone| {
             if self.reveal { phone.text().expose().to_owned() } else { phone.masked() }
         });
-        office.close().await?;
         let well = email.is_ok() && phone.is_ok();
+        if self.reveal {
+            // Before anything of it is printed.
+            let read = [("email", &email), ("phone", &phone)];
+            let read = read.into_iter().filter(|(_, value)| !matches!(value, Ok(None)));
+            let names: Vec<_> = read.map(|(name, _)| name).collect();
+            let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
+            let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
+            office.leave(event.attributes(&names).outcome(outcome)).await?;
+        }
+        office.close().await?;
         let text = if self.json {
             let keys: Vec<_> =
                 keys.iter().map(|(version, kek)| json!({ "version": version, "kek_id": kek })).collect();
@@ -110,8 +121,4 @@ fn value<A>(
     print: impl Fn(&A) -> String,
 ) -> Result<Option<String>, String> {
     opened.map(|value| value.as_ref().map(print)).map_err(|error| causes::line(&error))
-}
-
-fn time(time: chrono::DateTime<chrono::Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use sea_orm::{DatabaseConnection, DbErr};
+use uuid::Uuid;
 
 use super::{
     Chore, Controls, NewOperation, Operation, Outcome, StopCause, SweepOptions,
@@ -10,6 +11,8 @@ use super::{
 /// How a run ended.
 #[derive(Debug)]
 pub struct Report {
+    /// Its number, as `key_operations` has it.
+    pub id: Uuid,
     /// In a word.
     pub outcome: Outcome,
     /// Data keys that remain, counted after the end.
@@ -70,5 +73,5 @@ async fn do_all(
         () if limited && controls.tally.counts().failed == 0 => Outcome::Limited,
         () => Outcome::Incomplete,
     };
-    Ok(Report { outcome, left, stops })
+    Ok(Report { id: operation.id(), outcome, left, stops })
 }

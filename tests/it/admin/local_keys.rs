@@ -89,6 +89,7 @@ async fn a_needed_key_is_not_retired(stack: TestStack) {
 #[test]
 fn whoever_adds_keys_at_the_same_time_loses_none() {
     let sandbox = Sandbox::new();
+    sandbox.admin_ok(&["migrate"]);
     let path = sandbox.path("data/keys.toml");
     KeyFile::create(&path).unwrap();
     let names: BTreeSet<_> = (0..12).map(|number| format!("key-{number}")).collect();
@@ -119,6 +120,7 @@ fn refusals_say_what_to_do_and_change_nothing() {
         &format!("[keys]\nactive = \"one\"\n[database]\nurl = \"sqlite://x.db?mode=rwc\"\n{two}"),
     );
     KeyFile::create(&sandbox.path("data/one.toml")).unwrap();
+    sandbox.admin_ok(&["migrate"]);
     sandbox.admin_ok(&["keys", "local", "add", "--name", "other", "--backend", "one"]);
     let file = sandbox.read("data/one.toml");
     let long = "n".repeat(65);
@@ -146,7 +148,6 @@ fn refusals_say_what_to_do_and_change_nothing() {
     assert_eq!(sandbox.read("data/one.toml"), file);
     // Nobody there to ask, and nobody who said yes beforehand.
     fs::set_permissions(sandbox.path("data/one.toml"), fs::Permissions::from_mode(0o600)).unwrap();
-    sandbox.admin_ok(&["migrate"]);
     let asked = sandbox.admin(&["keys", "local", "retire", "--backend", "one", "other"]);
     assert_eq!(asked.status, Some(1));
     assert!(

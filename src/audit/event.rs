@@ -1,0 +1,198 @@
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{database::now, entity::audit_event, envelope::SubjectId};
+
+/// As the column of the actor.
+const MAX_ACTOR: usize = 255;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Somebody looked at personal values.
+    ReadPii,
+    /// A user was created.
+    Create,
+    /// A user was changed.
+    Update,
+    /// A user was forgotten.
+    Forget,
+    /// An access token was made.
+    TokenCreate,
+    /// An access token was revoked.
+    TokenRevoke,
+    /// Data keys were moved to another wrapping key.
+    KeyRewrap,
+    /// Data keys were replaced by fresh ones.
+    KeyRotate,
+    /// Everything was opened, to see whether it opens.
+    KeyVerify,
+    /// A wrapping key was added to a key file.
+    KeyLocalAdd,
+    /// A wrapping key was made the one that wraps new data keys.
+    KeyLocalPromote,
+    /// A wrapping key was taken out of a key file.
+    KeyLocalRetire,
+}
+
+impl Action {
+    /// As the trail has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadPii => "read_pii",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Forget => "forget",
+            Self::TokenCreate => "token_create",
+            Self::TokenRevoke => "token_revoke",
+            Self::KeyRewrap => "key_rewrap",
+            Self::KeyRotate => "key_rotate",
+            Self::KeyVerify => "key_verify",
+            Self::KeyLocalAdd => "key_local_add",
+            Self::KeyLocalPromote => "key_local_promote",
+            Self::KeyLocalRetire => "key_local_retire",
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    #[default]
+    Ok,
+    /// It was not permitted.
+    Denied,
+    /// It was tried, and failed, at least in part.
+    Failed,
+}
+
+impl Outcome {
+    /// As the trail has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who does something, and within which request. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    actor: Arc<str>,
+    request_id: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// Somebody, outside of any request. As much of the name as fits: one line of 255 characters.
+    #[must_use]
+    pub fn new(actor: &str) -> Self {
+        let actor: String = one_line(actor).chars().take(MAX_ACTOR).collect();
+        Self { actor: actor.into(), request_id: None }
+    }
+
+    /// The same, within a request.
+    #[must_use]
+    pub fn in_request(self, id: &str) -> Self {
+        Self { request_id: Some(one_line(id).into()), ..self }
+    }
+
+    /// Who.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+}
+
+/// Something that happened, not yet in the trail.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    occurred_at: DateTime<Utc>,
+    origin: Origin,
+    action: Action,
+    subject: Option<SubjectId>,
+    attributes: String,
+    target: Option<String>,
+    outcome: Outcome,
+}
+
+impl NewEvent {
+    /// It happened now, and was done.
+    #[must_use]
+    pub fn new(origin: &Origin, action: Action) -> Self {
+        Self {
+            occurred_at: now(),
+            origin: origin.clone(),
+            action,
+            subject: None,
+            attributes: String::new(),
+            target: None,
+            outcome: Outcome::Ok,
+        }
+    }
+
+    /// Whom it concerns.
+    #[must_use]
+    pub fn about(self, subject: SubjectId) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    /// Which attributes. Their names are known when the program is built; so no value gets in here.
+    #[must_use]
+    pub fn attributes(self, names: &[&'static str]) -> Self {
+        Self { attributes: names.join(","), ..self }
+    }
+
+    /// What else it is about: a token's id, a wrapping key, a run's id. Nothing personal.
+    #[must_use]
+    pub fn target(self, target: impl fmt::Display) -> Self {
+        Self { target: Some(one_line(&target.to_string())), ..self }
+    }
+
+    /// What became of it.
+    #[must_use]
+    pub fn outcome(self, outcome: Outcome) -> Self {
+        Self { outcome, ..self }
+    }
+
+    /// The row, but for its place in the chain.
+    pub(super) fn row(&self) -> audit_event::Model {
+        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        audit_event::Model {
+            sequence: 0,
+            occurred_at: self.occurred_at,
+            actor: self.origin.actor.to_string(),
+            action: self.action.as_str().to_owned(),
+            subject_id: self.subject.map(Uuid::from),
+            attributes: self.attributes.clone(),
+            target: self.target.as_deref().and_then(filled),
+            request_id: self.origin.request_id.as_deref().and_then(filled),
+            outcome: self.outcome.as_str().to_owned(),
+            previous_digest: Vec::new(),
+            digest: Vec::new(),
+        }
+    }
+}
+
+/// The digest is taken over lines: a text that could end one could pass for several. And PostgreSQL takes no NUL.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}

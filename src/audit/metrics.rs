@@ -1,0 +1,58 @@
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// What can be seen of the batch writer. All clones count together.
+///
+/// `docs/operations.md` lists the names, and what to alert on.
+#[derive(Clone, Debug)]
+pub struct AuditMetrics {
+    pub(super) events: Counter,
+    pub(super) dropped: Counter,
+    pub(super) batches: Family<BatchLabels, Counter>,
+    pub(super) waiting: Gauge,
+    pub(super) write_seconds: Histogram,
+}
+
+impl AuditMetrics {
+    /// Adds the metrics to what `/metrics` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self { events, dropped, batches, waiting, write_seconds } = self.clone();
+        let audit = registry.sub_registry_with_prefix("audit");
+        audit.register("events", "Events that the batch writer stored", events);
+        audit.register(
+            "dropped",
+            "Events that were lost: nothing waited for them, and no room was left",
+            dropped,
+        );
+        audit.register("batches", "Batches that were written, by what became of them", batches);
+        audit.register("waiting", "Events that wait to be stored", waiting);
+        audit.register("write_seconds", "Time to store a batch", write_seconds);
+    }
+}
+
+impl Default for AuditMetrics {
+    fn default() -> Self {
+        Self {
+            events: Counter::default(),
+            dropped: Counter::default(),
+            batches: Family::default(),
+            waiting: Gauge::default(),
+            // 0.5 ms to 8 s.
+            write_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
+        }
+    }
+}
+
+/// What became of a batch: `ok`, or `failed` (whoever waited for it was told; the rest is tried again).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BatchLabels {
+    pub(super) outcome: &'static str,
+}

@@ -1,0 +1,37 @@
+//! The audit trail: who did what to whom, as a hash chain that shows when it was changed.
+//!
+//! A change appends its event in its own transaction: neither is there without the other. Reads of personal
+//! values go through a [`Trail`], which writes them in batches. Events name attributes and never hold values.
+//!
+//! | piece | what it is |
+//! | --- | --- |
+//! | [`NewEvent`], [`Origin`] | something that happened, and who did it, within which request |
+//! | append | the one place that writes events, under the head's lock |
+//! | digest | what an event's digest is taken over |
+//! | [`Trail`] | the batch writer, for events off the request path |
+//! | [`page`] | reading events |
+//! | [`verify`] | walking the whole chain |
+//! | [`AuditMetrics`] | what can be seen of it from outside |
+//!
+//! This room knows nothing of users, keys or GraphQL.
+
+mod append;
+mod batch;
+mod digest;
+mod event;
+mod head;
+mod metrics;
+mod page;
+mod trail;
+mod verify;
+mod writer;
+
+pub(crate) use append::append;
+pub use append::record;
+pub use digest::GENESIS_DIGEST;
+pub use event::{Action, NewEvent, Origin, Outcome};
+pub use head::{Head, NotAHead, head};
+pub use metrics::AuditMetrics;
+pub use page::{Event, Filter, Page, PageRequest, page};
+pub use trail::{AuditError, Trail};
+pub use verify::{Fault, Problem, Verified, verify};

@@ -1,0 +1,167 @@
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{DatabaseConnection, DbErr};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    AuditMetrics, NewEvent,
+    batch::{Entry, Seats},
+    writer::Writer,
+};
+use crate::config::AuditReads;
+
+/// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each.
+pub(super) const ROOM: usize = 65_536;
+
+/// Writes events in batches, off the request path. One per process is best: what comes while a batch is being
+/// written goes into the next one. Cheap to clone; when the last clone is gone, what waits is written.
+#[derive(Clone, Debug)]
+pub struct Trail {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    reads: AuditReads,
+    patience: Duration,
+    durable: Lane,
+    soon: Lane,
+    metrics: AuditMetrics,
+    stop: CancellationToken,
+    stopped: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+/// A way to the writer, for so many events.
+#[derive(Debug)]
+struct Lane {
+    queue: mpsc::UnboundedSender<Entry>,
+    room: Arc<Semaphore>,
+}
+
+impl Trail {
+    /// Starts the writer, a task. `reads` is the configured mode of [`record_reads`](Self::record_reads). Nobody
+    /// waits for longer than `patience`: well under `http.request_timeout`, so that a client learns what happened.
+    #[must_use]
+    pub fn start(
+        db: DatabaseConnection,
+        reads: AuditReads,
+        patience: Duration,
+        metrics: AuditMetrics,
+    ) -> Self {
+        let (durable, durable_queue) = Lane::new();
+        let (soon, soon_queue) = Lane::new();
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let writer = Writer {
+            db,
+            durable: durable_queue,
+            soon: soon_queue,
+            patience,
+            metrics: metrics.clone(),
+            stop: stop.clone(),
+        };
+        let ended = stopped.clone().drop_guard();
+        tokio::spawn(async move {
+            writer.run().await;
+            drop(ended);
+        });
+        let shared = Shared {
+            reads,
+            patience,
+            durable,
+            soon,
+            metrics,
+            _stop_when_dropped: stop.clone().drop_guard(),
+            stop,
+            stopped,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Records the reads of one request, as `audit.reads` says. On an error, the values that were read must not be
+    /// answered.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`], only if the mode is [`AuditReads::Required`].
+    pub async fn record_reads(&self, events: Vec<NewEvent>) -> Result<(), AuditError> {
+        match self.shared.reads {
+            AuditReads::Required => self.record_durably(events).await,
+            AuditReads::BestEffort => {
+                self.record_soon(events);
+                Ok(())
+            }
+            AuditReads::Off => Ok(()),
+        }
+    }
+
+    /// Records events, and answers when they are stored.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`]: they may not be stored.
+    pub async fn record_durably(&self, events: Vec<NewEvent>) -> Result<(), AuditError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let stored = tokio::time::timeout(self.shared.patience, self.store(events));
+        stored.await.unwrap_or(Err(AuditError::TooSlow))
+    }
+
+    /// Records events a little later. If there is no room left for them, they are dropped, and counted.
+    pub fn record_soon(&self, events: Vec<NewEvent>) {
+        let Shared { soon, metrics, .. } = &*self.shared;
+        let count = events.len() as u64;
+        let room = soon.room.clone().try_acquire_many_owned(permits(&events));
+        let sent = room.is_ok_and(|room| {
+            let seats = Seats::new(room, &metrics.waiting);
+            soon.queue.send(Entry::new(events, None, seats)).is_ok()
+        });
+        if !sent {
+            metrics.dropped.inc_by(count);
+        }
+    }
+
+    /// Takes no more events, and writes those that wait.
+    pub async fn close(&self) {
+        self.shared.stop.cancel();
+        self.shared.stopped.cancelled().await;
+    }
+
+    async fn store(&self, events: Vec<NewEvent>) -> Result<(), AuditError> {
+        let Shared { durable, metrics, .. } = &*self.shared;
+        let room = durable.room.clone().acquire_many_owned(permits(&events)).await;
+        let seats = Seats::new(room.map_err(|_| AuditError::Closed)?, &metrics.waiting);
+        let (done, stored) = oneshot::channel();
+        let entry = Entry::new(events, Some(done), seats);
+        durable.queue.send(entry).map_err(|_| AuditError::Closed)?;
+        stored.await.unwrap_or(Err(AuditError::Closed))
+    }
+}
+
+impl Lane {
+    fn new() -> (Self, mpsc::UnboundedReceiver<Entry>) {
+        let (queue, receiver) = mpsc::unbounded_channel();
+        (Self { queue, room: Arc::new(Semaphore::new(ROOM)) }, receiver)
+    }
+}
+
+/// More than there is room for could never come.
+fn permits(events: &[NewEvent]) -> u32 {
+    u32::try_from(events.len().min(ROOM)).unwrap_or(u32::MAX)
+}
+
+/// Events may not be in the trail.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The database failed.
+    #[error("the audit trail cannot be written")]
+    Database(#[source] Arc<DbErr>),
+    /// The database did not answer in time. It may store them yet.
+    #[error("the audit trail was not written in time")]
+    TooSlow,
+    /// The writer has ended.
+    #[error("the audit trail is closed")]
+    Closed,
+}

@@ -1,0 +1,140 @@
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{GENESIS_DIGEST, Head, digest::digest, head::head};
+use crate::entity::audit_event::{Column, Entity, Model};
+
+/// Events that are read together.
+const PAGE: u64 = 1000;
+
+/// What a walk over the whole chain found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The last event that is as it should be, and that all before are.
+    pub sound: Head,
+    /// The first thing that is wrong.
+    pub fault: Option<Fault>,
+}
+
+/// The first thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {sequence} {problem}")]
+pub struct Fault {
+    /// The place.
+    pub sequence: i64,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The next one is there, or the database's head says so, or the one kept elsewhere.
+    #[error("is missing: it was deleted")]
+    Missing,
+    /// What is stored is not what the digest was taken over.
+    #[error("was changed: its digest is not that of what it says")]
+    Changed,
+    /// It names another digest than the one before it has.
+    #[error("does not follow the one before it: one of the two was replaced, or moved")]
+    Unlinked,
+    /// The chain is sound, and another one than that of which the head was kept.
+    #[error("is not the one whose digest was kept elsewhere: the trail was written anew")]
+    NotTheKept,
+    /// The chain is sound, and the head's digest is another.
+    #[error("has another digest than the database's head: one of the two was replaced")]
+    NotTheHead,
+    /// Whoever wrote it did not move the head.
+    #[error("is beyond the database's head: it was slipped in, or the head was put back")]
+    BeyondTheHead,
+    /// The head's row was removed.
+    #[error("and all others cannot be told to be complete: the database's head is gone")]
+    Headless,
+}
+
+/// Walks the whole chain, in pages, and ends at the first thing that is wrong. Events that are appended meanwhile do
+/// not matter. `kept` is a head that was kept elsewhere: it shows what was changed together with the database's own.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Verified, DbErr> {
+    let mut walk = Walk { last: Head { sequence: 0, digest: GENESIS_DIGEST.to_vec() }, kept };
+    let fault = match head(db).await? {
+        Some(head) => walk.to(db, &head).await?,
+        None => Some(Fault { sequence: 1, problem: Problem::Headless }),
+    };
+    Ok(Verified { sound: walk.last, fault })
+}
+
+struct Walk<'a> {
+    /// The last event that is as it should be.
+    last: Head,
+    kept: Option<&'a Head>,
+}
+
+impl Walk<'_> {
+    async fn to(&mut self, db: &impl ConnectionTrait, head: &Head) -> Result<Option<Fault>, DbErr> {
+        if let Some(fault) = self.is_not_the_kept() {
+            return Ok(Some(fault));
+        }
+        let mut after = None;
+        loop {
+            let mut select = Entity::find().filter(Column::Sequence.lte(head.sequence));
+            if let Some(after) = after {
+                select = select.filter(Column::Sequence.gt(after));
+            }
+            let rows = select.order_by_asc(Column::Sequence).limit(PAGE).all(db).await?;
+            let Some(newest) = rows.last() else { break };
+            after = Some(newest.sequence);
+            for row in &rows {
+                if let Some(fault) = self.step(row) {
+                    return Ok(Some(fault));
+                }
+            }
+        }
+        let next = self.last.sequence + 1;
+        let missing = |last: &Head| self.last.sequence < last.sequence;
+        Ok(match () {
+            () if missing(head) || self.kept.is_some_and(missing) => fault(next, Problem::Missing),
+            () if self.last.digest != head.digest => fault(self.last.sequence, Problem::NotTheHead),
+            () => beyond(db).await?,
+        })
+    }
+
+    fn step(&mut self, row: &Model) -> Option<Fault> {
+        let next = self.last.sequence + 1;
+        if row.sequence > next {
+            return fault(next, Problem::Missing);
+        }
+        if row.sequence < next || row.previous_digest != self.last.digest {
+            return fault(row.sequence, Problem::Unlinked);
+        }
+        if row.digest != digest(row) {
+            return fault(row.sequence, Problem::Changed);
+        }
+        let last = Head { sequence: row.sequence, digest: row.digest.clone() };
+        let sound = std::mem::replace(&mut self.last, last);
+        let fault = self.is_not_the_kept();
+        if fault.is_some() {
+            self.last = sound;
+        }
+        fault
+    }
+
+    fn is_not_the_kept(&self) -> Option<Fault> {
+        let kept = self.kept.filter(|kept| kept.sequence == self.last.sequence)?;
+        if kept.digest == self.last.digest { None } else { fault(kept.sequence, Problem::NotTheKept) }
+    }
+}
+
+fn fault(sequence: i64, problem: Problem) -> Option<Fault> {
+    Some(Fault { sequence, problem })
+}
+
+/// The newest event is read first: the head that is read then is at least that one, unless somebody went by it.
+async fn beyond(db: &impl ConnectionTrait) -> Result<Option<Fault>, DbErr> {
+    let newest = Entity::find().order_by_desc(Column::Sequence).one(db).await?;
+    let head = head(db).await?;
+    let newest = newest.filter(|event| head.is_none_or(|head| event.sequence > head.sequence));
+    Ok(newest.and_then(|event| fault(event.sequence, Problem::BeyondTheHead)))
+}

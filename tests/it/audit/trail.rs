@@ -1,0 +1,234 @@
+//! The batch writer.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use oubliette::{
+    audit::{Action, AuditMetrics, NewEvent, Origin, Trail},
+    config::{AuditReads, DatabaseConfig},
+    database,
+};
+use prometheus_client::registry::Registry;
+use sea_orm::DatabaseConnection;
+
+use super::{events, fault, migrated, reads, trail};
+use crate::harness::{Person, Proxy, TestApp, TestStack, on_both_databases};
+
+on_both_databases!(
+    what_is_recorded_durably_is_there,
+    what_is_recorded_soon_is_there_soon,
+    closing_writes_what_waits,
+    the_mode_decides_whether_reads_wait,
+    no_text_can_pass_for_two_lines,
+    servers_and_changes_share_one_chain,
+);
+
+async fn what_is_recorded_durably_is_there(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let trail = trail(&db);
+    for count in [1, 3, 10_000] {
+        let before = events(&db).await.len();
+        trail.record_durably(reads("ada", count)).await.unwrap();
+        assert_eq!(events(&db).await.len(), before + count);
+    }
+    trail.record_durably(Vec::new()).await.unwrap();
+    assert_eq!(fault(&db).await, None);
+}
+
+async fn what_is_recorded_soon_is_there_soon(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let trail = trail(&db);
+    trail.record_soon(reads("ada", 5));
+    assert_eq!(events(&db).await.len(), 0, "nobody waits for it");
+    let started = Instant::now();
+    while events(&db).await.len() < 5 {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Who waits takes along what does not.
+    trail.record_soon(reads("ada", 5));
+    trail.record_durably(reads("bob", 1)).await.unwrap();
+    assert_eq!(events(&db).await.len(), 11);
+}
+
+async fn closing_writes_what_waits(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let trail = trail(&db);
+    for _ in 0..20 {
+        trail.record_soon(reads("ada", 1000));
+    }
+    trail.close().await;
+    assert_eq!(events(&db).await.len(), 20_000);
+    trail.record_soon(reads("ada", 1));
+    assert!(trail.record_durably(reads("ada", 1)).await.is_err());
+    trail.close().await;
+    assert_eq!(events(&db).await.len(), 20_000);
+    assert_eq!(fault(&db).await, None);
+}
+
+async fn the_mode_decides_whether_reads_wait(stack: TestStack) {
+    let db = migrated(&stack).await;
+    for (mode, at_once, in_the_end) in
+        [(AuditReads::Required, 1, 1), (AuditReads::BestEffort, 1, 2), (AuditReads::Off, 2, 2)]
+    {
+        let trail = Trail::start(db.clone(), mode, Duration::from_secs(10), AuditMetrics::default());
+        trail.record_reads(reads("ada", 1)).await.unwrap();
+        assert_eq!(events(&db).await.len(), at_once, "{mode:?}");
+        trail.close().await;
+        assert_eq!(events(&db).await.len(), in_the_end, "{mode:?}");
+    }
+}
+
+async fn no_text_can_pass_for_two_lines(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let origin = Origin::new(&format!("a\nb\0c\u{85}{}", "ä".repeat(300))).in_request("r\r\n1");
+    let event = NewEvent::new(&origin, Action::KeyRewrap).target("t\n");
+    trail(&db).record_durably(vec![event]).await.unwrap();
+    let stored = events(&db).await.remove(0);
+    assert_eq!(stored.actor, format!("a b c {}", "ä".repeat(249)));
+    assert_eq!(stored.request_id.as_deref(), Some("r  1"));
+    assert_eq!(stored.target.as_deref(), Some("t "));
+    assert_eq!(fault(&db).await, None);
+}
+
+async fn servers_and_changes_share_one_chain(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let mut trails = Vec::new();
+    for _ in 0..2 {
+        trails.push(trail(&database::connect(&app.database.config()).await.unwrap()));
+    }
+    let durable = trails.iter().flat_map(|trail| {
+        (0..4).map(async |task| {
+            for _ in 0..25 {
+                trail.record_durably(reads(&format!("task-{task}"), 7)).await.unwrap();
+                trail.record_soon(reads("soon", 3));
+            }
+        })
+    });
+    let changes = (0..6).map(async |_| {
+        for _ in 0..8 {
+            let id = app.create(&Person::new()).await;
+            app.forget(id).await;
+        }
+    });
+    tokio::join!(join_all(durable), join_all(changes));
+    for trail in trails {
+        trail.close().await;
+    }
+    let stored = events(&app.db).await;
+    assert_eq!(stored.len(), 2 * 4 * 25 * (7 + 3) + 6 * 8 * 2);
+    assert_eq!(fault(&app.db).await, None);
+}
+
+/// PostgreSQL behind something that can be cut.
+async fn behind_a_proxy() -> (TestStack, DatabaseConnection, Proxy) {
+    let stack = TestStack::postgres();
+    migrated(&stack).await;
+    let mut url = url::Url::parse(&stack.url()).unwrap();
+    let proxy = Proxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
+    url.set_port(Some(proxy.port())).unwrap();
+    let config = DatabaseConfig {
+        url: Some(url.as_str().into()),
+        connect_timeout: Duration::from_secs(1),
+        ..stack.config()
+    };
+    let db = database::connect(&config).await.unwrap();
+    (stack, db, proxy)
+}
+
+/// A metric's value, as `/metrics` shows it.
+fn metric(metrics: &AuditMetrics, line: &str) -> u64 {
+    let mut registry = Registry::with_prefix("oubliette");
+    metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let found = text.lines().find_map(|found| found.strip_prefix(line));
+    found.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_lost_database_fails_whoever_waits_and_loses_nothing_that_fits() {
+    let (_stack, db, proxy) = behind_a_proxy().await;
+    let metrics = AuditMetrics::default();
+    let patience = Duration::from_secs(3);
+    let trail = Trail::start(db.clone(), AuditReads::Required, patience, metrics.clone());
+    trail.record_durably(reads("before", 1)).await.unwrap();
+
+    proxy.cut();
+    trail.record_soon(reads("soon", 7));
+    let waiting = (0..50).map(async |_| {
+        let started = Instant::now();
+        let refused = trail.record_durably(reads("lost", 1)).await;
+        (refused, started.elapsed())
+    });
+    for (refused, took) in join_all(waiting).await {
+        assert!(refused.is_err());
+        assert!(took < patience + Duration::from_secs(1), "{took:?}");
+    }
+    assert_eq!(metric(&metrics, "oubliette_audit_waiting "), 7);
+    assert!(metric(&metrics, "oubliette_audit_batches_total{outcome=\"failed\"} ") > 0);
+
+    proxy.restore();
+    let started = Instant::now();
+    while trail.record_durably(reads("after", 1)).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+    trail.close().await;
+    let actors: Vec<_> = events(&db).await.into_iter().map(|event| event.actor).collect();
+    let of = |name: &str| actors.iter().filter(|actor| *actor == name).count();
+    assert_eq!((of("before"), of("soon"), of("after")), (1, 7, 1), "{actors:?}");
+    assert_eq!(
+        (metric(&metrics, "oubliette_audit_waiting "), metric(&metrics, "oubliette_audit_dropped_total ")),
+        (0, 0)
+    );
+    assert_eq!(fault(&db).await, None);
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_holds_nobody_up() {
+    let (_stack, db, proxy) = behind_a_proxy().await;
+    let patience = Duration::from_millis(700);
+    let trail = Trail::start(db.clone(), AuditReads::Required, patience, AuditMetrics::default());
+    proxy.stall();
+    let started = Instant::now();
+    assert!(trail.record_durably(reads("ada", 1)).await.is_err());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    proxy.restore();
+    while trail.record_durably(reads("ada", 1)).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+    assert_eq!(fault(&db).await, None);
+}
+
+#[tokio::test]
+async fn a_full_queue_drops_and_counts() {
+    let (_stack, db, proxy) = behind_a_proxy().await;
+    let metrics = AuditMetrics::default();
+    let trail = Trail::start(db.clone(), AuditReads::BestEffort, Duration::from_secs(1), metrics.clone());
+    proxy.cut();
+    const ROOM: u64 = 65_536;
+    for _ in 0..70 {
+        trail.record_reads(reads("ada", 1000)).await.unwrap();
+    }
+    let dropped = || metric(&metrics, "oubliette_audit_dropped_total ");
+    assert_eq!(metric(&metrics, "oubliette_audit_waiting ") + dropped(), 70_000);
+    assert_eq!(dropped(), 5000, "there is room for 65 times 1000");
+    assert!(metric(&metrics, "oubliette_audit_waiting ") <= ROOM);
+
+    // The others were only late.
+    proxy.restore();
+    let started = Instant::now();
+    while metric(&metrics, "oubliette_audit_waiting ") > 0 {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(metric(&metrics, "oubliette_audit_events_total "), 65_000);
+    assert_eq!(events(&db).await.len(), 65_000);
+    assert_eq!(fault(&db).await, None);
+
+    // What is still waiting when the server stops without a database is lost, and counted.
+    proxy.cut();
+    trail.record_reads(reads("ada", 1000)).await.unwrap();
+    trail.close().await;
+    assert_eq!(dropped(), 6000);
+}
