@@ -1,5 +1,6 @@
 //! `oubliette-admin`: one file per command. Data goes to standard output, the rest to standard error.
 
+mod audit;
 mod completions;
 mod config;
 mod keys;
@@ -33,6 +34,9 @@ pub enum Command {
     /// Look at users, and forget them, without the API
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Read the audit trail, and check it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print a shell's completions
     Completions(completions::Completions),
 }
@@ -50,6 +54,7 @@ impl Command {
             Self::Config(config) => Ok(config.run(&ConfigSources::from(arguments).load()?)?.into()),
             Self::Keys(keys) => keys.run(&load(arguments)?).await,
             Self::Users(users) => users.run(&load(arguments)?).await,
+            Self::Audit(audit) => audit.run(&load(arguments)?).await,
             Self::Completions(completions) => Ok(completions.run(program).into()),
         }
     }
