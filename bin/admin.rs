@@ -16,7 +16,7 @@ use oubliette::{
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = memory::wiping_allocator();
 
-/// Looks after an Oubliette: schema, configuration, keys
+/// Looks after an Oubliette: schema, configuration, keys, audit trail
 #[derive(Debug, Parser)]
 #[command(
     name = "oubliette-admin",

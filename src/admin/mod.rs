@@ -1,5 +1,6 @@
 //! `oubliette-admin`: one file per command. Data goes to standard output, the rest to standard error.
 
+mod audit;
 mod completions;
 mod config;
 mod keys;
@@ -37,6 +38,9 @@ pub enum Command {
     /// Say who may call the API
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Read the audit trail, and check it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print a shell's completions
     Completions(completions::Completions),
 }
@@ -55,6 +59,7 @@ impl Command {
             Self::Keys(keys) => keys.run(&load(arguments)?).await,
             Self::Users(users) => users.run(&load(arguments)?).await,
             Self::Tokens(tokens) => tokens.run(&load(arguments)?).await,
+            Self::Audit(audit) => audit.run(&load(arguments)?).await,
             Self::Completions(completions) => Ok(completions.run(program).into()),
         }
     }

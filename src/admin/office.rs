@@ -22,11 +22,10 @@ pub(super) struct Office {
 }
 
 impl Office {
-    /// Opens the database, and refuses a schema that is not this release's. What is wrong with backends goes to
-    /// standard error: not every command needs each of them.
+    /// Opens the database and the backends. What is wrong with backends goes to standard error: not every command
+    /// needs each of them.
     pub(super) async fn open(loaded: &LoadedConfig) -> anyhow::Result<Self> {
-        let db = database::connect(&loaded.config.database).await?;
-        database::require_current_schema(&db).await?;
+        let db = connect(loaded).await?;
         let metrics = KeyMetrics::default();
         let config = loaded.config.keys.clone();
         let (backends, errors) = open_what_can_be(&config, &metrics).await;
@@ -43,16 +42,23 @@ impl Office {
         Users::new(self.db.clone(), keyring)
     }
 
-    /// Leaves an event in the audit trail. What changes something outside of the database leaves it first: rather an
-    /// event too many than a change without one.
-    pub(super) async fn leave(&self, event: NewEvent) -> anyhow::Result<()> {
-        audit::record(&self.db, [&event]).await.context("the audit trail cannot be written")
-    }
-
     /// Ends the connections; on SQLite, the log is emptied.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         Ok(self.db.close().await?)
     }
+}
+
+/// Opens the database, and refuses a schema that is not this release's.
+pub(super) async fn connect(loaded: &LoadedConfig) -> anyhow::Result<DatabaseConnection> {
+    let db = database::connect(&loaded.config.database).await?;
+    database::require_current_schema(&db).await?;
+    Ok(db)
+}
+
+/// Leaves an event in the audit trail. What changes something outside of the database leaves it first: rather an event
+/// too many than a change without one.
+pub(super) async fn leave(db: &DatabaseConnection, event: NewEvent) -> anyhow::Result<()> {
+    audit::record(db, [&event]).await.context("the audit trail cannot be written")
 }
 
 /// Who does something that is recorded.

@@ -5,7 +5,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    AuditMetrics, NewEvent,
+    AuditMetrics, Filter, NewEvent, Page, PageRequest,
     batch::{Entry, Seats},
     writer::Writer,
 };
@@ -23,6 +23,7 @@ pub struct Trail {
 
 #[derive(Debug)]
 struct Shared {
+    db: DatabaseConnection,
     reads: AuditReads,
     patience: Duration,
     durable: Lane,
@@ -54,7 +55,7 @@ impl Trail {
         let (soon, soon_queue) = Lane::new();
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let writer = Writer {
-            db,
+            db: db.clone(),
             durable: durable_queue,
             soon: soon_queue,
             patience,
@@ -67,6 +68,7 @@ impl Trail {
             drop(ended);
         });
         let shared = Shared {
+            db,
             reads,
             patience,
             durable,
@@ -121,6 +123,15 @@ impl Trail {
         if !sent {
             metrics.dropped.inc_by(count);
         }
+    }
+
+    /// Reads events: see [`page`](super::page()).
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn page(&self, filter: &Filter, request: PageRequest) -> Result<Page, DbErr> {
+        super::page(&self.shared.db, filter, request).await
     }
 
     /// Takes no more events, and writes those that wait.

@@ -51,6 +51,22 @@ pub enum Problem {
     Headless,
 }
 
+impl Problem {
+    /// A name for scripts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Changed => "changed",
+            Self::Unlinked => "unlinked",
+            Self::NotTheKept => "not_the_kept",
+            Self::NotTheHead => "not_the_head",
+            Self::BeyondTheHead => "beyond_the_head",
+            Self::Headless => "headless",
+        }
+    }
+}
+
 /// Walks the whole chain, in pages, and ends at the first thing that is wrong. Events that are appended meanwhile do
 /// not matter. `kept` is a head that was kept elsewhere: it shows what was changed together with the database's own.
 ///

@@ -24,17 +24,27 @@ impl CursorType for UserCursor {
     type Error = &'static str;
 
     fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| NOT_A_CURSOR)?;
-        let id = Uuid::from_slice(&bytes).map_err(|_| NOT_A_CURSOR)?;
+        let id = Uuid::from_slice(&decode(text)?).map_err(|_| NOT_A_CURSOR)?;
         Ok(Self(id.into()))
     }
 
     fn encode_cursor(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.0.as_uuid())
+        encode(self.0.as_uuid().as_bytes())
     }
 }
 
-const NOT_A_CURSOR: &str = "is not a cursor that this server gave out";
+/// What is wrong with a cursor of somebody's own.
+pub(super) const NOT_A_CURSOR: &str = "is not a cursor that this server gave out";
+
+/// The bytes of a cursor.
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| NOT_A_CURSOR)
+}
+
+/// A cursor of these bytes.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
 
 /// Checks the four arguments of a connection.
 pub(super) fn page_request(
@@ -67,7 +77,8 @@ pub(super) fn connection(page: Page) -> UserConnection {
     connection
 }
 
-fn page_size(field: &'static str, size: i32) -> Result<u64, Error> {
+/// Checks the size of a page.
+pub(super) fn page_size(field: &'static str, size: i32) -> Result<u64, Error> {
     u64::try_from(size)
         .ok()
         .filter(|size| *size <= MAX_PAGE_SIZE)

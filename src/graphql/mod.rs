@@ -3,6 +3,7 @@
 //! A resolver never sees a key or a ciphertext. Every error leaves through [`errors`], which decides what
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
+mod audit_event;
 mod connection;
 mod documents;
 mod erasure;

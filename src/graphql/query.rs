@@ -1,15 +1,17 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
+    audit_event::{AuditEventConnection, audit_events},
     connection::{UserConnection, connection, page_request},
     erasure::ErasureObject,
     nullable::{Nullable, nullable},
-    scalars::subject_id,
+    scalars::{self, subject_id},
     session::Session,
     user::UserObject,
 };
 use crate::{
     access::{Denied, Scope},
+    audit::Filter,
     users::Users,
 };
 
@@ -79,6 +81,23 @@ impl Query {
             Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
         })
         .await
+    }
+
+    /// Who did what, the oldest first: at most 100 at a time, 20 if `first` is not given. About one user, or all;
+    /// by one actor, or all. Needs `audit:read`.
+    #[graphql(complexity = "page_complexity(first, None, child_complexity)")]
+    async fn audit_events(
+        &self,
+        context: &Context<'_>,
+        subject_id: Option<ID>,
+        actor: Option<String>,
+        after: Option<String>,
+        first: Option<i32>,
+    ) -> Result<AuditEventConnection> {
+        let subject = subject_id.map(|id| scalars::subject_id("subjectId", &id)).transpose()?;
+        Session::of(context)?.allow(&[Scope::AuditRead], subject)?;
+        let filter = Filter { subject, actor, ..Filter::default() };
+        audit_events(context, filter, first, after.as_deref()).await
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::{Actor, Office},
+        office::{self, Actor, Office, connect},
         terminal::{self, Align, Output, confirm, grouped, table},
     },
     audit::{Action, NewEvent},
@@ -194,9 +194,9 @@ impl Retire {
 
 /// Leaves a change of the key file in the audit trail.
 async fn leave(loaded: &LoadedConfig, actor: &Actor, action: Action, name: &str) -> anyhow::Result<()> {
-    let office = Office::open(loaded).await?;
-    office.leave(NewEvent::new(&actor.origin(), action).target(kek_id(name))).await?;
-    office.close().await
+    let db = connect(loaded).await?;
+    office::leave(&db, NewEvent::new(&actor.origin(), action).target(kek_id(name))).await?;
+    Ok(db.close().await?)
 }
 
 async fn require_unused(loaded: &LoadedConfig, id: &str) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     admin::{
-        office::{Actor, Office},
+        office::{self, Actor, Office},
         terminal::{Output, Watch, counted, grouped},
     },
     audit::{self, NewEvent},
@@ -141,7 +141,7 @@ pub(super) async fn leave(
         Ok(report) => event.target(report.id).outcome(audit::Outcome::Failed),
         Err(_) => event.outcome(audit::Outcome::Failed),
     };
-    let left = office.leave(event).await;
+    let left = office::leave(&office.db, event).await;
     // What went wrong first is what is said.
     let report = ended?;
     left.map(|()| report)

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::{Actor, Office},
+        office::{self, Actor, Office},
         terminal::{Output, Watch, counted, grouped},
     },
     audit::{self, Action, NewEvent},
@@ -54,7 +54,7 @@ impl Verify {
         let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
         let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
         let event = NewEvent::new(&self.actor.origin(), Action::KeyVerify).outcome(outcome);
-        let left = office.leave(event).await;
+        let left = office::leave(&office.db, event).await;
         let verified = ended?;
         left?;
         let interrupted = watch.controls().stop.is_cancelled() && verified.users < planned;

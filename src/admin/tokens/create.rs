@@ -5,14 +5,13 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::connect;
 use crate::{
     access::{
         Scope, Scopes,
         tokens::{self, NewToken},
     },
     admin::{
-        office::Actor,
+        office::{Actor, connect},
         terminal::{self, Output, say, time},
     },
     config::{AuthMode, LoadedConfig},

@@ -2,10 +2,12 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::json;
 
-use super::connect;
 use crate::{
     access::tokens,
-    admin::terminal::{self, Align, Output, table, time},
+    admin::{
+        office::connect,
+        terminal::{self, Align, Output, table, time},
+    },
     config::LoadedConfig,
     entity::access_token::Model,
 };

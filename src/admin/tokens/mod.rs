@@ -5,13 +5,9 @@ mod list;
 mod revoke;
 
 use clap::Subcommand;
-use sea_orm::DatabaseConnection;
 
 use super::terminal::Output;
-use crate::{
-    config::LoadedConfig,
-    database::{self, DatabaseError},
-};
+use crate::config::LoadedConfig;
 
 /// What an operator can do with tokens.
 #[derive(Debug, Subcommand)]
@@ -32,11 +28,4 @@ impl Tokens {
             Self::Revoke(revoke) => revoke.run(loaded).await,
         }
     }
-}
-
-/// Tokens need the database, and no key backend.
-async fn connect(loaded: &LoadedConfig) -> Result<DatabaseConnection, DatabaseError> {
-    let db = database::connect(&loaded.config.database).await?;
-    database::require_current_schema(&db).await?;
-    Ok(db)
 }

@@ -1,11 +1,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::connect;
 use crate::{
     access::tokens,
     admin::{
-        office::Actor,
+        office::{Actor, connect},
         terminal::{self, Output, time},
     },
     config::LoadedConfig,

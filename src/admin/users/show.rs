@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::forget::receipt;
 use crate::{
     admin::{
-        office::{Actor, Office},
+        office::{self, Actor, Office},
         terminal::{self, Output, time},
     },
     audit::{self, Action, NewEvent},
@@ -70,7 +70,7 @@ impl Show {
             let names: Vec<_> = read.map(|(name, _)| name).collect();
             let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
             let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
-            office.leave(event.attributes(&names).outcome(outcome)).await?;
+            office::leave(&office.db, event.attributes(&names).outcome(outcome)).await?;
         }
         office.close().await?;
         let text = if self.json {

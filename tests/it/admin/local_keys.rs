@@ -88,7 +88,7 @@ async fn a_needed_key_is_not_retired(stack: TestStack) {
 
 #[test]
 fn whoever_adds_keys_at_the_same_time_loses_none() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", "sqlite://x.db?mode=rwc");
     sandbox.admin_ok(&["migrate"]);
     let path = sandbox.path("data/keys.toml");
     KeyFile::create(&path).unwrap();

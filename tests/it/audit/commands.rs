@@ -1,1 +1,177 @@
+//! `oubliette-admin`: what commands leave in the trail, and `audit verify`, `head` and `export`.
 
+use std::{io::Read, process::Stdio};
+
+use oubliette::entity::audit_event::Model;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use super::{events, reads, trail};
+use crate::harness::{Site, TestStack, on_both_databases, populate};
+
+on_both_databases!(
+    commands_leave_their_events,
+    nothing_is_revealed_without_its_event,
+    verify_and_head_say_what_is_there,
+    the_trail_is_exported,
+);
+
+/// Who, what, target, outcome.
+fn told(event: &Model) -> (&str, &str, Option<&str>, &str) {
+    (&event.actor, &event.action, event.target.as_deref(), &event.outcome)
+}
+
+async fn commands_leave_their_events(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    let (id, _) = populate(&site.db, &backend, 2).await.remove(0);
+    let subject = id.to_string();
+    let old = site.data_keys().await[0].kek_id.clone();
+    let admin = |arguments: &[&str]| {
+        let finished = site.sandbox.admin(&[arguments, &["--actor", "ada"]].concat());
+        assert_eq!(finished.status, Some(0), "{arguments:?}: {}", finished.stderr);
+    };
+    admin(&["users", "show", &subject]);
+    admin(&["users", "show", &subject, "--reveal"]);
+    admin(&["keys", "local", "add", "--name", "next"]);
+    admin(&["keys", "local", "promote", "next"]);
+    admin(&["keys", "local", "promote", "next"]);
+    admin(&["keys", "rewrap", "--yes"]);
+    admin(&["keys", "rewrap", "--dry-run"]);
+    admin(&["keys", "local", "retire", &old, "--yes"]);
+    admin(&["keys", "rotate", "--subject", &subject, "--yes"]);
+    admin(&["keys", "verify"]);
+    site.db.execute_unprepared("UPDATE users SET email_encrypted = phone_encrypted").await.unwrap();
+    assert_eq!(site.sandbox.admin(&["keys", "verify", "--actor", "ada"]).status, Some(1));
+    assert_eq!(
+        site.sandbox.admin(&["users", "show", &subject, "--reveal", "--actor", "ada"]).status,
+        Some(1)
+    );
+    admin(&["users", "forget", &subject, "--yes"]);
+
+    let events = events(&site.db).await;
+    let runs = oubliette::keys::sweep::recent(&site.db, 9).await.unwrap();
+    let [rotated, rewrapped] = [&runs[0], &runs[1]].map(|run| run.id.to_string());
+    let who = "admin:ada";
+    let expected = [
+        (who, "read_pii", None, "ok"),
+        (who, "key_local_add", Some("local:next"), "ok"),
+        (who, "key_local_promote", Some("local:next"), "ok"),
+        (who, "key_rewrap", Some(rewrapped.as_str()), "ok"),
+        (who, "key_local_retire", Some(old.as_str()), "ok"),
+        (who, "key_rotate", Some("data key 2"), "ok"),
+        (who, "key_rotate", Some(rotated.as_str()), "ok"),
+        (who, "key_verify", None, "ok"),
+        (who, "key_verify", None, "failed"),
+        (who, "read_pii", None, "failed"),
+        (who, "forget", None, "ok"),
+    ];
+    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected);
+    let about: Vec<_> = events.iter().map(|event| event.subject_id.is_some()).collect();
+    assert_eq!(about, [true, false, false, false, false, true, false, false, false, true, true]);
+    assert!(events.iter().all(|event| event.subject_id.is_none_or(|subject| subject == id)));
+    let read = &events[0];
+    assert_eq!((read.attributes.as_str(), &read.request_id), ("email,phone", &None));
+}
+
+async fn nothing_is_revealed_without_its_event(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    let (id, person) = populate(&site.db, &backend, 1).await.remove(0);
+    site.db.execute_unprepared("DELETE FROM audit_head").await.unwrap();
+    let shown = site.sandbox.admin(&["users", "show", &id.to_string(), "--reveal"]);
+    assert_eq!((shown.status, shown.stdout.as_str()), (Some(1), ""));
+    assert!(shown.stderr.contains("the audit trail cannot be written"), "{}", shown.stderr);
+    assert!(!shown.stderr.contains(&person.email) && !shown.stderr.contains(&person.phone));
+    let file = site.sandbox.read("data/local.toml");
+    let error = site.sandbox.admin_error(&["keys", "local", "add", "--name", "next"]);
+    assert!(error.contains("the audit trail cannot be written"), "{error}");
+    assert_eq!(site.sandbox.read("data/local.toml"), file);
+}
+
+async fn verify_and_head_say_what_is_there(stack: TestStack) {
+    let (site, _) = Site::on_local_keys(stack).await;
+    trail(&site.db).record_durably(reads("ada", 4)).await.unwrap();
+    let head = site.sandbox.admin_ok(&["audit", "head"]);
+    let kept = head.trim();
+    let object: Value = serde_json::from_str(&site.sandbox.admin_ok(&["audit", "head", "--json"])).unwrap();
+    assert_eq!(format!("{}:{}", object["sequence"], object["digest"].as_str().unwrap()), kept);
+
+    let sound = format!("4 events, and nothing is wrong with them\nhead {kept}\n");
+    assert_eq!(site.sandbox.admin_ok(&["audit", "verify"]), sound);
+    assert_eq!(site.sandbox.admin_ok(&["audit", "verify", "--head", kept]), sound);
+    let object = site.sandbox.admin_ok(&["audit", "verify", "--json"]);
+    let expected = json!({ "events": 4, "head": kept, "fault": null });
+    assert_eq!(serde_json::from_str::<Value>(&object).unwrap(), expected);
+
+    site.db.execute_unprepared("UPDATE audit_events SET actor = 'eve' WHERE sequence = 3").await.unwrap();
+    let wrong = site.sandbox.admin(&["audit", "verify"]);
+    let expected = "WRONG: event 3 was changed: its digest is not that of what it says\n\
+                    before that, nothing is wrong with 2 events\n";
+    assert_eq!((wrong.status, wrong.stdout.as_str()), (Some(1), expected));
+    let wrong = site.sandbox.admin(&["audit", "verify", "--json"]);
+    assert_eq!(wrong.status, Some(1));
+    let object: Value = serde_json::from_str(&wrong.stdout).unwrap();
+    assert_eq!((&object["events"], &object["fault"]["sequence"]), (&json!(2), &json!(3)));
+    assert_eq!(object["fault"]["problem"], "changed");
+
+    // The tail is cut, and the head with it.
+    site.db.execute_unprepared("DELETE FROM audit_events WHERE sequence > 2").await.unwrap();
+    let cut =
+        "UPDATE audit_head SET sequence = 2, digest = (SELECT digest FROM audit_events WHERE sequence = 2)";
+    site.db.execute_unprepared(cut).await.unwrap();
+    site.sandbox.admin_ok(&["audit", "verify"]);
+    let wrong = site.sandbox.admin(&["audit", "verify", "--head", kept]);
+    assert_eq!(wrong.status, Some(1));
+    assert!(wrong.stdout.starts_with("WRONG: event 3 is missing"), "{}", wrong.stdout);
+    for typo in ["4", "4:00", &kept[..kept.len() - 1], &format!("-{kept}")] {
+        assert_eq!(
+            site.sandbox.admin(&["audit", "verify", &format!("--head={typo}")]).status,
+            Some(2),
+            "{typo}"
+        );
+    }
+}
+
+async fn the_trail_is_exported(stack: TestStack) {
+    let (site, _) = Site::on_local_keys(stack).await;
+    let trail = trail(&site.db);
+    trail.record_durably(reads("ada", 2500)).await.unwrap();
+    trail.record_durably(reads("bob", 3)).await.unwrap();
+    let stored = events(&site.db).await;
+    let export = |arguments: &[&str]| site.sandbox.admin_ok(&[&["audit", "export"], arguments].concat());
+    let objects =
+        |text: &str| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+
+    let all = objects(&export(&["--json"]));
+    assert_eq!(all.len(), 2503);
+    for (expected, object) in (1..).zip(&all) {
+        assert_eq!(object["sequence"], expected);
+    }
+    let last = stored.last().unwrap();
+    let expected = json!({
+        "sequence": 2503, "occurred_at": last.occurred_at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+        "actor": "bob", "action": "read_pii", "subject_id": last.subject_id.unwrap().to_string(),
+        "attributes": ["email", "phone"], "target": null, "request_id": "r-1", "outcome": "ok",
+        "previous_digest": hex::encode(&last.previous_digest), "digest": hex::encode(&last.digest),
+    });
+    assert_eq!(all.last(), Some(&expected));
+
+    assert_eq!(objects(&export(&["--actor", "bob", "--json"])).len(), 3);
+    let subject = last.subject_id.unwrap().to_string();
+    let line = format!(
+        "{}\tok\tread_pii\tbob\t{subject}\temail,phone\t-\tr-1\n",
+        expected["occurred_at"].as_str().unwrap()
+    );
+    assert_eq!(export(&["--subject", &subject]), line);
+    let moment = expected["occurred_at"].as_str().unwrap();
+    let since = objects(&export(&["--since", moment, "--json"])).len();
+    let until = objects(&export(&["--until", moment, "--json"])).len();
+    assert!(since >= 1 && since + until == 2503, "{since} {until}");
+
+    // Whoever reads has seen enough.
+    let mut command = site.sandbox.admin_command(&["audit", "export", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}

@@ -25,7 +25,7 @@ async fn an_outdated_schema_is_refused_until_it_is_migrated(stack: TestStack) {
         assert!(said.contains("schema is outdated") && said.contains("`oubliette-admin migrate`"), "{said}");
     }
     let migrated = sandbox.admin_ok(&["migrate"]);
-    assert_eq!(migrated.lines().count(), 4, "{migrated}");
+    assert_eq!(migrated.lines().count(), 5, "{migrated}");
 
     let server = sandbox.start().await;
     let person = Person::new();

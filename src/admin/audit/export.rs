@@ -1,0 +1,107 @@
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use sea_orm::DatabaseConnection;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    admin::{office::connect, terminal::Output},
+    audit::{self, Event, Filter, PageRequest},
+    config::LoadedConfig,
+};
+
+/// Events that are read together.
+const PAGE: u64 = 1000;
+
+/// Prints the events, the oldest first: time, outcome, action, actor, subject, attributes, target and request id, with
+/// tabs between them and `-` for what is absent.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin audit export --since 2026-11-01T00:00:00Z --json > november.jsonl
+  oubliette-admin audit export --subject 019abcde-0000-7000-8000-000000000001   # who looked at this person?
+  oubliette-admin audit export --actor api | tail")]
+pub struct Export {
+    /// Only what happened at this moment or later, such as 2026-11-24T05:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Only what happened before this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Only what concerns this subject (a user's id)
+    #[arg(long, value_name = "ID")]
+    subject: Option<Uuid>,
+    /// Only what this actor did
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// JSON lines: one object an event, with its digests
+    #[arg(long)]
+    json: bool,
+}
+
+impl Export {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let db = connect(loaded).await?;
+        let printed = self.print(&db).await;
+        db.close().await?;
+        match printed {
+            // Whoever reads has seen enough.
+            Err(error) if is_broken_pipe(&error) => {}
+            printed => printed?,
+        }
+        Ok(String::new().into())
+    }
+
+    async fn print(&self, db: &DatabaseConnection) -> anyhow::Result<()> {
+        let filter = Filter {
+            subject: self.subject.map(Into::into),
+            actor: self.actor.clone(),
+            since: self.since,
+            until: self.until,
+        };
+        let mut out = BufWriter::new(io::stdout());
+        let mut request = PageRequest { size: PAGE, after: None, before: None };
+        loop {
+            let page = audit::page(db, &filter, request).await?;
+            for event in &page.events {
+                writeln!(out, "{}", if self.json { object(event) } else { line(event) })?;
+            }
+            // Who follows along sees each page when it is there.
+            out.flush()?;
+            request.after = page.events.last().map(|event| event.sequence);
+            if !page.has_next {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn object(event: &Event) -> String {
+    json!({
+        "sequence": event.sequence, "occurred_at": time(event), "actor": event.actor, "action": event.action,
+        "subject_id": event.subject.map(|subject| subject.to_string()), "attributes": event.attributes,
+        "target": event.target, "request_id": event.request_id, "outcome": event.outcome,
+        "previous_digest": hex::encode(&event.previous_digest), "digest": hex::encode(&event.digest),
+    })
+    .to_string()
+}
+
+fn line(event: &Event) -> String {
+    let subject = event.subject.map(|subject| subject.to_string()).unwrap_or_default();
+    let attributes = event.attributes.join(",");
+    let [target, request_id] =
+        [&event.target, &event.request_id].map(|text| text.as_deref().unwrap_or_default());
+    let time = time(event);
+    let fields =
+        [&time, &event.outcome, &event.action, &event.actor, &subject, &attributes, target, request_id];
+    fields.map(|field| if field.is_empty() { "-" } else { field }).join("\t")
+}
+
+fn time(event: &Event) -> String {
+    event.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}

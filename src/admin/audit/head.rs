@@ -1,0 +1,39 @@
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    admin::{
+        office::connect,
+        terminal::{self, Output},
+    },
+    audit,
+    config::LoadedConfig,
+};
+
+/// Prints the trail's head, SEQUENCE:DIGEST, to be kept where nobody who can write to the database can.
+///
+/// It fixes every event up to there: `audit verify --head` finds what was changed since, even if the whole trail was
+/// written anew.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin audit head
+  oubliette-admin audit head --json")]
+pub struct HeadCommand {
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl HeadCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let db = connect(loaded).await?;
+        let head = audit::head(&db).await?;
+        db.close().await?;
+        let head = head.ok_or_else(|| anyhow::anyhow!("the audit trail's head is gone from the database"))?;
+        if self.json {
+            let head = json!({ "sequence": head.sequence, "digest": hex::encode(head.digest) });
+            return Ok(terminal::json(&head)?.into());
+        }
+        Ok(format!("{head}\n").into())
+    }
+}
