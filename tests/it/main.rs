@@ -12,6 +12,7 @@
 
 mod harness;
 
+mod access;
 mod admin;
 mod api;
 mod audit;

@@ -1,12 +1,16 @@
 use std::sync::{Arc, Mutex};
 
 use oubliette::{
-    access::Authenticator,
+    access::{
+        Authenticator,
+        tokens::{self, NewToken},
+    },
     app::App,
+    audit::Origin,
     config::{AuthMode, Config},
     database,
     keys::{Backends, KeyMetrics, Keyring},
-    users::Users,
+    users::{NewUser, Users},
 };
 use reqwest::{Client, RequestBuilder, StatusCode};
 use sea_orm::{ConnectionTrait, DatabaseConnection, ExecResult, QueryResult};
@@ -62,6 +66,7 @@ impl TestApp {
         let backends = Backends::new(backend.clone(), Vec::new());
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db_of_server).await.unwrap();
         let app = App::assemble(&config, db_of_server, backends, authenticator, KeyMetrics::default());
+        tokio::spawn(app.authenticator.keep_fresh());
         let listener = oubliette::http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {
@@ -96,6 +101,44 @@ impl TestApp {
         let response = self.post("/graphql").json(&body).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         response.json().await.unwrap()
+    }
+
+    /// Sends a GraphQL request with a bearer token, or without one, and gives status and answer.
+    pub(crate) async fn ask(
+        &self,
+        token: Option<&str>,
+        query: &str,
+        variables: Value,
+    ) -> (StatusCode, Value) {
+        let mut request = self.post("/graphql").json(&json!({ "query": query, "variables": variables }));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    /// Makes a token that allows `scopes`, to one user, or to all.
+    pub(crate) async fn token(&self, scopes: &str, own: Option<Uuid>) -> String {
+        let new = NewToken {
+            name: format!("t-{:016x}", rand::random::<u64>()),
+            scopes: scopes.parse().unwrap(),
+            subject: own.map(Into::into),
+            subjects_per_minute: None,
+            expires_at: None,
+        };
+        self.token_of(new).await
+    }
+
+    pub(crate) async fn token_of(&self, new: NewToken) -> String {
+        let (_, token) = tokens::create(&self.db, new, &Origin::new("test")).await.unwrap();
+        token.expose().to_owned()
+    }
+
+    /// Makes a user without asking the API.
+    pub(crate) async fn add(&self, person: &Person) -> Uuid {
+        let new = NewUser::parse(&person.username, Some(&person.email), Some(&person.phone)).unwrap();
+        self.users.create(new, &Origin::new("test")).await.unwrap().id().into()
     }
 
     /// Sends a request that must succeed and gives its `data`.
