@@ -40,6 +40,7 @@ async fn run() -> anyhow::Result<()> {
     memory::harden(&config.memory)?;
     let stop = stop_signal()?;
     let app = App::start(config).await?;
+    let peers = app.watch_peers().await.context("the erasure ledger cannot be read")?;
     let listener = http::listen(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
@@ -51,7 +52,9 @@ async fn run() -> anyhow::Result<()> {
     tokio::spawn(app.keyring.keep_house());
     tokio::spawn(app.authenticator.keep_fresh());
     tokio::spawn(app.rates.keep_house());
+    let peers = tokio::spawn(peers.keep_up());
     http::serve(listener, app.router, stop, config.http.shutdown_grace).await?;
+    peers.abort();
     // What a client no longer waits for may still be changing something.
     let end = async {
         app.trail.close().await;

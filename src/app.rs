@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use prometheus_client::registry::Registry;
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::{
     access::{Authenticator, Budget, KeySourceError, RequestRates},
     audit::{AuditMetrics, Trail},
     causes,
-    config::Config,
+    config::{Config, PeersConfig},
     database::{self, DatabaseError},
     graphql,
     http::{self, Checks, HttpState},
     keys::{Backends, KeyMetrics, Keyring, OpenError, open_backends},
+    peers::{PeerMetrics, Watch},
     users::{UserError, Users},
 };
 
@@ -39,6 +40,8 @@ pub struct App {
     pub trail: Trail,
     /// The database behind them.
     pub db: DatabaseConnection,
+    peers: PeersConfig,
+    peer_metrics: PeerMetrics,
 }
 
 impl App {
@@ -85,8 +88,10 @@ impl App {
         audit_metrics.register(&mut registry);
         let patience = config.http.request_timeout / AUDIT_SHARE;
         let trail = Trail::start(db.clone(), config.audit.reads, patience, audit_metrics);
+        let peer_metrics = PeerMetrics::default();
+        peer_metrics.register(&mut registry);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
-        let users = Users::new(db.clone(), keyring.clone());
+        let users = Users::new(db.clone(), keyring.clone()).announcing(config.peers.notify);
         let schema = graphql::schema(users.clone(), Budget::new(), trail.clone(), &config.graphql);
         let rates = RequestRates::new(&config.limits);
         let state = HttpState {
@@ -98,7 +103,19 @@ impl App {
             metrics: Arc::new(registry),
             checks: Checks::default(),
         };
-        Self { router: http::router(state, &config.http), users, keyring, authenticator, rates, trail, db }
+        let router = http::router(state, &config.http);
+        let peers = config.peers.clone();
+        Self { router, users, keyring, authenticator, rates, trail, db, peers, peer_metrics }
+    }
+
+    /// What follows the forgettings of other servers. Call before the router serves.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn watch_peers(&self) -> Result<Watch, DbErr> {
+        let Self { users, keyring, db, peers, peer_metrics, .. } = self;
+        Watch::begin(db.clone(), users.clone(), keyring.clone(), peers.clone(), peer_metrics.clone()).await
     }
 
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal

@@ -26,5 +26,6 @@ pub mod graphql;
 pub mod http;
 pub mod keys;
 pub mod memory;
+pub mod peers;
 pub mod telemetry;
 pub mod users;

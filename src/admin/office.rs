@@ -19,6 +19,7 @@ pub(super) struct Office {
     pub(super) backends: Backends,
     pub(super) config: KeysConfig,
     pub(super) metrics: KeyMetrics,
+    announcing: bool,
 }
 
 impl Office {
@@ -32,14 +33,14 @@ impl Office {
         for (name, error) in errors {
             say(&format!("warning: key backend `{name}`: {}", causes::line(&error)));
         }
-        Ok(Self { db, backends, config, metrics })
+        Ok(Self { db, backends, config, metrics, announcing: loaded.config.peers.notify })
     }
 
     /// The users, with a keyring of our own.
     pub(super) fn users(&self) -> Users {
         let keyring =
             Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.metrics.clone());
-        Users::new(self.db.clone(), keyring)
+        Users::new(self.db.clone(), keyring).announcing(self.announcing)
     }
 
     /// Ends the connections; on SQLite, the log is emptied.

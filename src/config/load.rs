@@ -1,6 +1,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use figment::{
@@ -130,6 +131,9 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
     if keys.cache.refresh_ahead > keys.cache.time_to_live / 2 {
         return Err(ConfigError::RefreshAhead);
     }
+    if config.peers.poll_interval < Duration::from_millis(1) {
+        return Err(ConfigError::PollInterval);
+    }
     if config.auth.mode == AuthMode::Off && !config.http.listen.ip().is_loopback() {
         return Err(ConfigError::AuthOffBeyondLoopback { listen: config.http.listen });
     }
@@ -244,6 +248,9 @@ pub enum ConfigError {
     /// Keys would be unwrapped again and again.
     #[error("keys.cache.refresh_ahead must be at most half of keys.cache.time_to_live; 0s switches it off")]
     RefreshAhead,
+    /// The database would be asked without a pause.
+    #[error("peers.poll_interval must be at least 1ms")]
+    PollInterval,
     /// Without access control, whoever reaches the port can do everything.
     #[error(
         "auth.mode = \"off\" lets anybody do everything, and http.listen = {listen} can be reached from other machines: set auth.mode to \"tokens\" or \"jwt\", or use a loopback address such as 127.0.0.1:8000"

@@ -17,6 +17,7 @@ mod limits;
 mod load;
 mod log;
 mod memory;
+mod peers;
 mod report;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub use limits::LimitsConfig;
 pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
 pub use memory::{MemoryConfig, MemoryLock};
+pub use peers::PeersConfig;
 pub use report::{ConfigLine, report};
 
 /// Everything that can be configured.
@@ -57,4 +59,6 @@ pub struct Config {
     pub log: LogConfig,
     /// What keeps secrets in the process's memory.
     pub memory: MemoryConfig,
+    /// How a server learns whom other servers have forgotten.
+    pub peers: PeersConfig,
 }

@@ -51,6 +51,8 @@ pub fn owner<'a>(
     backends: impl Iterator<Item = &'a dyn KeyBackend>,
     kek_id: &KekId,
 ) -> Option<&'a dyn KeyBackend> {
-    let owners = backends.filter(|backend| backend.owns(kek_id) > Ownership::No);
-    owners.min_by_key(|backend| Reverse(backend.owns(kek_id)))
+    // Asked once: a backend may have to look at a file.
+    let owners = backends.map(|backend| (backend.owns(kek_id), backend));
+    let owners = owners.filter(|(ownership, _)| *ownership > Ownership::No);
+    owners.min_by_key(|(ownership, _)| Reverse(*ownership)).map(|(_, backend)| backend)
 }

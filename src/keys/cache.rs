@@ -121,6 +121,16 @@ impl KeyCache {
         }
     }
 
+    /// Takes all keys out, and keeps those out that are being loaded.
+    pub(super) async fn evict_everybody(&self) {
+        self.fence.advance_everybody();
+        // One by one, so that they are wiped now: `invalidate_all` leaves that for later.
+        let ids: Vec<_> = self.slots.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.slots.invalidate(&*id).await;
+        }
+    }
+
     /// Drops what has expired. Without this, an idle server would hold expired keys until its next request.
     pub(super) async fn drop_expired(&self) {
         self.slots.run_pending_tasks().await;

@@ -50,6 +50,13 @@ impl Fence {
     pub(super) fn advance(&self, subject: SubjectId) {
         self.stripes[stripe(subject)].fetch_add(1, SeqCst);
     }
+
+    /// Invalidates all tickets of all subjects.
+    pub(super) fn advance_everybody(&self) {
+        for stripe in &self.stripes {
+            stripe.fetch_add(1, SeqCst);
+        }
+    }
 }
 
 impl Default for Fence {

@@ -136,6 +136,11 @@ impl Keyring {
         self.0.cache.evict(subject, ids).await;
     }
 
+    /// Takes all keys out of the cache, and keeps those out that are being unwrapped.
+    pub async fn evict_everybody(&self) {
+        self.0.cache.evict_everybody().await;
+    }
+
     /// All backends, the active one first.
     #[must_use]
     pub fn backends(&self) -> &Backends {

@@ -63,11 +63,15 @@ impl Users {
             None => ledger::append(&transaction, subject, origin.actor(), &destroyed).await?,
         };
         // Where nothing was left to destroy, nothing has happened.
-        if users > 0 || !destroyed.is_empty() {
+        let anything = users > 0 || !destroyed.is_empty();
+        if anything {
             audit::append(&transaction, [&NewEvent::new(&origin, Action::Forget).about(subject)]).await?;
         }
         transaction.commit().await?;
         self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;
+        if anything {
+            self.announce_erasure().await;
+        }
         scrub(&self.db).await;
         if users > 0 {
             tracing::info!(%subject, sequence = erasure.sequence, "user forgotten");

@@ -22,10 +22,11 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::LedgerPlace;
 use crate::{
     database::now,
     entity::{data_key, erasure, erasure_head, user},
-    envelope::{DataKeyId, SubjectId},
+    envelope::{DataKeyId, KeyVersion, SubjectId},
     keys::WrappedKey,
 };
 
@@ -71,6 +72,28 @@ pub(super) async fn returned(db: &impl ConnectionTrait) -> Result<Vec<SubjectId>
     Ok(subjects.into_iter().map(SubjectId::from).collect())
 }
 
+/// The place after the newest entry.
+pub(super) async fn end(db: &impl ConnectionTrait) -> Result<LedgerPlace, DbErr> {
+    let head = erasure_head::Entity::find_by_id(HEAD).one(db).await?.ok_or_else(headless)?;
+    Ok(LedgerPlace { sequence: head.sequence, digest: head.digest })
+}
+
+/// The data keys that an entry says were destroyed; `None` if it is not what comes after that place.
+pub(super) fn check(place: &LedgerPlace, entry: &erasure::Model) -> Option<Vec<DataKeyId>> {
+    let follows = entry.sequence == place.sequence + 1
+        && entry.previous_digest == place.digest
+        && entry.digest == digest(entry);
+    if !follows {
+        return None;
+    }
+    let keys = entry.destroyed_keys.split("; ").filter(|key| !key.is_empty());
+    keys.map(|key| {
+        let version: u32 = key.split(' ').next()?.parse().ok()?;
+        Some(DataKeyId { subject: entry.subject_id.into(), version: KeyVersion::from(version) })
+    })
+    .collect()
+}
+
 /// Appends an entry. Holds the ledger's lock until the transaction ends.
 pub(super) async fn append(
     transaction: &DatabaseTransaction,
@@ -82,7 +105,7 @@ pub(super) async fn append(
         .lock_exclusive()
         .one(transaction)
         .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the erasure ledger has no head".to_owned()))?;
+        .ok_or_else(headless)?;
     let mut entry = erasure::Model {
         sequence: head.sequence + 1,
         subject_id: subject.into(),
@@ -100,6 +123,10 @@ pub(super) async fn append(
     head.digest = Set(entry.digest.clone());
     head.update(transaction).await?;
     Ok(entry.into())
+}
+
+fn headless() -> DbErr {
+    DbErr::RecordNotFound("the erasure ledger has no head".to_owned())
 }
 
 fn digest(entry: &erasure::Model) -> [u8; 32] {

@@ -9,6 +9,7 @@
 mod create;
 mod error;
 mod find;
+mod follow;
 mod forget;
 mod input;
 mod ledger;
@@ -24,6 +25,7 @@ use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
 pub use error::UserError;
+pub use follow::{ERASURES_CHANNEL, Erased, LedgerNews, LedgerPlace};
 pub use input::{Change, NewUser, UserChanges};
 pub use ledger::{Erasure, GENESIS_DIGEST};
 pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
@@ -38,13 +40,20 @@ use crate::keys::Keyring;
 pub struct Users {
     db: DatabaseConnection,
     keyring: Keyring,
+    announcing: bool,
 }
 
 impl Users {
     /// The users of `db`, whose data keys `keyring` opens.
     #[must_use]
     pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
-        Self { db, keyring }
+        Self { db, keyring, announcing: false }
+    }
+
+    /// The same, telling other servers of each forgetting at once, if that is wanted.
+    #[must_use]
+    pub fn announcing(self, announcing: bool) -> Self {
+        Self { announcing, ..self }
     }
 }
 

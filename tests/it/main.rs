@@ -24,6 +24,7 @@ mod http;
 mod keys;
 mod ledger;
 mod living;
+mod peers;
 mod process;
 mod raw_files;
 mod rotation;

@@ -15,8 +15,8 @@ use crate::{
 /// Forgets a user: destroys the data keys and the row, and records the erasure. Needs no key backend. Nothing
 /// brings the data back.
 ///
-/// Forgetting twice prints the first erasure. A server that has the user's data key in its cache can open old
-/// copies of the data until the key expires there.
+/// Forgetting twice prints the first erasure. A server that has the user's data key in its cache drops it within
+/// a second.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin users forget 019abcde-0000-7000-8000-000000000001")]

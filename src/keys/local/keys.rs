@@ -54,6 +54,12 @@ impl Keys {
         self.loaded().keys.get(kek_id).cloned()
     }
 
+    /// The keys with these ids. Looks at the file once.
+    pub(super) fn find_two(&self, kek_ids: [&KekId; 2]) -> [Option<Arc<WrappingKey>>; 2] {
+        let loaded = self.loaded();
+        kek_ids.map(|kek_id| loaded.keys.get(kek_id).cloned())
+    }
+
     /// The keys as the file has them now. Looking whether it changed takes about a microsecond. A file that is
     /// missing, damaged or another one altogether changes nothing here: `check` reports it.
     fn loaded(&self) -> Arc<Loaded> {

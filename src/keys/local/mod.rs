@@ -49,8 +49,8 @@ impl LocalBackend {
         material: &KeyMaterial,
         context: &KeyContext,
     ) -> Result<WrappedKey, BackendError> {
-        let key = self.keys.find(kek_id).ok_or_else(|| self.error(ErrorClass::KeyNotFound))?;
-        key.wrap(material, context).map_err(|class| self.error(class))
+        let key = self.keys.find(kek_id).ok_or(ErrorClass::KeyNotFound);
+        key.and_then(|key| key.wrap(material, context)).map_err(|class| self.error(class))
     }
 
     fn error(&self, class: ErrorClass) -> BackendError {
@@ -94,8 +94,8 @@ impl KeyBackend for LocalBackend {
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        let key = self.keys.find(&wrapped.kek_id).ok_or_else(|| self.error(ErrorClass::KeyNotFound))?;
-        key.unwrap(&wrapped.bytes, context).map_err(|class| self.error(class))
+        let key = self.keys.find(&wrapped.kek_id).ok_or(ErrorClass::KeyNotFound);
+        key.and_then(|key| key.unwrap(&wrapped.bytes, context)).map_err(|class| self.error(class))
     }
 
     async fn rewrap(
@@ -104,8 +104,11 @@ impl KeyBackend for LocalBackend {
         context: &KeyContext,
         to: &KekId,
     ) -> Result<WrappedKey, BackendError> {
-        let material = self.unwrap(wrapped, context).await?;
-        self.wrap_under(to, &material, context)
+        let [from, to] =
+            self.keys.find_two([&wrapped.kek_id, to]).map(|key| key.ok_or(ErrorClass::KeyNotFound));
+        let material = from.and_then(|from| from.unwrap(&wrapped.bytes, context));
+        let rewrapped = material.and_then(|material| to?.wrap(&material, context));
+        rewrapped.map_err(|class| self.error(class))
     }
 
     /// Reads the file again: a server whose key file is gone runs on, and loses the data with its end.

@@ -43,8 +43,9 @@ impl RewrapChore {
     async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, Dealt) {
         let mut moved = Vec::with_capacity(keys.len());
         let mut dealt = Dealt::default();
+        let [source, target] = [&self.from, &self.to].map(|kek_id| self.backends.owner(kek_id));
         let calls = keys.into_iter().map(|(id, old)| async move {
-            let result = self.move_key(id, &old, pace).await;
+            let result = self.move_key(id, &old, [source, target], pace).await;
             (id, old, result)
         });
         let mut calls: FuturesUnordered<_> = calls.collect();
@@ -70,24 +71,33 @@ impl RewrapChore {
         (moved, dealt)
     }
 
-    async fn move_key(&self, id: DataKeyId, old: &WrappedKey, pace: &Pace) -> Result<WrappedKey, Refusal> {
+    async fn move_key(
+        &self,
+        id: DataKeyId,
+        old: &WrappedKey,
+        [source, target]: [Option<&dyn KeyBackend>; 2],
+        pace: &Pace,
+    ) -> Result<WrappedKey, Refusal> {
         let context = id.into();
-        let target = self.owner(&self.to)?;
+        let target = target.ok_or_else(|| gone(&self.to))?;
         match self.route {
             Route::Rewrap => pace.call(|| target.rewrap(old, &context, &self.to)).await,
             Route::UnwrapAndWrap => {
-                let source = self.owner(&self.from)?;
+                let source = source.ok_or_else(|| gone(&self.from))?;
                 let material = pace.call(|| source.unwrap(old, &context)).await?;
                 pace.call(|| target.wrap(&material, &context, &self.to)).await
             }
         }
     }
+}
 
-    fn owner(&self, kek_id: &KekId) -> Result<&dyn KeyBackend, Refusal> {
-        let gone =
-            || BackendError { backend: kek_id.to_string(), class: ErrorClass::KeyNotFound, source: None };
-        self.backends.owner(kek_id).ok_or_else(|| Refusal::Backend(gone()))
-    }
+/// Nobody owns the wrapping key any more.
+fn gone(kek_id: &KekId) -> Refusal {
+    Refusal::Backend(BackendError {
+        backend: kek_id.to_string(),
+        class: ErrorClass::KeyNotFound,
+        source: None,
+    })
 }
 
 #[async_trait]

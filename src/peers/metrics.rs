@@ -1,0 +1,91 @@
+use std::sync::atomic::AtomicU64;
+
+use chrono::{DateTime, Utc};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// What a user can see of how this server learns of forgettings. All clones count together.
+///
+/// `docs/operations.md` lists the names, and what to alert on.
+#[derive(Clone, Debug)]
+pub struct PeerMetrics {
+    pub(super) erasures: Family<LearnedLabels, Counter>,
+    pub(super) eviction_delay: Histogram,
+    pub(super) last_look: Gauge<f64, AtomicU64>,
+    pub(super) listening: Gauge,
+}
+
+impl PeerMetrics {
+    /// Adds the metrics to what `/metrics` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self { erasures, eviction_delay, last_look, listening } = self.clone();
+        let peer = registry.sub_registry_with_prefix("peer");
+        peer.register("erasures", "Erasures read in the ledger, by what made the server look", erasures);
+        peer.register(
+            "eviction_delay_seconds",
+            "Time from an erasure to the eviction of its data keys here",
+            eviction_delay,
+        );
+        peer.register(
+            "last_look_timestamp_seconds",
+            "When the ledger was last looked at with success",
+            last_look,
+        );
+        peer.register("listening", "Whether the server hears notifications of other servers", listening);
+    }
+
+    pub(super) fn looked(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "exact for the next 285 years")]
+        self.last_look.set(Utc::now().timestamp_micros() as f64 / 1e6);
+    }
+
+    /// An erasure whose data keys are evicted now. Another machine's clock may be ahead of ours.
+    pub(super) fn learned(&self, learned_by: LearnedBy, erased_at: DateTime<Utc>) {
+        let delay = (Utc::now() - erased_at).to_std().unwrap_or_default();
+        self.eviction_delay.observe(delay.as_secs_f64());
+        self.erasures.get_or_create(&LearnedLabels { learned_by: learned_by.name() }).inc();
+    }
+}
+
+impl Default for PeerMetrics {
+    fn default() -> Self {
+        Self {
+            erasures: Family::default(),
+            // 1 ms to 33 s.
+            eviction_delay: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            last_look: Gauge::default(),
+            listening: Gauge::default(),
+        }
+    }
+}
+
+/// What made the server look into the ledger.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LearnedBy {
+    /// Somebody said that there is something new.
+    Notification,
+    /// It was time.
+    Poll,
+}
+
+impl LearnedBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Notification => "notification",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct LearnedLabels {
+    learned_by: &'static str,
+}
