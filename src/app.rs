@@ -25,8 +25,10 @@ const AUDIT_SHARE: u32 = 3;
 /// A whole Oubliette, ready to serve.
 #[derive(Debug)]
 pub struct App {
-    /// All routes.
+    /// All routes of the main listener.
     pub router: axum::Router,
+    /// All routes of the listener for metrics.
+    pub metrics_router: axum::Router,
     /// The users behind them.
     pub users: Users,
     /// The keyring behind them.
@@ -98,7 +100,9 @@ impl App {
             metrics: Arc::new(registry),
             checks: Checks::default(),
         };
-        Self { router: http::router(state, &config.http), users, keyring, authenticator, rates, trail, db }
+        let router = http::router(state.clone(), &config.http);
+        let metrics_router = http::metrics_router(state, config);
+        Self { router, metrics_router, users, keyring, authenticator, rates, trail, db }
     }
 
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal

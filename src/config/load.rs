@@ -130,6 +130,9 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
     if keys.cache.refresh_ahead > keys.cache.time_to_live / 2 {
         return Err(ConfigError::RefreshAhead);
     }
+    if let Err(name) = config.http.hosts() {
+        return Err(ConfigError::AllowedHost(name.to_owned()));
+    }
     if config.auth.mode == AuthMode::Off && !config.http.listen.ip().is_loopback() {
         return Err(ConfigError::AuthOffBeyondLoopback { listen: config.http.listen });
     }
@@ -244,6 +247,11 @@ pub enum ConfigError {
     /// Keys would be unwrapped again and again.
     #[error("keys.cache.refresh_ahead must be at most half of keys.cache.time_to_live; 0s switches it off")]
     RefreshAhead,
+    /// No request could ever be for such a host.
+    #[error(
+        "http.allowed_hosts: `{0}` is no name and no address, such as oubliette.example.com; without scheme and port"
+    )]
+    AllowedHost(String),
     /// Without access control, whoever reaches the port can do everything.
     #[error(
         "auth.mode = \"off\" lets anybody do everything, and http.listen = {listen} can be reached from other machines: set auth.mode to \"tokens\" or \"jwt\", or use a loopback address such as 127.0.0.1:8000"

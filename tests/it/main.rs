@@ -28,3 +28,4 @@ mod process;
 mod raw_files;
 mod rotation;
 mod tampering;
+mod transport;
