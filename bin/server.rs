@@ -1,6 +1,6 @@
 //! `oubliette`: the server. Arguments, configuration, run.
 
-use std::process::ExitCode;
+use std::{future::pending, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
@@ -8,11 +8,14 @@ use oubliette::{
     app::App,
     causes,
     config::{ConfigArguments, ConfigSources},
-    http,
+    http::{self, Connections},
     memory::{self, WipingAllocator},
     telemetry,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = memory::wiping_allocator();
@@ -39,21 +42,41 @@ async fn run() -> anyhow::Result<()> {
     telemetry::start(&config.log).context("log.filter is not a filter such as info,oubliette=debug")?;
     memory::harden(&config.memory)?;
     let stop = stop_signal()?;
+    let connections = Connections::open(&config.http).await?;
     let app = App::start(config).await?;
     let peers = app.watch_peers().await.context("the erasure ledger cannot be read")?;
-    let listener = http::listen(config.http.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
+    let watchers = match config.metrics.listen {
+        Some(address) => Some(listen("metrics.listen", address).await?),
+        None => None,
+    };
+    let listener = listen("http.listen", config.http.listen).await?;
+    if let Some(listener) = &watchers {
+        let metrics_address = listener.local_addr()?;
+        tracing::info!(%metrics_address, "metrics, for everybody who can reach it: http://{metrics_address}/metrics");
+    }
     let address = listener.local_addr()?;
-    tracing::info!(profile = loaded.profile, keys = config.keys.active, %address, "serving http://{address}");
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    tracing::info!(profile = loaded.profile, keys = config.keys.active, %address, "serving {scheme}://{address}");
     if config.http.playground {
-        tracing::info!("the playground is at http://{address}/playground");
+        tracing::info!("the playground is at {scheme}://{address}/playground");
     }
     tokio::spawn(app.keyring.keep_house());
     tokio::spawn(app.authenticator.keep_fresh());
     tokio::spawn(app.rates.keep_house());
     let peers = tokio::spawn(peers.keep_up());
-    http::serve(listener, app.router, stop, config.http.shutdown_grace).await?;
+    let serving = http::serve(listener, app.router, connections, stop);
+    match watchers {
+        Some(listener) => {
+            let connections = Connections::plain(&config.http);
+            let watched = http::serve(listener, app.metrics_router, connections, pending());
+            // Whoever watches sees the last request, too.
+            tokio::select! {
+                () = serving => {}
+                () = watched => {}
+            }
+        }
+        None => serving.await,
+    }
     peers.abort();
     // What a client no longer waits for may still be changing something.
     let end = async {
@@ -68,6 +91,10 @@ async fn run() -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    http::listen(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
 }
 
 /// Completes when the process is told to stop: SIGTERM or Ctrl-C.

@@ -26,8 +26,10 @@ const AUDIT_SHARE: u32 = 3;
 /// A whole Oubliette, ready to serve.
 #[derive(Debug)]
 pub struct App {
-    /// All routes.
+    /// All routes of the main listener.
     pub router: axum::Router,
+    /// All routes of the listener for metrics.
+    pub metrics_router: axum::Router,
     /// The users behind them.
     pub users: Users,
     /// The keyring behind them.
@@ -103,9 +105,10 @@ impl App {
             metrics: Arc::new(registry),
             checks: Checks::default(),
         };
-        let router = http::router(state, &config.http);
+        let router = http::router(state.clone(), &config.http);
+        let metrics_router = http::metrics_router(state, config);
         let peers = config.peers.clone();
-        Self { router, users, keyring, authenticator, rates, trail, db, peers, peer_metrics }
+        Self { router, metrics_router, users, keyring, authenticator, rates, trail, db, peers, peer_metrics }
     }
 
     /// What follows the forgettings of other servers. Call before the router serves.

@@ -25,6 +25,7 @@ pub mod envelope;
 pub mod graphql;
 pub mod http;
 pub mod keys;
+mod loopback;
 pub mod memory;
 pub mod peers;
 pub mod telemetry;

@@ -1,7 +1,9 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
+
+use crate::loopback::is_loopback;
 
 /// Names in the encryption context that are Oubliette's own.
 const OWN_NAMES: [&str; 2] = ["subject", "version"];
@@ -56,20 +58,14 @@ impl AwsKmsConfig {
             return Err(AwsKmsConfigError::OwnName(name.clone()));
         }
         match &self.endpoint_url {
-            Some(url) if url.scheme() != "https" && !(plain_http || is_loopback(url)) => {
+            Some(url)
+                if url.scheme() != "https"
+                    && !(plain_http || url.host().is_some_and(|host| is_loopback(&host))) =>
+            {
                 Err(AwsKmsConfigError::PlainHttp(url.clone()))
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

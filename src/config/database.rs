@@ -1,7 +1,11 @@
 use std::{io, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use url::Host;
+
+use crate::loopback::is_loopback;
 
 /// `[database]`: where the data is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,6 +17,8 @@ pub struct DatabaseConfig {
     /// A file that holds the URL. Instead of `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_file: Option<PathBuf>,
+    /// Whether a database elsewhere must prove who it is: whether its URL has to say `sslmode=verify-full`.
+    pub require_verified_tls: bool,
     /// Most connections of one server.
     pub max_connections: NonZeroU32,
     /// Longest wait for a connection.
@@ -28,8 +34,17 @@ impl DatabaseConfig {
     ///
     /// # Errors
     ///
-    /// [`DatabaseUrlError`] if there is none, or two, or the file cannot be read.
+    /// [`DatabaseUrlError`] if there is none, or two, or the file cannot be read, or the connection would not
+    /// be as safe as required.
     pub fn url(&self) -> Result<SecretString, DatabaseUrlError> {
+        let url = self.unchecked_url()?;
+        if self.require_verified_tls && !is_safe(&url) {
+            return Err(DatabaseUrlError::Unverified);
+        }
+        Ok(url)
+    }
+
+    fn unchecked_url(&self) -> Result<SecretString, DatabaseUrlError> {
         match (&self.url, &self.url_file) {
             (Some(_), Some(_)) => Err(DatabaseUrlError::Both),
             (None, None) => Err(DatabaseUrlError::Neither),
@@ -65,11 +80,25 @@ impl Default for DatabaseConfig {
         Self {
             url: None,
             url_file: None,
+            require_verified_tls: false,
             max_connections: const { NonZeroU32::new(16).unwrap() },
             connect_timeout: Duration::from_secs(5),
             migrate_on_start: false,
         }
     }
+}
+
+/// Whether nobody on the network can take the database's place. Asks the driver, which takes the host and the
+/// mode from several places.
+fn is_safe(url: &SecretString) -> bool {
+    if url.expose_secret().starts_with("sqlite:") {
+        return true;
+    }
+    let Ok(options) = url.expose_secret().parse::<PgConnectOptions>() else { return false };
+    let here = options.get_socket().is_some()
+        || options.get_host().starts_with('/')
+        || Host::parse(options.get_host()).is_ok_and(|host| is_loopback(&host));
+    here || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
 /// Where the database is cannot be told.
@@ -83,6 +112,11 @@ pub enum DatabaseUrlError {
         "database.url and database.url_file are both set: remove one (`oubliette-admin config` shows who set them)"
     )]
     Both,
+    /// Somebody on the network could take the database's place, and be sent the password and all data.
+    #[error(
+        "database.require_verified_tls: the database's URL must say that the server's certificate is verified; add to it: ?sslmode=verify-full&sslrootcert=/PATH/OF/THE/CA.pem"
+    )]
+    Unverified,
     /// The file cannot be read.
     #[error("database.url_file `{}` cannot be read", path.display())]
     File {
@@ -96,6 +130,35 @@ pub enum DatabaseUrlError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_elsewhere_must_be_verified() {
+        for (url, safe) in [
+            ("postgres://ada@db/x?sslmode=verify-full", true),
+            ("postgres://ada@db/x?sslmode=verify-full&sslrootcert=/ca.pem", true),
+            ("postgresql://ada@db/x?ssl-mode=verify-full", true),
+            ("postgres://ada@db/x", false),
+            ("postgres://ada@db/x?sslmode=verify-ca&sslrootcert=/ca.pem", false),
+            ("postgres://ada@db/x?sslmode=require", false),
+            ("postgres://ada@db/x?sslmode=verify-full&sslmode=prefer", false),
+            ("postgres://ada@localhost/x?host=db", false),
+            ("postgres://ada@localhost.example.com/x", false),
+            ("postgres://ada@127.0.0.1.example.com/x", false),
+            ("postgres://ada@10.0.0.1/x", false),
+            ("postgres://ada@[2001:db8::1]/x", false),
+            ("postgres://ada@localhost/x", true),
+            ("postgres://ada@127.0.0.1:5433/x?sslmode=disable", true),
+            ("postgres://ada@[::1]/x", true),
+            ("postgres://ada@db/x?host=/var/run/postgresql", true),
+            ("postgres://%2Fvar%2Frun%2Fpostgresql/x", true),
+            ("sqlite://data/x.db?mode=rwc", true),
+            ("not a url", false),
+        ] {
+            let config =
+                DatabaseConfig { url: Some(url.into()), require_verified_tls: true, ..Default::default() };
+            assert_eq!(config.url().is_ok(), safe, "{url}");
+        }
+    }
 
     #[test]
     fn a_password_is_redacted_wherever_it_stands() {

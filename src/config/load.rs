@@ -134,6 +134,9 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
     if config.peers.poll_interval < Duration::from_millis(1) {
         return Err(ConfigError::PollInterval);
     }
+    if let Err(name) = config.http.hosts() {
+        return Err(ConfigError::AllowedHost(name.to_owned()));
+    }
     if config.auth.mode == AuthMode::Off && !config.http.listen.ip().is_loopback() {
         return Err(ConfigError::AuthOffBeyondLoopback { listen: config.http.listen });
     }
@@ -251,6 +254,11 @@ pub enum ConfigError {
     /// The database would be asked without a pause.
     #[error("peers.poll_interval must be at least 1ms")]
     PollInterval,
+    /// No request could ever be for such a host.
+    #[error(
+        "http.allowed_hosts: `{0}` is no name and no address, such as oubliette.example.com; without scheme and port"
+    )]
+    AllowedHost(String),
     /// Without access control, whoever reaches the port can do everything.
     #[error(
         "auth.mode = \"off\" lets anybody do everything, and http.listen = {listen} can be reached from other machines: set auth.mode to \"tokens\" or \"jwt\", or use a loopback address such as 127.0.0.1:8000"

@@ -17,6 +17,7 @@ mod limits;
 mod load;
 mod log;
 mod memory;
+mod metrics;
 mod peers;
 mod report;
 
@@ -28,12 +29,13 @@ pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
 pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use graphql::GraphqlConfig;
-pub use http::HttpConfig;
+pub use http::{HttpConfig, TlsConfig};
 pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
 pub use limits::LimitsConfig;
 pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
 pub use memory::{MemoryConfig, MemoryLock};
+pub use metrics::MetricsConfig;
 pub use peers::PeersConfig;
 pub use report::{ConfigLine, report};
 
@@ -43,6 +45,8 @@ pub use report::{ConfigLine, report};
 pub struct Config {
     /// The HTTP listener.
     pub http: HttpConfig,
+    /// The listener for whoever watches the server.
+    pub metrics: MetricsConfig,
     /// Who may call.
     pub auth: AuthConfig,
     /// How much of it.

@@ -1,4 +1,4 @@
-//! `GET /metrics`: counters, for Prometheus and whatever else reads OpenMetrics.
+//! `GET /metrics`, on its own listener: counters, for Prometheus and whatever else reads OpenMetrics.
 
 use axum::{
     extract::State,

@@ -6,19 +6,32 @@
 //! | `GET /playground` | GraphiQL, if switched on |
 //! | `GET /healthz` | the process is up |
 //! | `GET /readyz` | the database and the key backend can be used; `?exclude=keys` leaves one out |
-//! | `GET /metrics` | counters, in the OpenMetrics text format |
 //!
-//! Outermost first: request id and log line, panics, the time limit, the body limit.
+//! Outermost first: request id and log line, panics, who is calling, which name for (health checks may use any),
+//! the time limit, the body limit.
+//!
+//! On a listener of its own, so that who may watch the server need not be let in, and the other way round:
+//!
+//! | route | what it is |
+//! | --- | --- |
+//! | `GET /metrics` | counters, in the OpenMetrics text format |
+//! | `GET /healthz`, `GET /readyz` | as above |
 
 mod access;
+mod activity;
+mod capacity;
 mod client_address;
+mod connection;
+mod file_limit;
 mod graphql;
 mod health;
+mod hosts;
 mod limits;
 mod metrics;
 mod playground;
 mod request_id;
 mod serve;
+mod tls;
 
 use std::sync::Arc;
 
@@ -34,11 +47,13 @@ use sea_orm::DatabaseConnection;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use health::Checks;
-pub use serve::{listen, serve};
+pub use serve::{Connections, listen, serve};
+pub use tls::{PemError, TlsError};
 
+use self::hosts::Hosts;
 use crate::{
     access::{Authenticator, RequestRates},
-    config::HttpConfig,
+    config::{Config, HttpConfig},
     graphql::Schema,
     keys::Keyring,
 };
@@ -68,23 +83,45 @@ impl std::fmt::Debug for HttpState {
     }
 }
 
-/// All routes.
+/// All routes of the main listener.
 pub fn router(state: HttpState, config: &HttpConfig) -> Router {
     let mut routes = Router::new()
         .route("/graphql", post(graphql::execute))
-        .route_layer(middleware::from_fn_with_state(state.clone(), access::admit))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics));
+        .route_layer(middleware::from_fn_with_state(state.clone(), access::admit));
     if config.playground {
         routes = routes
             .route("/playground", get(playground::page))
             .route("/", get(|| async { Redirect::temporary("/playground") }));
     }
-    routes
+    let routes = routes
         .layer(DefaultBodyLimit::max(config.max_body_bytes))
         .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
-        .layer(CatchPanicLayer::custom(limits::panicked))
-        .layer(middleware::from_fn(request_id::request))
+        .layer(middleware::from_fn_with_state(Hosts::of(config), hosts::check))
+        .merge(health(config));
+    let proxies: Arc<[_]> = config.trusted_proxies.clone().into();
+    outermost(routes.layer(middleware::from_fn_with_state(proxies, client_address::identify)))
         .with_state(state)
+}
+
+/// All routes of the listener for metrics.
+pub fn metrics_router(state: HttpState, config: &Config) -> Router {
+    let hosts = config.metrics.listen.map_or(Hosts::Any, Hosts::of_listener);
+    let routes = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .layer(middleware::from_fn_with_state(config.http.request_timeout, limits::time))
+        .layer(middleware::from_fn_with_state(hosts, hosts::check))
+        .merge(health(&config.http));
+    outermost(routes).with_state(state)
+}
+
+/// Load balancers ask these, under whatever name. They tell nothing but whether the server is well.
+fn health(config: &HttpConfig) -> Router<HttpState> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
+}
+
+fn outermost(routes: Router<HttpState>) -> Router<HttpState> {
+    routes.layer(CatchPanicLayer::custom(limits::panicked)).layer(middleware::from_fn(request_id::request))
 }

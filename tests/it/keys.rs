@@ -167,9 +167,7 @@ async fn an_unused_key_leaves_the_cache(stack: TestStack) {
 
 /// A metric's value, as `/metrics` shows it; 0 if it is not there.
 async fn metric(app: &TestApp, name: &str) -> u64 {
-    let response = app.get("/metrics").send().await.unwrap();
-    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
-    let text = response.text().await.unwrap();
+    let text = app.metrics().await;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0, |value| value.parse().unwrap())
 }

@@ -29,3 +29,4 @@ mod process;
 mod raw_files;
 mod rotation;
 mod tampering;
+mod transport;

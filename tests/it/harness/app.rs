@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+};
 
 use oubliette::{
     access::{
@@ -9,6 +12,7 @@ use oubliette::{
     audit::Origin,
     config::{AuthMode, Config},
     database,
+    http::{self, Connections},
     keys::{Backends, KeyMetrics, Keyring},
     users::{NewUser, Users},
 };
@@ -29,6 +33,7 @@ pub(crate) struct TestApp {
     pub(crate) keyring: Keyring,
     pub(crate) users: Users,
     url: String,
+    metrics_url: String,
     client: Client,
     statements: Arc<Mutex<Vec<String>>>,
     server: JoinHandle<()>,
@@ -67,11 +72,16 @@ impl TestApp {
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db_of_server).await.unwrap();
         let app = App::assemble(&config, db_of_server, backends, authenticator, KeyMetrics::default());
         tokio::spawn(app.authenticator.keep_fresh());
-        let listener = oubliette::http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let metrics_listener = http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let metrics_url = format!("http://{}/metrics", metrics_listener.local_addr().unwrap());
         let server = tokio::spawn(async move {
-            let grace = config.http.shutdown_grace;
-            oubliette::http::serve(listener, app.router, std::future::pending(), grace).await.unwrap();
+            let connections = || Connections::plain(&config.http);
+            tokio::join!(
+                http::serve(listener, app.router, connections(), pending()),
+                http::serve(metrics_listener, app.metrics_router, connections(), pending()),
+            );
         });
         let db = database::connect(&stack.config()).await.unwrap();
         Self {
@@ -81,10 +91,18 @@ impl TestApp {
             keyring: app.keyring,
             users: app.users,
             url,
+            metrics_url,
             client: Client::new(),
             statements,
             server,
         }
+    }
+
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> String {
+        let response = self.client.get(&self.metrics_url).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.text().await.unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

@@ -1,6 +1,7 @@
 //! What the tests stand on: databases, servers, people, a key backend that counts and fails on cue.
 
 mod app;
+mod authority;
 mod backend;
 mod kms_proxy;
 mod localstack;
@@ -16,6 +17,7 @@ mod site;
 mod stack;
 
 pub(crate) use app::TestApp;
+pub(crate) use authority::{Authority, Pair};
 pub(crate) use backend::TestBackend;
 pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;

@@ -156,7 +156,8 @@ impl Postgres {
         self.order("start", &self.port.to_string());
     }
 
-    fn launch() -> Self {
+    /// A server of a test's own, for one that changes how it is set up.
+    pub(crate) fn launch() -> Self {
         let binaries = find_binaries().unwrap_or_else(|| {
             panic!(
                 "no PostgreSQL server binaries in $OUBLIETTE_TEST_POSTGRES_BIN, $PATH or \

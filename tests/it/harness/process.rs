@@ -145,6 +145,7 @@ impl Sandbox {
             .server_command()
             .args(arguments)
             .env("OUBLIETTE_HTTP__LISTEN", "127.0.0.1:0")
+            .env("OUBLIETTE_METRICS__LISTEN", "127.0.0.1:0")
             .env("OUBLIETTE_LOG__FILTER", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

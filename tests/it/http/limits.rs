@@ -63,7 +63,7 @@ async fn a_chunked_body_over_the_limit_is_refused() {
         let mut connection = RawConnection::open(app.get("/").build().unwrap().url()).await;
         connection
             .send(
-                "POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
                  Transfer-Encoding: chunked\r\n\r\n",
             )
             .await;
@@ -236,7 +236,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut connection = RawConnection::open(app.get("/").build().unwrap().url()).await;
     connection
         .send(
-            "POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Content-Length: 100\r\n\r\n{ \"query\":",
         )
         .await;

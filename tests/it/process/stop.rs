@@ -10,7 +10,7 @@ async fn half_a_request(server: &Server) -> RawConnection {
     let length = BODY.len();
     connection
         .send(&format!(
-            "POST /graphql HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n\
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\n\r\n"
         ))
         .await;
