@@ -5,6 +5,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::WebOrigin;
+
 /// `[http]`: the HTTP listener.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +23,8 @@ pub struct HttpConfig {
     pub shutdown_grace: Duration,
     /// Whether `GET /playground` serves GraphiQL.
     pub playground: bool,
+    /// The origins whose pages may call `/graphql` from a browser. None: no other origin may.
+    pub cors_allowed_origins: Vec<WebOrigin>,
 }
 
 impl Default for HttpConfig {
@@ -31,6 +35,7 @@ impl Default for HttpConfig {
             request_timeout: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(30),
             playground: false,
+            cors_allowed_origins: Vec::new(),
         }
     }
 }

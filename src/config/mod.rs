@@ -18,6 +18,7 @@ mod load;
 mod log;
 mod memory;
 mod report;
+mod web_origin;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,7 @@ pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
 pub use memory::{MemoryConfig, MemoryLock};
 pub use report::{ConfigLine, report};
+pub use web_origin::{WebOrigin, WebOriginError};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

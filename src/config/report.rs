@@ -51,6 +51,10 @@ fn show(key: &str, value: &Value) -> String {
             let unsigned = || number.to_u128().map(|number| number.to_string());
             signed.or_else(unsigned).unwrap_or_else(|| format!("{number:?}"))
         }
+        (_, Value::Array(_, values)) => {
+            let values: Vec<_> = values.iter().map(|value| show(key, value)).collect();
+            format!("[{}]", values.join(", "))
+        }
         (_, other) => format!("{other:?}"),
     }
 }

@@ -3,21 +3,24 @@
 //! | route | what it is |
 //! | --- | --- |
 //! | `POST /graphql` | the API |
-//! | `GET /playground` | GraphiQL, if switched on |
+//! | `GET /playground` | GraphiQL, if switched on; its files are under `/playground/assets` |
 //! | `GET /healthz` | the process is up |
 //! | `GET /readyz` | the database and the key backend can be used; `?exclude=keys` leaves one out |
 //! | `GET /metrics` | counters, in the OpenMetrics text format |
 //!
-//! Outermost first: request id and log line, panics, the time limit, the body limit.
+//! Outermost first: request id and log line, security headers, other origins, panics, the time limit, the body
+//! limit.
 
 mod access;
 mod client_address;
+mod cors;
 mod graphql;
 mod health;
 mod limits;
 mod metrics;
 mod playground;
 mod request_id;
+mod security_headers;
 mod serve;
 
 use std::sync::Arc;
@@ -26,7 +29,6 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    response::Redirect,
     routing::{get, post},
 };
 use prometheus_client::registry::Registry;
@@ -42,6 +44,7 @@ use crate::{
     graphql::Schema,
     keys::Keyring,
 };
+use security_headers::Transport;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -77,14 +80,17 @@ pub fn router(state: HttpState, config: &HttpConfig) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics));
     if config.playground {
-        routes = routes
-            .route("/playground", get(playground::page))
-            .route("/", get(|| async { Redirect::temporary("/playground") }));
+        routes = routes.merge(playground::routes());
     }
-    routes
+    routes = routes
         .layer(DefaultBodyLimit::max(config.max_body_bytes))
         .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
-        .layer(CatchPanicLayer::custom(limits::panicked))
+        .layer(CatchPanicLayer::custom(limits::panicked));
+    if !config.cors_allowed_origins.is_empty() {
+        routes = routes.layer(cors::layer(&config.cors_allowed_origins));
+    }
+    routes
+        .layer(middleware::from_fn_with_state(Transport::Plain, security_headers::add))
         .layer(middleware::from_fn(request_id::request))
         .with_state(state)
 }
