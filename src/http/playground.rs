@@ -110,11 +110,55 @@ fn answer(file: Option<EmbeddedFile>, kept: HeaderValue, asked: &HeaderMap) -> R
         return (StatusCode::NOT_MODIFIED, [(header::CACHE_CONTROL, kept)], [(header::ETAG, tag)])
             .into_response();
     }
-    let media_type = file.metadata.mimetype().to_owned();
+    let media_type = match file.metadata.mimetype() {
+        "text/html" => "text/html; charset=utf-8".to_owned(),
+        other => other.to_owned(),
+    };
     (
         [(header::CACHE_CONTROL, kept)],
         [(header::ETAG, tag), (header::CONTENT_TYPE, media_type)],
         file.data.into_owned(),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use super::{Edition, HeaderMap, IMMUTABLE, REVALIDATED, StatusCode, answer, header};
+
+    #[test]
+    fn the_page_of_the_cdn_names_what_its_policy_permits() {
+        let page = Edition::FromCdn.page().unwrap().data.into_owned();
+        let page = String::from_utf8(page).unwrap();
+        let policy = Edition::FromCdn.content_security_policy();
+        let permitted: Vec<_> =
+            policy.split([' ', ';']).filter(|source| source.starts_with("https://")).collect();
+        assert_eq!(permitted.len(), page.matches("integrity=\"sha384-").count());
+        for source in permitted {
+            assert!(page.contains(&format!("\"{source}\"")), "{source}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_the_cdn_has_its_own_files() {
+        for name in ["cdn.js", "playground.js", "examples.js", "page.css", "icon.svg"] {
+            let file = Edition::FromCdn.asset(name);
+            let response = answer(file, Edition::FromCdn.kept(), &HeaderMap::new());
+            assert_eq!(response.status(), StatusCode::OK, "{name}");
+            assert_eq!(
+                response.headers()[header::CACHE_CONTROL],
+                REVALIDATED,
+                "{name} has no hash in its name"
+            );
+        }
+    }
+
+    #[test]
+    fn files_named_by_their_content_never_change() {
+        let file = Edition::FromCdn.asset("icon.svg");
+        let response = answer(file, Edition::Built.kept(), &HeaderMap::new());
+        assert_eq!(response.headers()[header::CACHE_CONTROL], IMMUTABLE);
+    }
 }

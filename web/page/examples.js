@@ -11,8 +11,8 @@ export const examples = [
   tab(`
 # Stores a person. E-mail and phone are encrypted
 # under a data key of this person's own.
-# A token, if the server wants one, goes under Headers:
-#   {"authorization": "Bearer …"}
+# A token, if one is needed, goes under Headers:
+# {"authorization": "Bearer …"}
 mutation CreateUser($input: CreateUserInput!) {
   createUser(input: $input) {
     id
