@@ -44,7 +44,7 @@ use crate::{
     graphql::Schema,
     keys::Keyring,
 };
-use security_headers::Transport;
+use security_headers::OverTls;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ pub fn router(state: HttpState, config: &HttpConfig) -> Router {
         routes = routes.layer(cors::layer(&config.cors_allowed_origins));
     }
     routes
-        .layer(middleware::from_fn_with_state(Transport::Plain, security_headers::add))
+        .layer(middleware::from_fn_with_state(OverTls(false), security_headers::add))
         .layer(middleware::from_fn(request_id::request))
         .with_state(state)
 }

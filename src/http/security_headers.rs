@@ -22,38 +22,35 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 /// A year: what browsers and their preload lists ask for.
 const ONLY_TLS_FROM_NOW_ON: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// How requests come to this listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    Plain,
-    Tls,
-}
+/// Whether requests come to this listener by TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OverTls(pub(super) bool);
 
-pub(super) async fn add(State(transport): State<Transport>, request: Request, next: Next) -> Response {
+pub(super) async fn add(State(over_tls): State<OverTls>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    complete(response.headers_mut(), transport);
+    complete(response.headers_mut(), over_tls);
     response
 }
 
-fn complete(headers: &mut HeaderMap, transport: Transport) {
+fn complete(headers: &mut HeaderMap, OverTls(over_tls): OverTls) {
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
     // In an answer that came without TLS, browsers must ignore it (RFC 6797, 8.1).
-    if transport == Transport::Tls {
+    if over_tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS_FROM_NOW_ON);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderMap, HeaderValue, Transport, complete, header};
+    use super::{HeaderMap, HeaderValue, OverTls, complete, header};
 
     #[test]
     fn only_an_answer_over_tls_asks_for_tls_from_now_on() {
-        for (transport, expected) in [(Transport::Plain, None), (Transport::Tls, Some("max-age=31536000"))] {
+        for (over_tls, expected) in [(false, None), (true, Some("max-age=31536000"))] {
             let mut headers = HeaderMap::new();
-            complete(&mut headers, transport);
+            complete(&mut headers, OverTls(over_tls));
             assert_eq!(
                 headers.get(header::STRICT_TRANSPORT_SECURITY),
                 expected.map(HeaderValue::from_static).as_ref()
@@ -65,7 +62,7 @@ mod tests {
     fn what_a_handler_said_stays() {
         let own = HeaderValue::from_static("no-cache");
         let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, own.clone())]);
-        complete(&mut headers, Transport::Plain);
+        complete(&mut headers, OverTls(false));
         assert_eq!(headers.get_all(header::CACHE_CONTROL).iter().collect::<Vec<_>>(), [&own]);
     }
 }

@@ -279,7 +279,7 @@ async function launch() {
  * `answer`, there is no CDN.
  */
 async function open(browser, origin, answer) {
-  const viewport = { width: 1280, height: 800 };
+  const viewport = { width: 1280, height: 840 };
   const context = await browser.newContext({ viewport, serviceWorkers: 'block' });
   context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
