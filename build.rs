@@ -1,5 +1,4 @@
 //! Has Cargo notice when the playground's assets appear or change.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to Cargo")]
 
 use std::{env, path::Path};
 

@@ -63,8 +63,6 @@ pub enum WebOriginError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
     use super::WebOrigin;
 
     fn problem(text: &str) -> String {

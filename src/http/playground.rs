@@ -124,8 +124,6 @@ fn answer(file: Option<EmbeddedFile>, kept: HeaderValue, asked: &HeaderMap) -> R
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
     use super::{Edition, HeaderMap, IMMUTABLE, REVALIDATED, StatusCode, answer, header};
 
     #[test]
