@@ -145,7 +145,7 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
 fn explain(figment: &Figment, error: &figment::Error) -> ConfigError {
     // An element of a list is not a key of its own.
     let key = match error.path.split_last() {
-        Some((last, list)) if last.parse::<usize>().is_ok() => list,
+        Some((index, key)) if index.parse::<usize>().is_ok() => key,
         _ => &error.path,
     };
     let path = key.join(".");
