@@ -7,9 +7,18 @@
 #     -p 127.0.0.1:8000:8000 oubliette
 #   docker run --rm -e OUBLIETTE_DATABASE__URL=… --entrypoint oubliette-admin oubliette migrate
 
+# The playground's assets, so that its page loads nothing from elsewhere.
+FROM node:20.20.2-bookworm-slim AS web
+WORKDIR /web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci
+COPY web/ ./
+RUN npm run build
+
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /build
 COPY . .
+COPY --from=web /web/dist/ web/dist/
 # The caches keep downloaded and compiled dependencies from one build to the next. They are not part of the image,
 # so the programs are copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Host;
 
+use super::WebOrigin;
+
 /// `[http]`: the HTTP listener.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub struct HttpConfig {
     pub tls: Option<TlsConfig>,
     /// Whether `GET /playground` serves GraphiQL.
     pub playground: bool,
+    /// The origins whose pages may call `/graphql` from a browser. None: no other origin may.
+    pub cors_allowed_origins: Vec<WebOrigin>,
 }
 
 /// `[http.tls]`: what the server proves with that it is who it is. Read again when the files change.
@@ -73,6 +77,7 @@ impl Default for HttpConfig {
             allowed_hosts: Vec::new(),
             tls: None,
             playground: false,
+            cors_allowed_origins: Vec::new(),
         }
     }
 }

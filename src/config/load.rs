@@ -150,7 +150,12 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
 
 /// Says where a bad value stands. Figment knows it for a bad value, not for an unknown key.
 fn explain(figment: &Figment, error: &figment::Error) -> ConfigError {
-    let path = error.path.join(".");
+    // An element of a list is not a key of its own.
+    let key = match error.path.split_last() {
+        Some((index, key)) if index.parse::<usize>().is_ok() => key,
+        _ => &error.path,
+    };
+    let path = key.join(".");
     let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&path));
     let source = metadata.map_or_else(|| "the defaults".to_owned(), |metadata| place(metadata, &path));
     let problem = error.kind.to_string();

@@ -20,6 +20,7 @@ mod memory;
 mod metrics;
 mod peers;
 mod report;
+mod web_origin;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,7 @@ pub use memory::{MemoryConfig, MemoryLock};
 pub use metrics::MetricsConfig;
 pub use peers::PeersConfig;
 pub use report::{ConfigLine, report};
+pub use web_origin::{WebOrigin, WebOriginError};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -11,7 +11,7 @@ use axum::{
     Extension,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use serde::{Serialize, ser::SerializeMap};
@@ -126,13 +126,7 @@ fn answer(media_type: &'static str, response: Response) -> axum::response::Respo
         StatusCode::OK
     };
     match serde_json::to_vec(&response) {
-        Ok(json) => {
-            let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            ];
-            (status, headers, json).into_response()
-        }
+        Ok(json) => (status, [(header::CONTENT_TYPE, media_type)], json).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be serialised");
             refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")

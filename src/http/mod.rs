@@ -3,12 +3,13 @@
 //! | route | what it is |
 //! | --- | --- |
 //! | `POST /graphql` | the API |
-//! | `GET /playground` | GraphiQL, if switched on |
+//! | `GET /playground` | GraphiQL, if switched on; its files are under `/playground/assets` |
 //! | `GET /healthz` | the process is up |
 //! | `GET /readyz` | the database and the key backend can be used; `?exclude=keys` leaves one out |
 //!
-//! Outermost first: request id and log line, panics, who is calling, which name for (health checks may use any),
-//! the time limit, the body limit.
+//! Outermost first: request id and log line, security headers, panics, other origins, who is calling (by address),
+//! which name for (health checks may use any), the time limit, the body limit; and for the API, who is calling (by
+//! credential).
 //!
 //! On a listener of its own, so that who may watch the server need not be let in, and the other way round:
 //!
@@ -22,6 +23,7 @@ mod activity;
 mod capacity;
 mod client_address;
 mod connection;
+mod cors;
 mod file_limit;
 mod graphql;
 mod health;
@@ -30,6 +32,7 @@ mod limits;
 mod metrics;
 mod playground;
 mod request_id;
+mod security_headers;
 mod serve;
 mod tls;
 
@@ -39,7 +42,6 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    response::Redirect,
     routing::{get, post},
 };
 use prometheus_client::registry::Registry;
@@ -57,6 +59,7 @@ use crate::{
     graphql::Schema,
     keys::Keyring,
 };
+use security_headers::OverTls;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -89,18 +92,19 @@ pub fn router(state: HttpState, config: &HttpConfig) -> Router {
         .route("/graphql", post(graphql::execute))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::admit));
     if config.playground {
-        routes = routes
-            .route("/playground", get(playground::page))
-            .route("/", get(|| async { Redirect::temporary("/playground") }));
+        routes = routes.merge(playground::routes());
     }
-    let routes = routes
+    let mut routes = routes
         .layer(DefaultBodyLimit::max(config.max_body_bytes))
         .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
         .layer(middleware::from_fn_with_state(Hosts::of(config), hosts::check))
         .merge(health(config));
     let proxies: Arc<[_]> = config.trusted_proxies.clone().into();
-    outermost(routes.layer(middleware::from_fn_with_state(proxies, client_address::identify)))
-        .with_state(state)
+    routes = routes.layer(middleware::from_fn_with_state(proxies, client_address::identify));
+    if !config.cors_allowed_origins.is_empty() {
+        routes = routes.layer(cors::layer(&config.cors_allowed_origins));
+    }
+    outermost(routes, OverTls(config.tls.is_some())).with_state(state)
 }
 
 /// All routes of the listener for metrics.
@@ -111,7 +115,7 @@ pub fn metrics_router(state: HttpState, config: &Config) -> Router {
         .layer(middleware::from_fn_with_state(config.http.request_timeout, limits::time))
         .layer(middleware::from_fn_with_state(hosts, hosts::check))
         .merge(health(&config.http));
-    outermost(routes).with_state(state)
+    outermost(routes, OverTls(false)).with_state(state)
 }
 
 /// Load balancers ask these, under whatever name. They tell nothing but whether the server is well.
@@ -122,6 +126,9 @@ fn health(config: &HttpConfig) -> Router<HttpState> {
         .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
 }
 
-fn outermost(routes: Router<HttpState>) -> Router<HttpState> {
-    routes.layer(CatchPanicLayer::custom(limits::panicked)).layer(middleware::from_fn(request_id::request))
+fn outermost(routes: Router<HttpState>, over_tls: OverTls) -> Router<HttpState> {
+    routes
+        .layer(CatchPanicLayer::custom(limits::panicked))
+        .layer(middleware::from_fn_with_state(over_tls, security_headers::add))
+        .layer(middleware::from_fn(request_id::request))
 }

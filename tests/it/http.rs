@@ -1,14 +1,16 @@
 //! GraphQL over HTTP: which requests are taken, and in what form they are answered.
 
+mod cors;
+mod headers;
 mod health;
 mod introspection;
 mod limits;
 mod outage;
+mod playground;
 
 use reqwest::{
     Response, StatusCode,
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION},
-    redirect::Policy,
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,6 +46,7 @@ async fn assert_refused(response: Response, status: StatusCode, code: &str) {
     assert_eq!(response.status(), status);
     assert_eq!(response.headers()[CONTENT_TYPE], JSON);
     assert!(response.headers().contains_key(REQUEST_ID));
+    headers::assert_data(&response);
     let answer: Value = response.json().await.unwrap();
     assert_eq!(answer["errors"][0]["extensions"], json!({ "code": code }));
     assert!(answer["errors"][0]["message"].is_string(), "{answer}");
@@ -247,13 +250,6 @@ async fn malformed_requests_are_refused_without_being_quoted() {
 }
 
 #[tokio::test]
-async fn answers_are_not_stored_by_caches() {
-    let app = started().await;
-    let response = app.post("/graphql").json(&json!({ "query": "{ __typename }" })).send().await.unwrap();
-    assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-}
-
-#[tokio::test]
 async fn every_answer_has_a_request_id() {
     let app = started().await;
     let mut seen = std::collections::BTreeSet::new();
@@ -293,39 +289,5 @@ async fn an_odd_request_id_is_replaced() {
         let response = app.get("/healthz").header(REQUEST_ID, value).send().await.unwrap();
         let answered = response.headers()[REQUEST_ID].to_str().unwrap();
         assert!(Uuid::try_parse(answered).is_ok(), "{id:?} became {answered}");
-    }
-}
-
-/// Answers as they are, without following redirects.
-async fn get(app: &TestApp, path: &str) -> Response {
-    let client = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
-    client.execute(app.get(path).build().unwrap()).await.unwrap()
-}
-
-#[tokio::test]
-async fn the_playground_is_served() {
-    let app = started().await;
-    let response = get(&app, "/").await;
-    assert!(response.status().is_redirection());
-    assert_eq!(response.headers()[LOCATION], "/playground");
-
-    let response = get(&app, "/playground").await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
-    let page = response.text().await.unwrap();
-    assert!(
-        page.starts_with("<!doctype html>") && page.contains("createUser") && page.contains("'/graphql'")
-    );
-    for place in page.match_indices("https://cdn").map(|(start, _)| &page[start..]) {
-        let tag = &place[..place.find('>').unwrap()];
-        assert!(tag.contains("integrity=\"sha384-"), "not pinned: {tag}");
-    }
-}
-
-#[tokio::test]
-async fn without_playground_there_is_no_page() {
-    let app = TestApp::start_with(TestStack::sqlite(), |config| config.http.playground = false).await;
-    for path in ["/", "/playground"] {
-        assert_eq!(get(&app, path).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }

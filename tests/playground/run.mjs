@@ -1,10 +1,14 @@
 // Uses the playground of a running server as a person would, in a real Chromium:
 //
-//     npm install && node run.mjs http://127.0.0.1:8000 [--screenshot FILE]
+//     npm install && node run.mjs http://127.0.0.1:8000 --edition built|cdn [--screenshot FILE]
 //
-// The files that the page loads from its CDN are answered from node_modules, byte for byte, so that
-// the browser checks the page's integrity hashes without a network. Everything else off-origin, and
-// every error that the browser reports, fails the test.
+// The edition is what the server must serve: `built` has everything itself, and any request to elsewhere
+// fails the test. `cdn` loads GraphiQL from a CDN, whose files are answered from web/node_modules, byte
+// for byte, so that the browser checks the page's integrity hashes without a network. Everything else
+// off-origin, every violation of the page's Content-Security-Policy, and every other error that the
+// browser reports, fails the test.
+//
+// docs/playground.png is a screenshot of `built`.
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -16,25 +20,27 @@ import { parseArgs } from 'node:util';
 
 const CHROMIUM = process.env.OUBLIETTE_TEST_CHROMIUM || '/usr/bin/chromium';
 const CDN = 'https://cdn.jsdelivr.net/npm/';
+const TOKEN = 'a-token-that-must-not-be-kept';
 const TABS = ['CreateUser', 'UserByUsername', 'Users', 'UpdateUser', 'ForgetUser', 'Proof'];
 const WAIT_MS = 15_000;
 
 async function main() {
-  const { origin, screenshot } = readArguments();
+  const { origin, edition, screenshot } = readArguments();
   const browser = await launch();
   let playground;
   try {
-    playground = await open(browser, origin, cdnFile);
-    await tour(playground);
-    if (screenshot) await playground.page.screenshot({ path: screenshot });
-
-    playground.step = 'the page without its CDN';
-    await fallback(browser, origin, 'a changed file', async (url) => {
-      const file = await cdnFile(url);
-      return url.endsWith('/graphiql.min.js') ? Buffer.concat([file, Buffer.from('\n')]) : file;
-    });
-    await fallback(browser, origin, 'a CDN out of reach', async () => null);
-    console.log('playground: ok');
+    playground = await open(browser, origin, edition === 'cdn' ? cdnFile : null);
+    await tour(playground, edition, screenshot);
+    await attack(playground);
+    if (edition === 'cdn') {
+      playground.step = 'the page without its CDN';
+      await fallback(browser, origin, 'a changed file', async (url) => {
+        const file = await cdnFile(url);
+        return url.endsWith('/graphiql.min.js') ? Buffer.concat([file, Buffer.from('\n')]) : file;
+      });
+      await fallback(browser, origin, 'a CDN out of reach', async () => null);
+    }
+    console.log(`playground (${edition}): ok`);
   } catch (error) {
     await explain(error, playground);
     process.exitCode = 1;
@@ -44,9 +50,10 @@ async function main() {
 }
 
 /** Creates a person, finds, changes and forgets them; reads them before and after. */
-async function tour(playground) {
+async function tour(playground, edition, screenshot) {
   const { page, origin } = playground;
-  const username = `ada-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`;
+  // In a picture, the example's own name.
+  const username = screenshot ? 'ada' : `ada-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`;
   const email = `${username}@example.com`;
   const step = (name) => (playground.step = name);
 
@@ -56,6 +63,7 @@ async function tour(playground) {
   equal(await page.title(), 'Oubliette', 'the title');
   equal(await page.locator('.graphiql-tab-button').allInnerTexts(), TABS, 'the tabs');
   equal(await unpinned(page), [], 'files from elsewhere without an integrity hash');
+  equal((await loadedFromElsewhere(page)).length, edition === 'cdn' ? 4 : 0, 'files from elsewhere');
   // The schema has arrived once the documentation can show it.
   await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
   await page.locator('.graphiql-doc-explorer').getByText('Mutation', { exact: true }).waitFor();
@@ -68,6 +76,12 @@ async function tour(playground) {
   const { createUser: created } = data(await execute(page));
   equal([created.username, created.email], [username, email], 'the created user');
   const id = created.id;
+  if (screenshot) {
+    await editor(page, 'Variables').hover();
+    await page.mouse.wheel(0, -500); // to the first line
+    await page.mouse.move(0, 0);
+    await page.screenshot({ path: screenshot });
+  }
 
   step('UserByUsername finds the person');
   await openTab(page, 'UserByUsername');
@@ -76,7 +90,13 @@ async function tour(playground) {
 
   step('Users lists, with the variables as they are');
   await openTab(page, 'Users');
+  await page.getByRole('button', { name: 'Headers', exact: true }).click();
+  await replace(page, 'Headers', { authorization: `Bearer ${TOKEN}` });
+  await page.waitForTimeout(1000); // The history is told a moment later what was typed; a hand is slower than that.
+  const sent = page.waitForRequest((request) => new URL(request.url()).pathname === '/graphql');
   equal(data(await execute(page)).users.edges.length > 0, true, 'somebody is listed');
+  equal((await sent).headers().authorization, `Bearer ${TOKEN}`, 'the token typed under Headers');
+  await page.getByRole('button', { name: 'Variables', exact: true }).click();
 
   step('UpdateUser removes the phone number and keeps the e-mail');
   await openTab(page, 'UpdateUser');
@@ -106,13 +126,46 @@ async function tour(playground) {
   step('Proof shows the entry in the ledger, and FORGOTTEN');
   await openTab(page, 'Proof');
   await replace(page, 'Variables', { id });
-  equal(forgotten(await execute(page)), { erasure, user: null }, 'the data');
+  const proof = forgotten(await execute(page));
+  equal([proof.erasure, proof.user], [erasure, null], 'the entry and the user');
 
   step('nothing is kept beyond the browser tab');
   equal(await page.evaluate(() => Object.keys(window.localStorage)), [], 'keys in localStorage');
+  equal(await page.evaluate(() => document.cookie), '', 'cookies');
+
+  step('the token is kept nowhere');
+  const kept = await page.evaluate(() => ({ ...window.sessionStorage }));
+  equal('graphiql:queries' in kept, true, 'the history is kept');
+  const places = Object.keys(kept).filter((name) => kept[name].includes(TOKEN));
+  equal(places, [], 'the places that hold the token');
 
   step('the browser reports no error');
   equal(playground.problems, [], 'problems');
+}
+
+/** What somebody might get into the page neither runs nor sends anything: the policy is in force. */
+async function attack(playground) {
+  playground.step = 'a script that is not ours does not run, and cannot send';
+  const { page } = playground;
+  const outcome = await page.evaluate(async () => {
+    const script = document.createElement('script');
+    script.textContent = 'window.ran = true';
+    document.body.append(script);
+    const button = document.createElement('button');
+    button.setAttribute('onclick', 'window.ran = true');
+    document.body.append(button);
+    button.click();
+    const sent = await fetch('https://elsewhere.invalid/', { mode: 'no-cors' }).then(() => true, () => false);
+    return { ran: 'ran' in window, sent };
+  });
+  equal(outcome, { ran: false, sent: false }, 'what became of it');
+  const directives = ['script-src-elem', 'script-src-attr', 'connect-src'];
+  const reported = (name) => playground.problems.some((text) => text.includes(`policy: ${name} `));
+  const deadline = Date.now() + WAIT_MS; // the browser reports in its own time
+  while (!directives.every(reported) && Date.now() < deadline) await page.waitForTimeout(50);
+  equal(directives.filter(reported), directives, 'what the policy refused');
+  const elsewhere = playground.problems.filter((text) => text.startsWith('request to elsewhere'));
+  equal(elsewhere, [], 'requests to elsewhere');
 }
 
 /** Whatever the CDN does, the reader is told how to go on, and nothing unexpected runs. */
@@ -221,9 +274,12 @@ async function launch() {
   });
 }
 
-/** A page with a fresh profile, whose CDN is `answer(url)`: the file's bytes, or null for no answer. */
+/**
+ * A page with a fresh profile, whose CDN is `answer(url)`: the file's bytes, or null for no answer. Without
+ * `answer`, there is no CDN.
+ */
 async function open(browser, origin, answer) {
-  const viewport = { width: 1360, height: 850 };
+  const viewport = { width: 1280, height: 840 };
   const context = await browser.newContext({ viewport, serviceWorkers: 'block' });
   context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
@@ -234,10 +290,15 @@ async function open(browser, origin, answer) {
   page.on('pageerror', (error) => problem(`page error: ${error.message}`));
   page.on('requestfailed', (request) => problem(`failed: ${request.url()} ${request.failure()?.errorText}`));
   page.on('websocket', (socket) => problem(`unexpected web socket: ${socket.url()}`));
+  await page.addInitScript(() =>
+    window.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI, sourceFile }) =>
+      console.error(`policy: ${effectiveDirective} refused ${blockedURI} (${sourceFile})`),
+    ),
+  );
   await context.route('**/*', async (route) => {
     const url = route.request().url();
     if (new URL(url).origin === origin) return route.continue();
-    if (!url.startsWith(CDN)) {
+    if (!answer || !url.startsWith(CDN)) {
       problem(`request to elsewhere: ${url}`);
       return route.abort();
     }
@@ -249,11 +310,11 @@ async function open(browser, origin, answer) {
   return playground;
 }
 
-/** `…/npm/NAME@VERSION/PATH`, from node_modules. */
+/** `…/npm/NAME@VERSION/PATH`, from the node_modules of `web`, which builds with the same versions. */
 async function cdnFile(url) {
   const [, name, version, path] = /^((?:@[^/]+\/)?[^@/]+)@([^/]+)\/(.+)$/.exec(url.slice(CDN.length)) ?? [];
   if (!name) throw new Error(`no exact version in ${url}`);
-  const directory = fileURLToPath(new URL(`node_modules/${name}/`, import.meta.url));
+  const directory = fileURLToPath(new URL(`../../web/node_modules/${name}/`, import.meta.url));
   const installed = JSON.parse(await readFile(join(directory, 'package.json'), 'utf8')).version;
   if (installed !== version) throw new Error(`${url} is wanted, but ${name}@${installed} is installed`);
   return readFile(join(directory, path));
@@ -261,23 +322,32 @@ async function cdnFile(url) {
 
 /** The addresses of scripts and styles from elsewhere that the browser would take with any content. */
 async function unpinned(page) {
+  const loaded = await loadedFromElsewhere(page);
+  return loaded.filter((file) => !file.pinned).map((file) => file.url);
+}
+
+/** Scripts and styles from elsewhere. */
+async function loadedFromElsewhere(page) {
   return page.evaluate(() =>
     [...document.querySelectorAll('script[src], link[rel=stylesheet]')]
-      .filter((e) => new URL(e.src || e.href).origin !== window.location.origin)
-      .filter((e) => !/^sha(256|384|512)-/.test(e.integrity) || e.crossOrigin !== 'anonymous')
-      .map((e) => e.src || e.href),
+      .map((e) => ({
+        url: e.src || e.href,
+        pinned: /^sha(256|384|512)-/.test(e.integrity) && e.crossOrigin === 'anonymous',
+      }))
+      .filter(({ url }) => new URL(url).origin !== window.location.origin),
   );
 }
 
 // The command line.
 
 function readArguments() {
-  const usage = 'node run.mjs http://127.0.0.1:PORT [--screenshot FILE]';
+  const usage = 'node run.mjs http://127.0.0.1:PORT --edition built|cdn [--screenshot FILE]';
   try {
-    const options = { screenshot: { type: 'string' } };
+    const options = { edition: { type: 'string' }, screenshot: { type: 'string' } };
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
     if (positionals.length !== 1) throw new Error('one address is needed');
-    return { origin: new URL(positionals[0]).origin, screenshot: values.screenshot };
+    if (!['built', 'cdn'].includes(values.edition)) throw new Error('an edition is needed');
+    return { origin: new URL(positionals[0]).origin, ...values };
   } catch (error) {
     return fail(error.message, usage);
   }

@@ -164,6 +164,7 @@ fn a_value_that_does_not_fit_is_an_error_that_says_where_it_stands() {
         ("http.max_body_bytes", "OUBLIETTE_HTTP__MAX_BODY_BYTES", "many"),
         ("http.request_timeout", "OUBLIETTE_HTTP__REQUEST_TIMEOUT", "soon"),
         ("http.playground", "OUBLIETTE_HTTP__PLAYGROUND", "5"),
+        ("http.cors_allowed_origins", "OUBLIETTE_HTTP__CORS_ALLOWED_ORIGINS", "https://a.example"),
         ("database.max_connections", "OUBLIETTE_DATABASE__MAX_CONNECTIONS", "0"),
         ("graphql.max_depth", "OUBLIETTE_GRAPHQL__MAX_DEPTH", "-1"),
         ("log.format", "OUBLIETTE_LOG__FORMAT", "xml"),
@@ -176,6 +177,22 @@ fn a_value_that_does_not_fit_is_an_error_that_says_where_it_stands() {
         let staging = format!("{LOCAL_KEYS}[{section}]\n{name} = \"{value}\"\n");
         let error = Sandbox::new().with_profile("staging", &staging).admin_error(&["config"]);
         assert!(error.contains(&format!("`{key}` in config/staging.toml:")), "{error}");
+    }
+}
+
+#[test]
+fn origins_are_listed_one_by_one_and_a_wildcard_is_refused() {
+    const KEY: &str = "http.cors_allowed_origins";
+    const VARIABLE: &str = "OUBLIETTE_HTTP__CORS_ALLOWED_ORIGINS";
+    let listed = Sandbox::new().with_env(VARIABLE, r#"["https://a.example", "http://127.0.0.1:5173"]"#);
+    let expected = pair("[https://a.example, http://127.0.0.1:5173]", VARIABLE);
+    assert_eq!(effective(&listed, &[]).get(KEY), Some(&expected));
+    assert_eq!(effective(&Sandbox::new(), &[]).get(KEY).map(|(value, _)| value.as_str()), Some("[]"));
+
+    for origins in [r#"["*"]"#, r#"["https://a.example", "*"]"#, r#"["https://*.example"]"#] {
+        let error = Sandbox::new().with_env(VARIABLE, origins).admin_error(&["config"]);
+        assert!(error.contains(&format!("`{KEY}` in {VARIABLE}:")), "{error}");
+        assert!(error.contains("pages that nobody here has chosen"), "{error}");
     }
 }
 

@@ -1,3 +1,4 @@
+use oubliette::config::ConfigSources;
 use serde_json::{Value, json};
 
 use crate::harness::{TestApp, TestStack};
@@ -131,6 +132,9 @@ async fn without_introspection_errors_suggest_nothing() {
         "{ usrs { nodes { id } } }",
         "{ users { nodes { emial } } }",
         "{ users(frist: 1) { nodes { id } } }",
+        "{ user(id: \"x\") { emailMaskd } }",
+        "mutation { forgetUsr(id: \"x\") { userId } }",
+        "{ users { ...F } } fragment F on UserConection { nodes { id } }",
         "mutation($input: CreateUserInptu!) { createUser(input: $input) { id } }",
         "mutation { createUser(input: { username: \"x\", emial: null }) { id } }",
     ];
@@ -140,10 +144,24 @@ async fn without_introspection_errors_suggest_nothing() {
         let (open, closed) = (message(&open, query).await, message(&closed, query).await);
         suggested += usize::from(open.contains("Did you mean"));
         assert!(!closed.contains("Did you mean"), "{closed}");
-        for name in ["users", "email", "first"] {
+        for name in ["users", "email", "first", "forgetUser", "UserConnection"] {
             let told = closed.contains(&format!("\"{name}\""));
             assert!(!told || query.contains(&format!("{name}(")), "{name} was not asked for: {closed}");
         }
     }
     assert!(suggested >= 1, "with introspection there are suggestions to be left out");
+}
+
+#[test]
+fn only_the_profile_local_tells_its_schema() {
+    for (profile, open) in [("local", true), ("localstack", false), ("aws", false)] {
+        let sources = ConfigSources {
+            dir: concat!(env!("CARGO_MANIFEST_DIR"), "/config").into(),
+            profile: profile.to_owned(),
+            overrides: vec!["database.url=sqlite://x.db".to_owned()],
+        };
+        let config = sources.load().unwrap().config;
+        assert_eq!((config.graphql.introspection, config.http.playground), (open, open), "{profile}");
+        assert!(config.http.cors_allowed_origins.is_empty(), "{profile}");
+    }
 }
