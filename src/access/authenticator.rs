@@ -72,16 +72,15 @@ impl Authenticator {
         }
         let credential = credential.ok_or(AuthError::Refused("no bearer token was sent"))?;
         let key: [u8; 32] = Sha256::digest(credential).into();
-        let caller = match self.remembered.get(&key).await {
-            Some(remembered) => remembered?,
-            None => {
-                let checked = self.check(credential).await.map(Arc::new);
-                // What could not be told is asked again at once.
-                if !matches!(checked, Err(AuthError::Unavailable(_))) {
-                    self.remembered.insert(key, checked.clone()).await;
-                }
-                checked?
+        let caller = if let Some(remembered) = self.remembered.get(&key).await {
+            remembered?
+        } else {
+            let checked = self.check(credential).await.map(Arc::new);
+            // What could not be told is asked again at once.
+            if !matches!(checked, Err(AuthError::Unavailable(_))) {
+                self.remembered.insert(key, checked.clone()).await;
             }
+            checked?
         };
         if caller.has_expired(Utc::now()) {
             return Err(AuthError::Refused("the token has expired"));

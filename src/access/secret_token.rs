@@ -30,7 +30,7 @@ impl SecretToken {
         let (secret, check) = bytes.split_at_mut(SECRET_BYTES);
         getrandom::fill(secret)?;
         check.copy_from_slice(&checksum(secret));
-        let encoded = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(&*bytes));
+        let encoded = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes));
         Ok(Self(Zeroizing::new(format!("{PREFIX}{}", *encoded))))
     }
 

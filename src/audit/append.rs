@@ -1,6 +1,6 @@
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, IntoActiveModel, QuerySelect, Set, Statement,
+    EntityTrait, IntoActiveModel, QuerySelect, Set, Statement, Unchanged,
 };
 
 use super::{NewEvent, digest::digest, head};
@@ -31,8 +31,16 @@ pub async fn record<'a>(
     db: &DatabaseConnection,
     events: impl IntoIterator<Item = &'a NewEvent>,
 ) -> Result<(), DbErr> {
-    let rows = rows(events);
-    let transaction = begin_write(db).await?;
+    record_rows(db.clone(), rows(events)).await
+}
+
+/// The same, of events that are rows already.
+///
+/// # Errors
+///
+/// The same.
+pub(super) async fn record_rows(db: DatabaseConnection, rows: Vec<audit_event::Model>) -> Result<(), DbErr> {
+    let transaction = begin_write(&db).await?;
     append_rows(&transaction, rows).await?;
     transaction.commit().await
 }
@@ -50,7 +58,8 @@ pub(crate) async fn append<'a>(
     append_rows(transaction, rows(events)).await
 }
 
-fn rows<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Vec<audit_event::Model> {
+/// The rows of events, but for their place in the chain.
+pub(super) fn rows<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Vec<audit_event::Model> {
     events.into_iter().map(NewEvent::row).collect()
 }
 
@@ -71,13 +80,15 @@ async fn append_rows(
         head.digest = row.digest.clone();
     }
     match transaction.get_database_backend() {
-        DbBackend::Postgres => drop(transaction.execute_raw(on_postgres(rows)).await?),
+        DbBackend::Postgres => {
+            transaction.execute_raw(on_postgres(rows)).await?;
+        }
         _ => on_sqlite(transaction, rows).await?,
     }
     let moved = audit_head::ActiveModel {
+        id: Unchanged(head.id),
         sequence: Set(head.sequence),
         digest: Set(head.digest),
-        ..audit_head::ActiveModel { id: sea_orm::Unchanged(head.id), ..Default::default() }
     };
     moved.update(transaction).await.map(drop)
 }

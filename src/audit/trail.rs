@@ -172,7 +172,7 @@ pub enum AuditError {
     /// The database did not answer in time. It may store them yet.
     #[error("the audit trail was not written in time")]
     TooSlow,
-    /// The writer has ended.
+    /// The writer has ended, or was cut off as the process ends.
     #[error("the audit trail is closed")]
     Closed,
 }

@@ -52,6 +52,10 @@ pub enum Problem {
 }
 
 impl Problem {
+    fn at(self, sequence: i64) -> Fault {
+        Fault { sequence, problem: self }
+    }
+
     /// A name for scripts.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -77,7 +81,7 @@ pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Ve
     let mut walk = Walk { last: Head { sequence: 0, digest: GENESIS_DIGEST.to_vec() }, kept };
     let fault = match head(db).await? {
         Some(head) => walk.to(db, &head).await?,
-        None => Some(Fault { sequence: 1, problem: Problem::Headless }),
+        None => Some(Problem::Headless.at(1)),
     };
     Ok(Verified { sound: walk.last, fault })
 }
@@ -111,8 +115,8 @@ impl Walk<'_> {
         let next = self.last.sequence + 1;
         let missing = |last: &Head| self.last.sequence < last.sequence;
         Ok(match () {
-            () if missing(head) || self.kept.is_some_and(missing) => fault(next, Problem::Missing),
-            () if self.last.digest != head.digest => fault(self.last.sequence, Problem::NotTheHead),
+            () if missing(head) || self.kept.is_some_and(missing) => Some(Problem::Missing.at(next)),
+            () if self.last.digest != head.digest => Some(Problem::NotTheHead.at(self.last.sequence)),
             () => beyond(db).await?,
         })
     }
@@ -120,13 +124,13 @@ impl Walk<'_> {
     fn step(&mut self, row: &Model) -> Option<Fault> {
         let next = self.last.sequence + 1;
         if row.sequence > next {
-            return fault(next, Problem::Missing);
+            return Some(Problem::Missing.at(next));
         }
         if row.sequence < next || row.previous_digest != self.last.digest {
-            return fault(row.sequence, Problem::Unlinked);
+            return Some(Problem::Unlinked.at(row.sequence));
         }
         if row.digest != digest(row) {
-            return fault(row.sequence, Problem::Changed);
+            return Some(Problem::Changed.at(row.sequence));
         }
         let last = Head { sequence: row.sequence, digest: row.digest.clone() };
         let sound = std::mem::replace(&mut self.last, last);
@@ -139,18 +143,18 @@ impl Walk<'_> {
 
     fn is_not_the_kept(&self) -> Option<Fault> {
         let kept = self.kept.filter(|kept| kept.sequence == self.last.sequence)?;
-        if kept.digest == self.last.digest { None } else { fault(kept.sequence, Problem::NotTheKept) }
+        if kept.digest == self.last.digest { None } else { Some(Problem::NotTheKept.at(kept.sequence)) }
     }
-}
-
-fn fault(sequence: i64, problem: Problem) -> Option<Fault> {
-    Some(Fault { sequence, problem })
 }
 
 /// The newest event is read first: the head that is read then is at least that one, unless somebody went by it.
 async fn beyond(db: &impl ConnectionTrait) -> Result<Option<Fault>, DbErr> {
     let newest = Entity::find().order_by_desc(Column::Sequence).one(db).await?;
-    let head = head(db).await?;
-    let newest = newest.filter(|event| head.is_none_or(|head| event.sequence > head.sequence));
-    Ok(newest.and_then(|event| fault(event.sequence, Problem::BeyondTheHead)))
+    let Some(head) = head(db).await? else { return Ok(Some(Problem::Headless.at(1))) };
+    if newest.is_none_or(|event| event.sequence <= head.sequence) {
+        return Ok(None);
+    }
+    let after = Entity::find().filter(Column::Sequence.gt(head.sequence));
+    let first = after.order_by_asc(Column::Sequence).one(db).await?;
+    Ok(first.map(|event| Problem::BeyondTheHead.at(event.sequence)))
 }

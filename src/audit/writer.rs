@@ -34,7 +34,7 @@ impl Writer {
         while self.gather(&mut batch).await {
             self.write(&mut batch).await;
             if !batch.is_empty() && self.stop.is_cancelled() {
-                return self.give_up(batch);
+                return self.give_up(&batch);
             }
         }
     }
@@ -82,15 +82,19 @@ impl Writer {
 
     async fn write(&self, batch: &mut Batch) {
         let started = Instant::now();
-        let stored = tokio::time::timeout(self.patience, append::record(&self.db, batch.events())).await;
+        // In a task that is never cut off: a connection that came back into the pool with a transaction just begun would
+        // swallow what others write through it.
+        let attempt = append::record_rows(self.db.clone(), append::rows(batch.events()));
+        let stored = tokio::time::timeout(self.patience, tokio::spawn(attempt)).await;
         self.metrics.write_seconds.observe(started.elapsed().as_secs_f64());
         let error = match stored {
-            Ok(Ok(())) => {
+            Ok(Ok(Ok(()))) => {
                 self.count("ok");
                 self.metrics.events.inc_by(batch.len());
                 return batch.succeed();
             }
-            Ok(Err(error)) => AuditError::Database(Arc::new(error)),
+            Ok(Ok(Err(error))) => AuditError::Database(Arc::new(error)),
+            Ok(Err(_)) => AuditError::Closed,
             Err(_) => AuditError::TooSlow,
         };
         self.count("failed");
@@ -103,7 +107,7 @@ impl Writer {
     }
 
     /// The database fails, and the process is to end.
-    fn give_up(mut self, batch: Batch) {
+    fn give_up(mut self, batch: &Batch) {
         self.durable.close();
         self.soon.close();
         let mut lost = batch.len();

@@ -3,6 +3,7 @@
 mod chain;
 mod changes;
 mod commands;
+mod servers;
 mod trail;
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ struct Key {
     id: Option<String>,
     /// The algorithm that the issuer made the key for, if it says so.
     algorithm: Option<Algorithm>,
-    key: DecodingKey,
+    decoding: DecodingKey,
 }
 
 impl KeySet {
@@ -33,8 +33,8 @@ impl KeySet {
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut fitting = self.0.iter().filter(|key| key.fits(algorithm));
         match id {
-            Some(id) => fitting.find(|key| key.id.as_deref() == Some(id)).map(|key| &key.key),
-            None => fitting.next().filter(|_| fitting.next().is_none()).map(|key| &key.key),
+            Some(id) => fitting.find(|key| key.id.as_deref() == Some(id)).map(|key| &key.decoding),
+            None => fitting.next().filter(|_| fitting.next().is_none()).map(|key| &key.decoding),
         }
     }
 }
@@ -56,12 +56,12 @@ impl Key {
             Some(algorithm) => Some(algorithm.to_string().parse().ok()?),
             None => None,
         };
-        Some(Self { id: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(&jwk).ok()? })
+        Some(Self { id: jwk.common.key_id.clone(), algorithm, decoding: DecodingKey::from_jwk(&jwk).ok()? })
     }
 
     fn fits(&self, algorithm: Algorithm) -> bool {
-        self.key.family() == algorithm.family()
-            && self.key.family() != AlgorithmFamily::Hmac
+        self.decoding.family() == algorithm.family()
+            && self.decoding.family() != AlgorithmFamily::Hmac
             && self.algorithm.is_none_or(|own| own == algorithm)
     }
 }

@@ -72,7 +72,7 @@ impl Jwt {
         }
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
         let data =
-            decode::<Map<String, Value>>(token, &key, &self.validation(header.alg)).map_err(refused)?;
+            decode::<Map<String, Value>>(token, &key, &self.validation(header.alg)).map_err(|error| refused(&error))?;
         claims::caller(&data.claims, &self.config, &self.meanings, self.subjects_per_minute)
             .and_then(|caller| if caller.has_expired(Utc::now()) { Err(EXPIRED) } else { Ok(caller) })
     }
@@ -105,7 +105,7 @@ fn meanings(config: &JwtConfig) -> Result<BTreeMap<String, Scopes>, UnknownScope
 }
 
 /// The library's reason without its text, which may quote the token.
-fn refused(error: jsonwebtoken::errors::Error) -> AuthError {
+fn refused(error: &jsonwebtoken::errors::Error) -> AuthError {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
         ErrorKind::InvalidSignature => AuthError::Refused("the signature does not fit"),

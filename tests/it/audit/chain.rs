@@ -80,9 +80,7 @@ async fn forge(db: &DatabaseConnection, from: usize, change: impl FnOnce(&mut Ve
     let rows = all.into_iter().map(|event| event.into_active_model().reset_all());
     audit_event::Entity::insert_many(rows).exec_without_returning(db).await.unwrap();
     let moved = oubliette::entity::audit_head::Model { id: 1, sequence: last.sequence, digest: last.digest };
-    sql(db, "DELETE FROM audit_head").await;
-    let head = moved.into_active_model().reset_all();
-    oubliette::entity::audit_head::Entity::insert(head).exec_without_returning(db).await.unwrap();
+    moved.into_active_model().reset_all().update(db).await.unwrap();
 }
 
 async fn anybody_can_check_a_digest(stack: TestStack) {

@@ -206,20 +206,19 @@ async fn a_full_queue_drops_and_counts() {
     let metrics = AuditMetrics::default();
     let trail = Trail::start(db.clone(), AuditReads::BestEffort, Duration::from_secs(1), metrics.clone());
     proxy.cut();
-    const ROOM: u64 = 65_536;
     for _ in 0..70 {
         trail.record_reads(reads("ada", 1000)).await.unwrap();
     }
     let dropped = || metric(&metrics, "oubliette_audit_dropped_total ");
     assert_eq!(metric(&metrics, "oubliette_audit_waiting ") + dropped(), 70_000);
     assert_eq!(dropped(), 5000, "there is room for 65 times 1000");
-    assert!(metric(&metrics, "oubliette_audit_waiting ") <= ROOM);
+    assert!(metric(&metrics, "oubliette_audit_waiting ") <= 65_536);
 
     // The others were only late.
     proxy.restore();
     let started = Instant::now();
     while metric(&metrics, "oubliette_audit_waiting ") > 0 {
-        assert!(started.elapsed() < Duration::from_secs(60));
+        assert!(started.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(metric(&metrics, "oubliette_audit_events_total "), 65_000);
