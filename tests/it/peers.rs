@@ -60,7 +60,7 @@ impl Fleet {
         let db = database::connect(&stack.config()).await.unwrap();
         database::migrate(&db).await.unwrap();
         let profile = format!(
-            "[database]\nurl = \"{url}\"\nconnect_timeout = \"1s\"\n[keys]\nactive = \"local\"\n{}",
+            "[auth]\nmode = \"off\"\n[database]\nurl = \"{url}\"\nconnect_timeout = \"1s\"\n[keys]\nactive = \"local\"\n{}",
             local_backend("local")
         );
         let sandbox = Sandbox::new().with_profile("fleet", &profile);

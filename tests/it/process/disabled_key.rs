@@ -46,7 +46,7 @@ async fn a_disabled_key_spares_who_is_cached_and_comes_back_without_a_restart() 
     let proxy = kms_proxy().await;
     let arn = localstack().create_key().await;
     let profile = format!(
-        "[database]\nurl = \"{}\"\nmigrate_on_start = true\n[keys]\nactive = \"kms\"\n{}",
+        "[auth]\nmode = \"off\"\n[database]\nurl = \"{}\"\nmigrate_on_start = true\n[keys]\nactive = \"kms\"\n{}",
         stack.url(),
         kms_backend("kms", &arn, &proxy)
     );
