@@ -21,9 +21,11 @@ use crate::{
 
 /// Lets a request through if its address and its caller may send one more, and says who the caller is.
 pub(super) async fn admit(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
-    if let Some(ClientAddress(address)) = request.extensions().get()
-        && let Err(too_many) = state.rates.charge_address(*address)
-    {
+    let Some(&ClientAddress(address)) = request.extensions().get() else {
+        tracing::error!("a request without an address");
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred");
+    };
+    if let Err(too_many) = state.rates.charge_address(address) {
         return wait(too_many.retry_after);
     }
     let Ok(credential) = bearer(request.headers()) else { return unauthenticated(true) };

@@ -71,8 +71,8 @@ impl Jwt {
             return Err(AuthError::Refused("the token has critical headers, of which none are understood"));
         }
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
-        let data =
-            decode::<Map<String, Value>>(token, &key, &self.validation(header.alg)).map_err(|error| refused(&error))?;
+        let data = decode::<Map<String, Value>>(token, &key, &self.validation(header.alg))
+            .map_err(|error| refused(&error))?;
         claims::caller(&data.claims, &self.config, &self.meanings, self.subjects_per_minute)
             .and_then(|caller| if caller.has_expired(Utc::now()) { Err(EXPIRED) } else { Ok(caller) })
     }

@@ -77,7 +77,7 @@ impl Key {
 }
 
 /// Claims that are good for an hour, changed by `changes`; null takes a claim out.
-fn claims(changes: Value) -> Value {
+fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": Utc::now().timestamp() + 3600,
         "scope": "openid users:read pii:read",
@@ -172,10 +172,10 @@ async fn only_a_token_that_is_sound_in_every_part_is_let_in() {
     let ask = async |token: &str| app.ask(Some(token), QUERY, json!({ "id": id })).await;
 
     for key in &keys {
-        let (status, answer) = ask(&key.sign(&claims(json!({})))).await;
+        let (status, answer) = ask(&key.sign(&claims(&json!({})))).await;
         assert_eq!(status, StatusCode::OK, "{:?}: {answer}", key.algorithm);
         assert_eq!(answer["data"]["user"]["email"], person.email, "{answer}");
-        let (status, _) = ask(&key.sign(&claims(json!({ "aud": ["other", AUDIENCE] })))).await;
+        let (status, _) = ask(&key.sign(&claims(&json!({ "aud": ["other", AUDIENCE] })))).await;
         assert_eq!(status, StatusCode::OK);
     }
 
@@ -198,26 +198,26 @@ async fn only_a_token_that_is_sound_in_every_part_is_let_in() {
         ("bound to null, in vain", json!({ "oubliette_subject": [] })),
     ] {
         for key in &keys {
-            bad.push((what, key.sign(&claims(changes.clone()))));
+            bad.push((what, key.sign(&claims(&changes))));
         }
     }
     // What is signed wrongly.
-    let good = rsa.sign(&claims(json!({})));
+    let good = rsa.sign(&claims(&json!({})));
     let parts: Vec<_> = good.split('.').collect();
     let encode_part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let more = encode_part(&claims(json!({ "scope": "users:read users:forget" })));
+    let more = encode_part(&claims(&json!({ "scope": "users:read users:forget" })));
     let none = |alg: &str| encode_part(&json!({ "alg": alg, "typ": "JWT", "kid": "RS256" }));
     bad.push(("changed claims", format!("{}.{more}.{}", parts[0], parts[2])));
     bad.push(("no signature", format!("{}.{}.", parts[0], parts[1])));
     bad.push(("half a signature", good[..good.len() - 40].to_owned()));
     bad.push(("alg none", format!("{}.{}.", none("none"), parts[1])));
     bad.push(("alg None", format!("{}.{}.{}", none("None"), parts[1], parts[2])));
-    bad.push(("another's signature", Key::new("RS256", Algorithm::RS256).sign(&claims(json!({})))));
-    bad.push(("an unknown key", Key::new("unknown", Algorithm::ES256).sign(&claims(json!({})))));
+    bad.push(("another's signature", Key::new("RS256", Algorithm::RS256).sign(&claims(&json!({})))));
+    bad.push(("an unknown key", Key::new("unknown", Algorithm::ES256).sign(&claims(&json!({})))));
     let mut confused = Key::new("RS256", Algorithm::ES256);
-    bad.push(("the id of a key of another kind", confused.sign(&claims(json!({})))));
+    bad.push(("the id of a key of another kind", confused.sign(&claims(&json!({})))));
     confused.id = "EdDSA".to_owned();
-    bad.push(("the id of yet another kind", confused.sign(&claims(json!({})))));
+    bad.push(("the id of yet another kind", confused.sign(&claims(&json!({})))));
     // Signed with what everybody knows: the public key, in each form that a library might take for a secret.
     let public = rsa.public();
     let modulus = BASE64_URL_SAFE_NO_PAD.decode(public["n"].as_str().unwrap()).unwrap();
@@ -227,11 +227,11 @@ async fn only_a_token_that_is_sound_in_every_part_is_let_in() {
             algorithm: Algorithm::HS256,
             private: EncodingKey::from_secret(&secret),
         };
-        bad.push(("HS256 with the public key", forger.sign(&claims(json!({})))));
+        bad.push(("HS256 with the public key", forger.sign(&claims(&json!({})))));
     }
     let critical = Header { crit: Some(vec!["exp".to_owned()]), ..Header::new(Algorithm::ES256) };
-    bad.push(("critical headers", ec.sign_with(critical, &claims(json!({})))));
-    bad.push(("far too long", ec.sign(&claims(json!({ "padding": "x".repeat(9000) })))));
+    bad.push(("critical headers", ec.sign_with(critical, &claims(&json!({})))));
+    bad.push(("far too long", ec.sign(&claims(&json!({ "padding": "x".repeat(9000) })))));
     bad.push((
         "a token of our own kind",
         oubliette::access::SecretToken::generate().unwrap().expose().into(),
@@ -279,8 +279,7 @@ async fn a_tokens_claims_say_what_it_allows_and_to_whom() {
         (bound, own, "mutation($id: ID!) { forgetUser(id: $id) { digest } }", None),
         (roles(&["dpo"]), other, "mutation($id: ID!) { forgetUser(id: $id) { digest } }", None),
     ] {
-        let (status, answer) =
-            app.ask(Some(&key.sign(&claims(changes.clone()))), query, json!({ "id": id })).await;
+        let (status, answer) = app.ask(Some(&key.sign(&claims(&changes))), query, json!({ "id": id })).await;
         assert_eq!((status, code(&answer)), (StatusCode::OK, expected), "{changes} {query}: {answer}");
     }
     let actors = "SELECT actor FROM audit_events WHERE action = 'forget' ORDER BY sequence";
@@ -297,25 +296,25 @@ async fn new_keys_are_learned_and_old_ones_forgotten() {
     let config = JwtConfig { refresh: Duration::from_secs(7), ..issuer.config() };
     let app = guarded(config).await;
     let ask = async |token: &str| app.ask(Some(token), "{ __typename }", json!({})).await.0;
-    assert_eq!(ask(&old.sign(&claims(json!({})))).await, StatusCode::OK);
+    assert_eq!(ask(&old.sign(&claims(&json!({})))).await, StatusCode::OK);
     assert_eq!(issuer.asked.load(SeqCst), 1);
 
     // A key that is not known is asked for, at once; and however many come, not again and again.
     issuer.publish(&[&new]);
-    assert_eq!(ask(&new.sign(&claims(json!({})))).await, StatusCode::OK);
+    assert_eq!(ask(&new.sign(&claims(&json!({})))).await, StatusCode::OK);
     let asked = issuer.asked.load(SeqCst);
     for number in 0..50 {
-        let forged = Key::new(&format!("forged-{number}"), Algorithm::ES256).sign(&claims(json!({})));
+        let forged = Key::new(&format!("forged-{number}"), Algorithm::ES256).sign(&claims(&json!({})));
         assert_eq!(ask(&forged).await, StatusCode::UNAUTHORIZED);
     }
     assert!(issuer.asked.load(SeqCst) <= asked + 3, "{} times", issuer.asked.load(SeqCst));
-    assert_eq!(ask(&old.sign(&claims(json!({ "again": 1 })))).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&old.sign(&claims(&json!({ "again": 1 })))).await, StatusCode::UNAUTHORIZED);
 
     // A key that is withdrawn is no good after the next refresh, though nobody asks for another.
     issuer.publish(&[&old]);
     let withdrawn = Instant::now();
     let mut number = 0;
-    while ask(&new.sign(&claims(json!({ "number": number })))).await == StatusCode::OK {
+    while ask(&new.sign(&claims(&json!({ "number": number })))).await == StatusCode::OK {
         assert!(withdrawn.elapsed() < Duration::from_secs(30), "still good");
         tokio::time::sleep(Duration::from_millis(100)).await;
         number += 1;
@@ -334,7 +333,7 @@ async fn without_the_issuers_keys_nobody_is_let_in_until_they_are_there() {
     // A server starts without them: it can be told later.
     let app = guarded(jwt).await;
     let ask = async || {
-        let token = key.sign(&claims(json!({ "number": rand::random::<u32>() })));
+        let token = key.sign(&claims(&json!({ "number": rand::random::<u32>() })));
         let (status, answer) = app.ask(Some(&token), "{ __typename }", json!({})).await;
         if status != StatusCode::OK {
             assert_eq!((status, code(&answer)), (StatusCode::SERVICE_UNAVAILABLE, Some("UNAVAILABLE")));
@@ -376,6 +375,6 @@ async fn keys_may_come_from_a_file_which_must_be_there() {
     let post = || server.client().post(server.url("/graphql")).json(&json!({ "query": "{ __typename }" }));
     let status = post().send().await.unwrap().status();
     assert_eq!(status, StatusCode::UNAUTHORIZED);
-    let token = key.sign(&claims(json!({})));
+    let token = key.sign(&claims(&json!({})));
     assert_eq!(post().bearer_auth(token).send().await.unwrap().status(), StatusCode::OK);
 }

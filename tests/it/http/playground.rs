@@ -18,7 +18,7 @@ async fn get(app: &TestApp, path: &str) -> Response {
     client.execute(app.get(path).build().unwrap()).await.unwrap()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: impl reqwest::header::AsHeaderName) -> &'a str {
+fn text(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName) -> &str {
     headers.get(name).unwrap().to_str().unwrap()
 }
 
