@@ -58,7 +58,7 @@ impl Watch {
             if can_listen {
                 listen(db.get_postgres_connection_pool(), &heard, &metrics).await;
             }
-            pending().await
+            pending::<()>().await;
         };
         tokio::select! {
             () = listening => {}
