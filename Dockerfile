@@ -43,8 +43,8 @@ USER 10001:10001
 # files of your own in place of /etc/oubliette.
 ENV OUBLIETTE_CONFIG_DIR=/etc/oubliette OUBLIETTE_PROFILE=aws
 
-# The server listens on 127.0.0.1:8000 until OUBLIETTE_HTTP__LISTEN says otherwise. There is no authentication yet:
-# publish the port to something that authenticates.
+# The server listens on 127.0.0.1:8000 until OUBLIETTE_HTTP__LISTEN says otherwise. Callers need a token:
+# `oubliette-admin tokens create` makes one.
 #
 # No HEALTHCHECK, as the port is yours to choose: GET /healthz (the process is up), GET /readyz (database and
 # key backend answer). docker-compose.yml has an example.
