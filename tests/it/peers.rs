@@ -60,7 +60,7 @@ impl Fleet {
         let db = database::connect(&stack.config()).await.unwrap();
         database::migrate(&db).await.unwrap();
         let profile = format!(
-            "[auth]\nmode = \"off\"\n[database]\nurl = \"{url}\"\nconnect_timeout = \"1s\"\n[keys]\nactive = \"local\"\n{}",
+            "[auth]\nmode = \"off\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{url}\"\nconnect_timeout = \"1s\"\n[keys]\nactive = \"local\"\n{}",
             local_backend("local")
         );
         let sandbox = Sandbox::new().with_profile("fleet", &profile);
@@ -114,13 +114,9 @@ async fn forget(server: &Server, id: &str) -> DateTime<Utc> {
     answer["data"]["forgetUser"]["erasedAt"].as_str().unwrap().parse().unwrap()
 }
 
-async fn metrics(server: &Server) -> String {
-    server.client().get(server.url("/metrics")).send().await.unwrap().text().await.unwrap()
-}
-
 /// What a line of the metrics says, without decimals; 0 if it is not there.
 async fn metric(server: &Server, name: &str) -> i64 {
-    let text = metrics(server).await;
+    let text = server.metrics().await;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.map_or(0, |value| value.split('.').next().unwrap().parse().unwrap())
 }
@@ -128,7 +124,7 @@ async fn metric(server: &Server, name: &str) -> i64 {
 async fn eventually(server: &Server, name: &str, is_so: impl Fn(i64) -> bool) {
     let started = Instant::now();
     while !is_so(metric(server, name).await) {
-        assert!(started.elapsed() < PATIENCE, "{name}: {}", metrics(server).await);
+        assert!(started.elapsed() < PATIENCE, "{name}: {}", server.metrics().await);
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
 }
@@ -155,7 +151,7 @@ async fn a_forgetting_on_one_server_evicts_on_the_others_within_a_second() {
     for server in &fleet.servers[1..] {
         assert_eq!(metric(server, EVICTED).await, 100);
         assert_eq!(metric(server, DELAYS).await, 100);
-        assert!(metric(server, NOTIFIED).await > 80, "{}", metrics(server).await);
+        assert!(metric(server, NOTIFIED).await > 80, "{}", server.metrics().await);
         let within_a_second =
             metric(server, "oubliette_peer_eviction_delay_seconds_bucket{le=\"1.024\"}").await;
         assert_eq!(within_a_second, 100, "as each server saw it");

@@ -121,10 +121,11 @@ impl Sandbox {
         let address = eventually("the server serves", || {
             let ended = process.child.try_wait().unwrap();
             assert_eq!(ended, None, "the server did not start: {}", process.log());
-            process.address()
+            process.address("address")
         })
         .await;
         process.url = Url::parse(&format!("http://{address}")).unwrap();
+        process.metrics = process.address("metrics_address");
         process
     }
 
@@ -133,7 +134,7 @@ impl Sandbox {
         let mut process = self.spawn(&[]);
         let status = process.exit().await;
         assert_eq!(status.code(), Some(1), "{}", process.log());
-        assert_eq!(process.address(), None);
+        assert_eq!(process.address("address"), None);
         process.log()
     }
 
@@ -153,7 +154,7 @@ impl Sandbox {
             .spawn()
             .unwrap();
         let url = Url::parse("http://127.0.0.1:0").unwrap();
-        Server { child, log: reader, url, client: Client::new() }
+        Server { child, log: reader, url, metrics: None, client: Client::new() }
     }
 
     fn command(&self, program: &str) -> Command {
@@ -188,12 +189,19 @@ pub(crate) struct Server {
     child: Child,
     log: File,
     url: Url,
+    metrics: Option<SocketAddr>,
     client: Client,
 }
 
 impl Server {
     pub(crate) fn url(&self, path: &str) -> Url {
         self.url.join(path).unwrap()
+    }
+
+    /// What `/metrics` says, if `metrics.listen` is set.
+    pub(crate) async fn metrics(&self) -> String {
+        let address = self.metrics.unwrap();
+        self.client.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap()
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -253,11 +261,11 @@ impl Server {
         self.try_graphql(query, json!({ "id": id })).await.unwrap()
     }
 
-    /// Where it serves, as its log says.
-    fn address(&self) -> Option<SocketAddr> {
+    /// Where it serves, or serves its metrics (`metrics_address`), as its log says.
+    fn address(&self, name: &str) -> Option<SocketAddr> {
         self.log().lines().find_map(|line| {
             let event: Value = serde_json::from_str(line).ok()?;
-            event["address"].as_str()?.parse().ok()
+            event[name].as_str()?.parse().ok()
         })
     }
 }
