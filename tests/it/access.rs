@@ -5,6 +5,7 @@ mod commands;
 mod jwt;
 mod scopes;
 mod tokens;
+mod trail;
 
 use oubliette::config::{AuthMode, Config};
 use serde_json::Value;
