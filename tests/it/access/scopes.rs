@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{code, guarded};
 use crate::harness::{Person, TestApp, TestStack, on_both_databases};
 
-on_both_databases!(every_caller_gets_what_the_table_says);
+on_both_databases!(every_caller_gets_what_the_table_says, whoever_has_no_good_token_gets_nothing);
 
 /// What a field needs: one of these scopes; or nothing more than whatever led to its object.
 ///
@@ -64,7 +64,7 @@ const FIELDS: &[(&str, &[&str])] = &[
 
 /// What is asked, the fields it needs scopes for, and whether it is about one user or about all. Those that change
 /// something come last, and forgetting at the very end.
-const REQUESTS: &[(&str, &[&str], About)] = &[
+pub(super) const REQUESTS: &[(&str, &[&str], About)] = &[
     ("query($id: ID!) { user(id: $id) { id } }", &["Query.user"], About::One),
     ("query($id: ID!) { user(id: $id) { username } }", &["Query.user", "User.username"], About::One),
     ("query($id: ID!) { user(id: $id) { email } }", &["Query.user", "User.email"], About::One),
@@ -117,7 +117,7 @@ const REQUESTS: &[(&str, &[&str], About)] = &[
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum About {
+pub(super) enum About {
     One,
     All,
 }
@@ -189,6 +189,51 @@ async fn every_caller_gets_what_the_table_says(stack: TestStack) {
         }
     }
     assert!(refused > 1000, "{refused}");
+}
+
+/// Nobody, and those whose tokens are no good any more, at each of them.
+async fn whoever_has_no_good_token_gets_nothing(stack: TestStack) {
+    let app = guarded(stack).await;
+    let person = Person::new();
+    let id = app.add(&person).await;
+    let all = Scopes::all().to_string();
+    let [expired, revoked, unknown] =
+        [app.token(&all, None).await, app.token(&all, Some(id)).await, app.token(&all, None).await];
+    for (place, change) in ["expires_at = created_at", "revoked_at = created_at"].iter().enumerate() {
+        let rows = oubliette::access::tokens::list(&app.db).await.unwrap();
+        app.sql(&format!("UPDATE access_tokens SET {change} WHERE name = '{}'", rows[place].name)).await;
+    }
+    app.sql("DELETE FROM access_tokens WHERE expires_at IS NULL AND revoked_at IS NULL").await;
+    for (what, token) in [
+        ("nobody", None),
+        ("expired", Some(&*expired)),
+        ("revoked", Some(&*revoked)),
+        ("unknown", Some(&*unknown)),
+    ] {
+        for (query, ..) in REQUESTS {
+            assert_unauthenticated(&app, what, token, query, id, &person).await;
+        }
+    }
+    assert_eq!(app.backend.unwrapped(), 0);
+}
+
+/// Sends one of the requests, which must be refused before anything of it is looked at.
+pub(super) async fn assert_unauthenticated(
+    app: &TestApp,
+    what: &str,
+    token: Option<&str>,
+    query: &str,
+    id: Uuid,
+    person: &Person,
+) {
+    let variables = json!({ "id": id, "name": person.username, "new": { "username": "x" } });
+    let (status, answer) = app.ask(token, query, variables).await;
+    assert_eq!(
+        (status, code(&answer)),
+        (StatusCode::UNAUTHORIZED, Some("UNAUTHENTICATED")),
+        "{what}: {query}"
+    );
+    assert_eq!(answer.as_object().unwrap().len(), 1, "{what}: {answer}");
 }
 
 fn expected(scopes: Scopes, whose: For, fields: &[&str], about: About) -> bool {

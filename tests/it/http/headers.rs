@@ -45,7 +45,7 @@ async fn every_route_answers_with_them() {
         (app.get("/graphql"), StatusCode::METHOD_NOT_ALLOWED),
         (app.get("/healthz"), StatusCode::OK),
         (app.get("/readyz"), StatusCode::OK),
-        (app.get("/metrics"), StatusCode::OK),
+        (app.get("/metrics"), StatusCode::NOT_FOUND),
         (app.get("/nothing"), StatusCode::NOT_FOUND),
         (app.get("/playground/assets/nothing.js"), StatusCode::NOT_FOUND),
     ] {

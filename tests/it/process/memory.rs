@@ -72,7 +72,7 @@ async fn a_key_of_local_keys_leaves_the_memory() {
 async fn a_key_of_kms_leaves_the_memory() {
     let arn = localstack().create_key().await;
     let toml = format!(
-        "[database]\nurl = \"sqlite://data.db?mode=rwc\"\nmigrate_on_start = true\n\
+        "[auth]\nmode = \"off\"\n[database]\nurl = \"sqlite://data.db?mode=rwc\"\nmigrate_on_start = true\n\
          [keys]\nactive = \"kms\"\n[keys.backends.kms]\nkind = \"aws-kms\"\nkey_id = \"{arn}\"\n\
          region = \"us-east-1\"\nendpoint_url = \"{}\"\ncredentials = \"test\"\n\
          [keys.backends.kms.context]\napp = \"oubliette-tests\"\n",

@@ -11,7 +11,7 @@ async fn staging(database: &TestStack) -> Sandbox {
     sandbox.with_profile(
         "staging",
         &format!(
-            "[database]\nurl = \"{}\"\nmigrate_on_start = false\n\
+            "[auth]\nmode = \"off\"\n[database]\nurl = \"{}\"\nmigrate_on_start = false\n\
              [keys]\nactive = \"files\"\n[keys.backends.files]\nkind = \"local\"\nfile = \"data/keys.toml\"\n",
             database.url()
         ),

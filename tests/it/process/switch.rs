@@ -8,7 +8,7 @@ const LOCAL: &str = "[keys.backends.local]\nkind = \"local\"\nfile = \"data/keys
 
 fn profile(active: &str, backends: &str) -> String {
     format!(
-        "[database]\nurl = \"sqlite://data/oubliette.db?mode=rwc\"\nmigrate_on_start = true\n\
+        "[auth]\nmode = \"off\"\n[database]\nurl = \"sqlite://data/oubliette.db?mode=rwc\"\nmigrate_on_start = true\n\
          [keys]\nactive = \"{active}\"\n{backends}"
     )
 }
