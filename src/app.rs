@@ -96,7 +96,7 @@ impl App {
         let users = Users::new(db.clone(), keyring.clone()).announcing(config.peers.notify);
         let schema = graphql::schema(users.clone(), Budget::new(), trail.clone(), &config.graphql);
         let rates = RequestRates::new(&config.limits);
-        let state = HttpState {
+        let state = Arc::new(HttpState {
             schema,
             db: db.clone(),
             keyring: keyring.clone(),
@@ -104,7 +104,7 @@ impl App {
             rates: rates.clone(),
             metrics: Arc::new(registry),
             checks: Checks::default(),
-        };
+        });
         let router = http::router(state.clone(), &config.http);
         let metrics_router = http::metrics_router(state, config);
         let peers = config.peers.clone();

@@ -63,8 +63,13 @@ impl Connection {
     }
 
     /// Asks a question in GraphQL and returns `data`; anything but a clean answer is an error.
-    pub(crate) async fn graphql(&mut self, query: &str, variables: &Value) -> anyhow::Result<Value> {
-        let answer = self.ask(&graphql_request(query, variables)).await?;
+    pub(crate) async fn graphql(
+        &mut self,
+        credential: Option<&str>,
+        query: &str,
+        variables: &Value,
+    ) -> anyhow::Result<Value> {
+        let answer = self.ask(&graphql_request(credential, query, variables)).await?;
         let mut body: Value = serde_json::from_slice(answer.body).with_context(|| answer.text())?;
         if answer.status != 200 || body.get("errors").is_some() {
             bail!("status {}: {body}", answer.status);
@@ -85,8 +90,10 @@ pub(crate) fn get_request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
-/// The bytes of a GraphQL request.
-pub(crate) fn graphql_request(query: &str, variables: &Value) -> Vec<u8> {
+/// The bytes of a GraphQL request, with a bearer credential if there is one.
+pub(crate) fn graphql_request(credential: Option<&str>, query: &str, variables: &Value) -> Vec<u8> {
+    let authorization =
+        credential.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let body = serde_json::json!({ "query": query, "variables": variables }).to_string();
     let length = body.len();
     format!(
@@ -94,6 +101,7 @@ pub(crate) fn graphql_request(query: &str, variables: &Value) -> Vec<u8> {
          host: localhost\r\n\
          content-type: application/json\r\n\
          accept: application/json\r\n\
+         {authorization}\
          content-length: {length}\r\n\
          \r\n\
          {body}"

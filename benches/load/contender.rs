@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::client::{Connection, get_request};
 use crate::options::Options;
@@ -20,13 +20,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const INTERVAL: Duration = Duration::from_millis(1);
 
 /// How to start one of the two servers, as often as needed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Contender {
-    name: &'static str,
+    pub(crate) name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
     address: SocketAddr,
+    credential: Option<String>,
     log: PathBuf,
 }
 
@@ -35,16 +36,18 @@ pub(crate) struct Contender {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    credential: Option<String>,
     /// From the start of its process to the first healthy answer.
     pub(crate) started_in: Duration,
 }
 
 impl Contender {
-    /// Oubliette as it comes, in the profile `local`, but on PostgreSQL. It logs to a file.
+    /// Oubliette in the profile `local`, but on PostgreSQL, and without what the bare server has not: access control,
+    /// limits of requests, an audit trail of reads. It logs to a file.
     pub(crate) fn oubliette(database: &str, directory: &Path, options: &Options) -> Self {
         let address = free_address();
         Self {
-            name: "oubliette",
+            name: "Oubliette",
             program: env!("CARGO_BIN_EXE_oubliette").into(),
             arguments: vec![format!("--config-dir={}/config", env!("CARGO_MANIFEST_DIR"))],
             environment: vec![
@@ -53,10 +56,37 @@ impl Contender {
                 ("OUBLIETTE_DATABASE__URL", database.to_owned()),
                 ("OUBLIETTE_DATABASE__MAX_CONNECTIONS", options.pool.to_string()),
                 ("OUBLIETTE_KEYS__BACKENDS__LOCAL__FILE", path(directory, "keys.toml")),
+                ("OUBLIETTE_AUDIT__READS", "off".to_owned()),
+                ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", "0".to_owned()),
+                ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", "0".to_owned()),
             ],
             address,
+            credential: None,
             log: directory.join("oubliette.log"),
         }
+    }
+
+    /// Oubliette with access tokens, limits that count but are not reached, and an audit trail of reads. Its address
+    /// and its log are its own; its database must be up to date.
+    pub(crate) fn guarded(&self, name: &'static str, reads: &str) -> anyhow::Result<Self> {
+        let address = free_address();
+        let mut guarded =
+            Self { name, address, log: self.log.with_file_name(format!("{reads}.log")), ..self.clone() };
+        let plenty = "100000000".to_owned();
+        guarded.environment.extend([
+            ("OUBLIETTE_HTTP__LISTEN", address.to_string()),
+            ("OUBLIETTE_AUTH__MODE", "tokens".to_owned()),
+            ("OUBLIETTE_AUDIT__READS", reads.to_owned()),
+            ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", plenty.clone()),
+            ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", plenty.clone()),
+            ("OUBLIETTE_LIMITS__SUBJECTS_PER_MINUTE", plenty),
+        ]);
+        let mut create = guarded.command_of(Path::new(env!("CARGO_BIN_EXE_oubliette-admin")));
+        create.args(["tokens", "create", "--name", reads, "--scopes", "users:read,pii:read"]);
+        let created = create.stderr(Stdio::inherit()).output()?;
+        ensure!(created.status.success(), "no token was created: {}", created.status);
+        guarded.credential = Some(String::from_utf8(created.stdout)?.trim().to_owned());
+        Ok(guarded)
     }
 
     /// The bare server, which is this very program with another argument.
@@ -73,6 +103,7 @@ impl Contender {
             ],
             environment: Vec::new(),
             address,
+            credential: None,
             log: directory.join("bare.log"),
         })
     }
@@ -80,11 +111,12 @@ impl Contender {
     /// Starts the server and waits until it is healthy.
     pub(crate) async fn start(&self) -> anyhow::Result<Running> {
         let log = File::create(&self.log)?;
-        let mut command = self.command();
+        let mut command = self.command_of(&self.program);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let begin = Instant::now();
         let child = command.spawn().with_context(|| format!("starting {}", self.program.display()))?;
-        let mut running = Running { child, address: self.address, started_in: Duration::ZERO };
+        let credential = self.credential.clone();
+        let mut running = Running { child, address: self.address, credential, started_in: Duration::ZERO };
         while !healthy(self.address).await {
             let ended = running.child.try_wait()?;
             if ended.is_some() || begin.elapsed() > PATIENCE {
@@ -98,9 +130,9 @@ impl Contender {
     }
 
     /// `setpriv` asks Linux to kill the server should we die first; then it becomes the server.
-    fn command(&self) -> Command {
+    fn command_of(&self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program).args(&self.arguments);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(&self.arguments);
         let inherited = std::env::vars_os().map(|(name, _)| name);
         for name in inherited.filter(|name| is_setting(name)) {
             command.env_remove(name);
@@ -114,6 +146,11 @@ impl Running {
     /// Its process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What its callers prove themselves with, if they must.
+    pub(crate) fn credential(&self) -> Option<&str> {
+        self.credential.as_deref()
     }
 }
 

@@ -4,7 +4,6 @@
 //! the answer if it is the truth about the users.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::{Connection, graphql_request};
+use crate::contender::Running;
 use crate::generator::Exchange;
 use crate::options::Options;
 use crate::population::{Population, User};
@@ -25,19 +25,20 @@ const PAGE: &str = "query($after: String) { \
 const PAGES: &str = "query($after: String) { \
                      users(first: 100, after: $after) { pageInfo { hasNextPage endCursor } } }";
 
-/// Both loads, in the order of the report.
-pub(crate) const ALL: [Load; 2] = [
-    Load { title: "One user", query: ONE, aim: 0.9, kind: Kind::One },
-    Load { title: "A page of 100 users", query: PAGE, aim: 0.8, kind: Kind::Page },
-];
+/// Both loads, in the order of the report, with the share of the baseline's requests per second to reach, if any.
+pub(crate) fn all([one, page]: [Option<f64>; 2]) -> [Load; 2] {
+    [
+        Load { title: "One user", query: ONE, aim: one, kind: Kind::One },
+        Load { title: "A page of 100 users", query: PAGE, aim: page, kind: Kind::Page },
+    ]
+}
 
 /// What is asked.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) title: &'static str,
     pub(crate) query: &'static str,
-    /// The share of the bare server's requests per second that Oubliette should reach.
-    pub(crate) aim: f64,
+    pub(crate) aim: Option<f64>,
     kind: Kind,
 }
 
@@ -51,16 +52,16 @@ impl Load {
     /// Asks a server everything once, checks each answer against the truth, and remembers it.
     pub(crate) async fn prepare(
         &self,
-        address: SocketAddr,
+        server: &Running,
         population: &Population,
         options: &Options,
     ) -> anyhow::Result<Arc<[Exchange]>> {
         let variables = match self.kind {
             Kind::One => population.keys().map(|id| json!({ "id": id })).collect(),
-            Kind::Page => walk(address, population.len()).await?,
+            Kind::Page => walk(server, population.len()).await?,
         };
         let share = variables.len().div_ceil(usize::try_from(options.connections)?);
-        let shares = variables.chunks(share).map(|share| self.ask_each(address, share));
+        let shares = variables.chunks(share).map(|share| self.ask_each(server, share));
         let (exchanges, seen): (Vec<_>, Vec<_>) = try_join_all(shares).await?.into_iter().flatten().unzip();
         check(&seen.concat(), population)?;
         Ok(exchanges.into())
@@ -68,13 +69,13 @@ impl Load {
 
     async fn ask_each(
         &self,
-        address: SocketAddr,
+        server: &Running,
         variables: &[Value],
     ) -> anyhow::Result<Vec<(Exchange, Vec<User>)>> {
-        let mut connection = Connection::open(address).await?;
+        let mut connection = Connection::open(server.address).await?;
         let mut exchanges = Vec::new();
         for variables in variables {
-            let request = graphql_request(self.query, variables);
+            let request = graphql_request(server.credential(), self.query, variables);
             let answer = connection.ask(&request).await?;
             let context = || format!("{variables}: status {}: {}", answer.status, answer.text());
             ensure!(answer.status == 200, context());
@@ -109,13 +110,13 @@ fn check(seen: &[User], population: &Population) -> anyhow::Result<()> {
 }
 
 /// Goes through the connection once, and returns the variables that ask for each page.
-async fn walk(address: SocketAddr, users: usize) -> anyhow::Result<Vec<Value>> {
-    let mut connection = Connection::open(address).await?;
+async fn walk(server: &Running, users: usize) -> anyhow::Result<Vec<Value>> {
+    let mut connection = Connection::open(server.address).await?;
     let mut pages = Vec::new();
     let mut after = None;
     for _ in 0..users {
         let variables = json!({ "after": after });
-        let data = connection.graphql(PAGES, &variables).await?;
+        let data = connection.graphql(server.credential(), PAGES, &variables).await?;
         let Walked { users } = serde_json::from_value(data)?;
         pages.push(variables);
         if !users.page_info.has_next_page {

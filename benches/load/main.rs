@@ -1,6 +1,7 @@
 //! The load run: Oubliette beside a bare server over the same rows, on one machine, in turns.
 //!
 //!     cargo bench --bench load                # the run that docs/performance.md shows
+//!     cargo bench --bench load -- --guards    # the same with itself: access control and audit on, beside both off
 //!     cargo bench --bench load -- --quick     # does it still work?
 //!     cargo bench --bench load -- --help
 //!
@@ -23,10 +24,14 @@ mod procfs;
 mod report;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use contender::Contender;
+use loads::Load;
 use options::Options;
+use population::Population;
+use postgres::Postgres;
 
 /// The bare server's allocator is Oubliette's, so that the comparison shows our layers and nothing else.
 #[global_allocator]
@@ -35,8 +40,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The two servers of a comparison, or what was found out about each.
 #[derive(Debug)]
 struct Pair<T> {
-    oubliette: T,
-    bare: T,
+    tested: T,
+    baseline: T,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -50,38 +55,81 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     // One thread: the load generator shares the processors with the server that it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(compare(&options))
+    runtime
+        .block_on(async { if options.guards { guards(&options).await } else { bare_server(&options).await } })
 }
 
-async fn compare(options: &Options) -> anyhow::Result<ExitCode> {
+/// Oubliette beside the bare server.
+async fn bare_server(options: &Options) -> anyhow::Result<ExitCode> {
+    let (postgres, tested, first_start, population) = populated(options).await?;
+    postgres.create_database("bare");
+    population::copy(&population, postgres, "bare");
+    settle(postgres, &["oubliette", "bare"]);
+    let baseline = Contender::bare(&postgres.url("bare"), postgres.directory(), options)?;
+    let contenders = Pair { tested, baseline };
+    let starts = measure::starts(&contenders, options).await?;
+    report::print_head(options, postgres);
+    report::print_starts(first_start, &starts);
+    compare(&contenders, loads::all([Some(0.9), Some(0.8)]), &population, postgres, options).await
+}
+
+/// Oubliette beside itself: access control and audit on, beside both off.
+async fn guards(options: &Options) -> anyhow::Result<ExitCode> {
+    let (postgres, mut baseline, _, population) = populated(options).await?;
+    settle(postgres, &["oubliette"]);
+    baseline.name = "off";
+    report::print_head(options, postgres);
+    let mut code = ExitCode::SUCCESS;
+    for (reads, name, aims) in [
+        ("best-effort", "tokens, reads = \"best-effort\"", [Some(0.9), None]),
+        ("required", "tokens, reads = \"required\"", [None, None]),
+    ] {
+        let tested = baseline.guarded(name, reads)?;
+        let contenders = Pair { tested, baseline: baseline.clone() };
+        let compared = compare(&contenders, loads::all(aims), &population, postgres, options).await?;
+        if compared != ExitCode::SUCCESS {
+            code = compared;
+        }
+    }
+    Ok(code)
+}
+
+/// PostgreSQL, and Oubliette on it, which has created the users; and how long its first start took.
+async fn populated(
+    options: &Options,
+) -> anyhow::Result<(&'static Postgres, Contender, Duration, Population)> {
     eprintln!("starting PostgreSQL");
     let postgres = postgres::server();
     postgres.create_database("oubliette");
-    postgres.create_database("bare");
-    let contenders = Pair {
-        oubliette: Contender::oubliette(&postgres.url("oubliette"), postgres.directory(), options),
-        bare: Contender::bare(&postgres.url("bare"), postgres.directory(), options)?,
-    };
-
-    let first = contenders.oubliette.start().await?;
-    let first_start = first.started_in;
+    let oubliette = Contender::oubliette(&postgres.url("oubliette"), postgres.directory(), options);
+    let first = oubliette.start().await?;
     eprintln!("creating {} users", options.users);
     let population = population::create(first.address, options).await?;
-    drop(first);
-    population::copy(&population, postgres, "bare");
-    for database in ["oubliette", "bare"] {
+    Ok((postgres, oubliette, first.started_in, population))
+}
+
+/// What PostgreSQL would otherwise do in the middle of a measurement.
+fn settle(postgres: &Postgres, databases: &[&str]) {
+    for database in databases {
         postgres.psql(database, "VACUUM ANALYZE");
     }
     postgres.checkpoint();
+}
 
-    let starts = measure::starts(&contenders, options).await?;
+async fn compare(
+    contenders: &Pair<Contender>,
+    loads: [Load; 2],
+    population: &Population,
+    postgres: &Postgres,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
+    let names = Pair { tested: contenders.tested.name, baseline: contenders.baseline.name };
+    report::print_comparison(&names);
     let mut wrong = false;
-    report::print_head(options, postgres);
-    report::print_starts(first_start, &starts);
-    for load in loads::ALL {
-        let results = measure::load(&load, &contenders, &population, postgres, options).await?;
-        report::print_load(&load, &results);
-        wrong |= results.oubliette.wrong() || results.bare.wrong();
+    for load in loads {
+        let results = measure::load(&load, contenders, population, postgres, options).await?;
+        report::print_load(&load, &names, &results);
+        wrong |= results.tested.wrong() || results.baseline.wrong();
     }
     Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -62,10 +62,10 @@ pub(crate) async fn starts(
     contenders: &Pair<Contender>,
     options: &Options,
 ) -> anyhow::Result<Pair<Vec<Duration>>> {
-    let mut times = Pair { oubliette: Vec::new(), bare: Vec::new() };
+    let mut times = Pair { tested: Vec::new(), baseline: Vec::new() };
     for _ in 0..options.starts {
-        times.oubliette.push(contenders.oubliette.start().await?.started_in);
-        times.bare.push(contenders.bare.start().await?.started_in);
+        times.tested.push(contenders.tested.start().await?.started_in);
+        times.baseline.push(contenders.baseline.start().await?.started_in);
     }
     Ok(times)
 }
@@ -79,20 +79,20 @@ pub(crate) async fn load(
     options: &Options,
 ) -> anyhow::Result<Pair<Results>> {
     let postmaster = postmaster(postgres)?;
-    let mut oubliette = Subject::start(&contenders.oubliette, postmaster).await?;
-    let mut bare = Subject::start(&contenders.bare, postmaster).await?;
-    for subject in [&mut oubliette, &mut bare] {
+    let mut tested = Subject::start(&contenders.tested, postmaster).await?;
+    let mut baseline = Subject::start(&contenders.baseline, postmaster).await?;
+    for subject in [&mut tested, &mut baseline] {
         subject.warm_up(load, population, options).await?;
     }
     for round in 0..options.rounds {
         eprintln!("{}: round {} of {}", load.title, round + 1, options.rounds);
         // Whoever went first goes second next time, so that a drift favours neither.
-        let order = if round % 2 == 0 { [&mut oubliette, &mut bare] } else { [&mut bare, &mut oubliette] };
+        let order = if round % 2 == 0 { [&mut tested, &mut baseline] } else { [&mut baseline, &mut tested] };
         for subject in order {
             subject.round(options, round.into()).await?;
         }
     }
-    Ok(Pair { oubliette: oubliette.finish(), bare: bare.finish() })
+    Ok(Pair { tested: tested.finish(), baseline: baseline.finish() })
 }
 
 /// A server being measured.
@@ -119,7 +119,7 @@ impl Subject {
         population: &Population,
         options: &Options,
     ) -> anyhow::Result<()> {
-        self.exchanges = load.prepare(self.address(), population, options).await?;
+        self.exchanges = load.prepare(&self.server, population, options).await?;
         let duration = WARM_UP.min(Duration::from_secs(options.seconds));
         let Options { connections, .. } = *options;
         generator::run(self.address(), &self.exchanges, connections, duration, u64::MAX).await?;

@@ -34,6 +34,10 @@ pub(crate) struct Options {
         value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) starts: u32,
 
+    /// Compares Oubliette with itself instead: access control and audit on, beside both off
+    #[arg(long)]
+    pub(crate) guards: bool,
+
     /// Short rounds over few users: shows that the run works, not how fast anything is
     #[arg(long)]
     pub(crate) quick: bool,

@@ -71,7 +71,7 @@ async fn create_one(connection: &mut Connection, index: u32) -> anyhow::Result<T
     let email = format!("person.{index:07}@load.example.org");
     let phone = format!("+49151{:08}", 10_000_000 + index);
     let input = json!({ "username": username, "email": email, "phone": phone });
-    let data = connection.graphql(CREATE, &json!({ "input": input })).await?;
+    let data = connection.graphql(None, CREATE, &json!({ "input": input })).await?;
     let Answer { create_user } = serde_json::from_value(data)?;
     let CreatedUser { id, created_at, updated_at } = create_user;
     Ok(Truth { user: User { id, username, email, phone }, created_at, updated_at })

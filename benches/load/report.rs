@@ -21,6 +21,11 @@ pub(crate) fn print_head(options: &Options, postgres: &Postgres) {
     );
 }
 
+/// Begins the part about one comparison.
+pub(crate) fn print_comparison(names: &Pair<&str>) {
+    println!("\n## {}, beside {}", names.tested, names.baseline);
+}
+
 /// Prints how long it takes to start.
 pub(crate) fn print_starts(first: Duration, starts: &Pair<Vec<Duration>>) {
     let milliseconds = |time: &Duration| time.as_secs_f64() * 1e3;
@@ -29,15 +34,16 @@ pub(crate) fn print_starts(first: Duration, starts: &Pair<Vec<Duration>>) {
     println!("| median (min–max) | Oubliette | bare |");
     println!("| --- | ---: | ---: |");
     println!("| the first start, on an empty database, ms | {:.0} | |", milliseconds(&first));
-    let Pair { oubliette, bare } = starts;
-    println!("| start to healthy, ms | {} | {} |", median(oubliette), median(bare));
+    let Pair { tested, baseline } = starts;
+    println!("| start to healthy, ms | {} | {} |", median(tested), median(baseline));
 }
 
 /// Prints how the servers compare under a load.
-pub(crate) fn print_load(load: &Load, results: &Pair<Results>) {
+pub(crate) fn print_load(load: &Load, names: &Pair<&str>, results: &Pair<Results>) {
+    let Pair { tested, baseline } = names;
     println!("\n### {}\n", load.title);
     println!("`{}`\n", load.query);
-    println!("| median (min–max) | Oubliette | bare | Oubliette / bare |");
+    println!("| median (min–max) | {tested} | {baseline} | {tested} / {baseline} |");
     println!("| --- | ---: | ---: | ---: |");
     let ratios = print_rounds("requests per second", 0, results, |round| round.requests_per_second);
     for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
@@ -52,11 +58,13 @@ pub(crate) fn print_load(load: &Load, results: &Pair<Results>) {
     print_figures("memory, MiB: under load", 1, results, |results| mebibytes(results.loaded.resident));
     print_figures("memory, MiB: peak", 1, results, |results| mebibytes(results.loaded.peak));
     let round_by_round: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-    println!("\nRequests per second, Oubliette / bare, round by round: {}.", round_by_round.join(", "));
-    let ratio = Spread::of(ratios).median;
-    let verdict = if ratio >= load.aim { "reached" } else { "missed" };
-    println!("Aim: {:.2} of the bare server's requests per second: {verdict} ({ratio:.3}).", load.aim);
-    for (name, results) in [("Oubliette", &results.oubliette), ("The bare server", &results.bare)] {
+    println!("\nRequests per second, {tested} / {baseline}, round by round: {}.", round_by_round.join(", "));
+    if let Some(aim) = load.aim {
+        let ratio = Spread::of(ratios).median;
+        let verdict = if ratio >= aim { "reached" } else { "missed" };
+        println!("Aim: {aim:.2} of the requests per second of {baseline}: {verdict} ({ratio:.3}).");
+    }
+    for (name, results) in [(tested, &results.tested), (baseline, &results.baseline)] {
         if let Some(complaint) = results.complaint() {
             println!("\n**{name} gave {complaint}**");
         }
@@ -71,17 +79,17 @@ fn print_rounds(
     figure: impl Fn(&Round) -> f64,
 ) -> Vec<f64> {
     let figures = |results: &Results| results.rounds.iter().map(&figure).collect::<Vec<_>>();
-    let (oubliette, bare) = (figures(&results.oubliette), figures(&results.bare));
-    let ratios: Vec<_> = oubliette.iter().zip(&bare).map(|(one, other)| one / other).collect();
-    let (oubliette, bare, ratio) = (Spread::of(oubliette), Spread::of(bare), Spread::of(ratios.clone()));
-    println!("| {name} | {} | {} | {} |", oubliette.show(digits), bare.show(digits), ratio.show(2));
+    let (tested, baseline) = (figures(&results.tested), figures(&results.baseline));
+    let ratios: Vec<_> = tested.iter().zip(&baseline).map(|(one, other)| one / other).collect();
+    let (tested, baseline, ratio) = (Spread::of(tested), Spread::of(baseline), Spread::of(ratios.clone()));
+    println!("| {name} | {} | {} | {} |", tested.show(digits), baseline.show(digits), ratio.show(2));
     ratios
 }
 
 /// Prints a row of what was measured over all rounds.
 fn print_figures(name: &str, digits: usize, results: &Pair<Results>, figure: impl Fn(&Results) -> f64) {
-    let (oubliette, bare) = (figure(&results.oubliette), figure(&results.bare));
-    println!("| {name} | {oubliette:.digits$} | {bare:.digits$} | {:.2} |", oubliette / bare);
+    let (tested, baseline) = (figure(&results.tested), figure(&results.baseline));
+    println!("| {name} | {tested:.digits$} | {baseline:.digits$} | {:.2} |", tested / baseline);
 }
 
 /// The median of some figures and how far they are apart.

@@ -2,6 +2,7 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, IntoActiveModel, QuerySelect, Set, Statement, Unchanged,
 };
+use uuid::Uuid;
 
 use super::{NewEvent, digest::digest, head};
 use crate::{
@@ -12,15 +13,17 @@ use crate::{
 /// SQLite permits 32,766 values in one statement; each event has eleven.
 const CHUNK_ON_SQLITE: usize = 2900;
 
-/// By arrays, so that any number of events is one statement of one text, which PostgreSQL parses once. Arrays hold
-/// no NULL here: what is absent comes as an empty text, which nothing else is.
-const ON_POSTGRES: &str = "INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
-    target, request_id, outcome, previous_digest, digest) \
-    SELECT sequence, occurred_at, actor, action, NULLIF(subject_id, '')::uuid, attributes, \
+/// The events, and the head that they move, in one statement: everybody else waits for the head's lock. By arrays, so
+/// that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL here: what is absent comes
+/// as an empty text, which nothing else is; an id that is absent is told by `has_subject`, as any id may be one.
+const ON_POSTGRES: &str = "WITH stored AS (INSERT INTO audit_events (sequence, occurred_at, actor, action, \
+    subject_id, attributes, target, request_id, outcome, previous_digest, digest) \
+    SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
     NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest \
-    FROM unnest($1::int8[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], \
-    $8::text[], $9::text[], $10::bytea[], $11::bytea[]) AS new(sequence, occurred_at, actor, action, subject_id, \
-    attributes, target, request_id, outcome, previous_digest, digest)";
+    FROM unnest($1::int8[], $2::timestamptz[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[], \
+    $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[]) AS new(sequence, occurred_at, actor, action, \
+    has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest)) \
+    UPDATE audit_head SET sequence = $13, digest = $14 WHERE id = $15";
 
 /// Appends events, in a transaction of their own.
 ///
@@ -80,27 +83,20 @@ async fn append_rows(
         head.digest = row.digest.clone();
     }
     match transaction.get_database_backend() {
-        DbBackend::Postgres => {
-            transaction.execute_raw(on_postgres(rows)).await?;
-        }
-        _ => on_sqlite(transaction, rows).await?,
+        DbBackend::Postgres => transaction.execute_raw(on_postgres(rows, head)).await.map(drop),
+        _ => on_sqlite(transaction, rows, head).await,
     }
-    let moved = audit_head::ActiveModel {
-        id: Unchanged(head.id),
-        sequence: Set(head.sequence),
-        digest: Set(head.digest),
-    };
-    moved.update(transaction).await.map(drop)
 }
 
-fn on_postgres(rows: Vec<audit_event::Model>) -> Statement {
+fn on_postgres(rows: Vec<audit_event::Model>, head: audit_head::Model) -> Statement {
     let mut columns = Columns::default();
     for row in rows {
         columns.sequence.push(row.sequence);
         columns.occurred_at.push(row.occurred_at);
         columns.actor.push(row.actor);
         columns.action.push(row.action);
-        columns.subject_id.push(row.subject_id.map(|id| id.to_string()).unwrap_or_default());
+        columns.has_subject.push(row.subject_id.is_some());
+        columns.subject_id.push(row.subject_id.unwrap_or_default());
         columns.attributes.push(row.attributes);
         columns.target.push(row.target.unwrap_or_default());
         columns.request_id.push(row.request_id.unwrap_or_default());
@@ -113,6 +109,7 @@ fn on_postgres(rows: Vec<audit_event::Model>) -> Statement {
         columns.occurred_at.into(),
         columns.actor.into(),
         columns.action.into(),
+        columns.has_subject.into(),
         columns.subject_id.into(),
         columns.attributes.into(),
         columns.target.into(),
@@ -120,17 +117,29 @@ fn on_postgres(rows: Vec<audit_event::Model>) -> Statement {
         columns.outcome.into(),
         columns.previous_digest.into(),
         columns.digest.into(),
+        head.sequence.into(),
+        head.digest.into(),
+        head.id.into(),
     ];
     Statement::from_sql_and_values(DbBackend::Postgres, ON_POSTGRES, values)
 }
 
-async fn on_sqlite(transaction: &DatabaseTransaction, rows: Vec<audit_event::Model>) -> Result<(), DbErr> {
+async fn on_sqlite(
+    transaction: &DatabaseTransaction,
+    rows: Vec<audit_event::Model>,
+    head: audit_head::Model,
+) -> Result<(), DbErr> {
     let mut rows = rows.into_iter().map(|row| row.into_active_model().reset_all()).peekable();
     while rows.peek().is_some() {
         let chunk = rows.by_ref().take(CHUNK_ON_SQLITE);
         audit_event::Entity::insert_many(chunk).exec_without_returning(transaction).await?;
     }
-    Ok(())
+    let moved = audit_head::ActiveModel {
+        id: Unchanged(head.id),
+        sequence: Set(head.sequence),
+        digest: Set(head.digest),
+    };
+    moved.update(transaction).await.map(drop)
 }
 
 /// Rows, turned.
@@ -140,7 +149,8 @@ struct Columns {
     occurred_at: Vec<chrono::DateTime<chrono::Utc>>,
     actor: Vec<String>,
     action: Vec<String>,
-    subject_id: Vec<String>,
+    has_subject: Vec<bool>,
+    subject_id: Vec<Uuid>,
     attributes: Vec<String>,
     target: Vec<String>,
     request_id: Vec<String>,

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -105,14 +105,15 @@ impl Origin {
     /// Somebody, outside of any request. As much of the name as fits: one line of 255 characters.
     #[must_use]
     pub fn new(actor: &str) -> Self {
-        let actor: String = one_line(actor).chars().take(MAX_ACTOR).collect();
-        Self { actor: actor.into(), request_id: None }
+        let actor = one_line(actor);
+        let end = actor.char_indices().nth(MAX_ACTOR).map_or(actor.len(), |(end, _)| end);
+        Self { actor: actor[..end].into(), request_id: None }
     }
 
     /// The same, within a request.
     #[must_use]
     pub fn in_request(self, id: &str) -> Self {
-        Self { request_id: Some(one_line(id).into()), ..self }
+        Self { request_id: Some(Arc::from(&*one_line(id))), ..self }
     }
 
     /// Who.
@@ -164,7 +165,7 @@ impl NewEvent {
     /// What else it is about: a token's id, a wrapping key, a run's id. Nothing personal.
     #[must_use]
     pub fn target(self, target: impl fmt::Display) -> Self {
-        Self { target: Some(one_line(&target.to_string())), ..self }
+        Self { target: Some(one_line(&target.to_string()).into_owned()), ..self }
     }
 
     /// What became of it.
@@ -193,6 +194,6 @@ impl NewEvent {
 }
 
 /// The digest is taken over lines: a text that could end one could pass for several. And PostgreSQL takes no NUL.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
+fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() }
 }

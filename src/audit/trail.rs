@@ -113,6 +113,9 @@ impl Trail {
 
     /// Records events a little later. If there is no room left for them, they are dropped, and counted.
     pub fn record_soon(&self, events: Vec<NewEvent>) {
+        if events.is_empty() {
+            return;
+        }
         let Shared { soon, metrics, .. } = &*self.shared;
         let count = events.len() as u64;
         let room = soon.room.clone().try_acquire_many_owned(permits(&events));

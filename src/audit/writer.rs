@@ -14,6 +14,10 @@ use crate::causes;
 /// How long events are gathered that nobody waits for.
 const GATHER: Duration = Duration::from_millis(200);
 
+/// How often it is looked meanwhile whether they are enough for a batch. To be woken for each would cost more than to
+/// store it.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How long after a failure those are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -50,14 +54,15 @@ impl Writer {
         loop {
             batch.durable.fill(&mut self.durable);
             batch.soon.fill(&mut self.soon);
-            if !batch.durable.is_empty() || (batch.soon.is_full() && !retry) || self.stop.is_cancelled() {
+            let enough = !batch.durable.is_empty() || (batch.soon.is_full() && !retry);
+            let now = Instant::now();
+            if enough || now >= due || self.stop.is_cancelled() {
                 return true;
             }
             tokio::select! {
                 Some(entry) = self.durable.recv() => batch.durable.push(entry),
-                Some(entry) = self.soon.recv(), if !batch.soon.is_full() => batch.soon.push(entry),
                 () = self.stop.cancelled() => {}
-                () = tokio::time::sleep_until(due) => return true,
+                () = tokio::time::sleep_until(due.min(now + LOOK)) => {}
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Lets a request through if its address and its caller may send one more, and says who the caller is.
-pub(super) async fn admit(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
+pub(super) async fn admit(State(state): State<Arc<HttpState>>, mut request: Request, next: Next) -> Response {
     let Some(&ClientAddress(address)) = request.extensions().get() else {
         tracing::error!("a request without an address");
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred");

@@ -27,7 +27,7 @@ const JSON: &str = "application/json";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
 pub(super) async fn execute(
-    State(state): State<HttpState>,
+    State(state): State<Arc<HttpState>>,
     Extension(caller): Extension<Arc<Caller>>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     headers: HeaderMap,

@@ -37,7 +37,7 @@ pub(super) async fn healthz() -> Json<Value> {
 /// Asks the database and the active key backend, for real. 503 if one of them fails; the log says why.
 /// `?exclude=keys` leaves a check out: for a load balancer that is to keep a server whose cached users it can
 /// still serve.
-pub(super) async fn readyz(State(state): State<HttpState>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn readyz(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
     let excluded: Vec<_> = query.iter().flat_map(|query| query.split('&')).collect();
     if !excluded.iter().all(|pair| matches!(*pair, "exclude=database" | "exclude=keys")) {
         let message = "/readyz takes exclude=database and exclude=keys only";

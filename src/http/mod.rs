@@ -62,7 +62,6 @@ use crate::{
 use security_headers::OverTls;
 
 /// What handlers share.
-#[derive(Clone)]
 pub struct HttpState {
     /// The API.
     pub schema: Schema,
@@ -87,7 +86,7 @@ impl std::fmt::Debug for HttpState {
 }
 
 /// All routes of the main listener.
-pub fn router(state: HttpState, config: &HttpConfig) -> Router {
+pub fn router(state: Arc<HttpState>, config: &HttpConfig) -> Router {
     let mut routes = Router::new()
         .route("/graphql", post(graphql::execute))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::admit));
@@ -108,7 +107,7 @@ pub fn router(state: HttpState, config: &HttpConfig) -> Router {
 }
 
 /// All routes of the listener for metrics.
-pub fn metrics_router(state: HttpState, config: &Config) -> Router {
+pub fn metrics_router(state: Arc<HttpState>, config: &Config) -> Router {
     let hosts = config.metrics.listen.map_or(Hosts::Any, Hosts::of_listener);
     let routes = Router::new()
         .route("/metrics", get(metrics::metrics))
@@ -119,14 +118,14 @@ pub fn metrics_router(state: HttpState, config: &Config) -> Router {
 }
 
 /// Load balancers ask these, under whatever name. They tell nothing but whether the server is well.
-fn health(config: &HttpConfig) -> Router<HttpState> {
+fn health(config: &HttpConfig) -> Router<Arc<HttpState>> {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
 }
 
-fn outermost(routes: Router<HttpState>, over_tls: OverTls) -> Router<HttpState> {
+fn outermost(routes: Router<Arc<HttpState>>, over_tls: OverTls) -> Router<Arc<HttpState>> {
     routes
         .layer(CatchPanicLayer::custom(limits::panicked))
         .layer(middleware::from_fn_with_state(over_tls, security_headers::add))

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use oubliette::{
-    audit::{Action, AuditMetrics, NewEvent, Origin, Trail},
+    audit::{Action, AuditMetrics, NewEvent, Origin, Outcome, Trail},
     config::{AuditReads, DatabaseConfig},
     database,
 };
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
+use uuid::Uuid;
 
 use super::{events, fault, migrated, reads, trail};
 use crate::harness::{Person, Proxy, TestApp, TestStack, on_both_databases};
@@ -20,6 +21,7 @@ on_both_databases!(
     closing_writes_what_waits,
     the_mode_decides_whether_reads_wait,
     no_text_can_pass_for_two_lines,
+    no_subject_passes_for_none,
     servers_and_changes_share_one_chain,
 );
 
@@ -91,6 +93,17 @@ async fn no_text_can_pass_for_two_lines(stack: TestStack) {
     assert_eq!(fault(&db).await, None);
 }
 
+/// A caller may ask for any id, and what they asked for is recorded as it was.
+async fn no_subject_passes_for_none(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let refused = |action| NewEvent::new(&Origin::new("ada"), action).outcome(Outcome::Denied);
+    let nil = refused(Action::Update).about(Uuid::nil().into());
+    trail(&db).record_durably(vec![nil, refused(Action::Create)]).await.unwrap();
+    let subjects: Vec<_> = events(&db).await.into_iter().map(|event| event.subject_id).collect();
+    assert_eq!(subjects, [Some(Uuid::nil()), None]);
+    assert_eq!(fault(&db).await, None);
+}
+
 async fn servers_and_changes_share_one_chain(stack: TestStack) {
     let app = TestApp::start(stack).await;
     let mut trails = Vec::new();
@@ -144,6 +157,18 @@ fn metric(metrics: &AuditMetrics, line: &str) -> u64 {
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     let found = text.lines().find_map(|found| found.strip_prefix(line));
     found.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+/// Most requests look at nothing, and are refused nothing.
+#[tokio::test]
+async fn nothing_to_record_writes_nothing() {
+    let db = migrated(&TestStack::sqlite()).await;
+    let metrics = AuditMetrics::default();
+    let trail = Trail::start(db, AuditReads::Required, Duration::from_secs(10), metrics.clone());
+    trail.record_soon(Vec::new());
+    trail.record_reads(Vec::new()).await.unwrap();
+    trail.close().await;
+    assert_eq!(metric(&metrics, "oubliette_audit_batches_total{outcome=\"ok\"} "), 0);
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ async fn http_2_and_http_1_are_spoken_over_tls_1_2_and_1_3() {
                 Client::builder(TokioExecutor::new()).build(connector);
             let response = soon(client.get(url.clone())).await.unwrap();
             assert_eq!((response.status(), response.version()), (StatusCode::OK, expected), "{version:?}");
+            assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
         }
     }
     assert!(server.log().contains("serving https://"));
