@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 use async_graphql::{Request, ServerError, parser::types::ExecutableDocument};
 use moka::sync::Cache;
 
-/// All kept documents together, in bytes of their text. Parsed, they take some ten times as much.
+use super::document_size;
+
+/// All kept documents together, in bytes of their text. Parsed, they take some hundred times as much at most.
 const MAX_TEXT: u64 = 256 * 1024;
 /// A document that nobody sent for this long is dropped.
 const TIME_TO_IDLE: Duration = Duration::from_hours(1);
@@ -22,12 +24,13 @@ impl Documents {
         Self(Cache::builder().max_capacity(MAX_TEXT).weigher(weigh).time_to_idle(TIME_TO_IDLE).build())
     }
 
-    /// Sees to it that the request's document is parsed.
+    /// Sees to it that the request's document is parsed, unless it is too large for that.
     pub(super) fn parse(&self, request: &mut Request) -> Result<(), ServerError> {
         if let Some(document) = self.0.get(&request.query) {
             request.set_parsed_query(ExecutableDocument::clone(&document));
             return Ok(());
         }
+        document_size::check(&request.query)?;
         let document = request.parsed_query()?.clone();
         if !may_hold_a_value(&request.query) {
             self.0.insert(request.query.clone(), Arc::new(document));
