@@ -12,8 +12,8 @@ const MAX_TOKENS: usize = 15_000;
 /// Longest name, in bytes. Errors and answers repeat names many times.
 const MAX_NAME: usize = 256;
 
-/// Checks the document, whether it parses or not.
-pub(super) fn check(document: &str) -> Result<(), ServerError> {
+/// The tokens of a document, whether it parses or not; an error if there are too many of them, or one is too long.
+pub(super) fn tokens(document: &str) -> Result<usize, ServerError> {
     let mut rest = document.as_bytes();
     let mut tokens = 0;
     while let Some(&first) = rest.first() {
@@ -39,7 +39,7 @@ pub(super) fn check(document: &str) -> Result<(), ServerError> {
         }
         rest = &rest[length..];
     }
-    Ok(())
+    Ok(tokens)
 }
 
 fn name(text: &[u8]) -> Result<usize, ServerError> {
@@ -82,25 +82,29 @@ mod tests {
     use super::*;
 
     fn says(document: &str) -> Option<String> {
-        check(document).err().map(|error| error.message)
-    }
-
-    /// Whether `document` is refused as soon as 10 tokens less are left for the rest.
-    fn has_tokens(document: &str, count: usize) -> bool {
-        let filled = |more: usize| format!("{document} {}", "a ".repeat(MAX_TOKENS - count + more));
-        says(&filled(0)).is_none() && says(&filled(1)).is_some_and(|message| message.contains("tokens"))
+        tokens(document).err().map(|error| error.message)
     }
 
     #[test]
     fn tokens_are_those_of_the_specification() {
-        assert!(has_tokens("", 0));
-        assert!(has_tokens("query($id: ID!) { user(id: $id) { id, email } }", 21));
-        assert!(has_tokens("{ ...F } # { not { these\r\n fragment F on Query { a }", 12));
-        assert!(has_tokens(r#"{ a(b: "c \" d { e", f: -10) }"#, 11));
-        assert!(has_tokens(r#"{ a(b: """ { " \""" { """) }"#, 8));
-        assert!(has_tokens(r#"[ "" """""" "" ]"#, 5));
-        assert!(has_tokens("[0000]", 6));
-        assert!(has_tokens("......", 2));
+        for (document, count) in [
+            ("", 0),
+            ("query($id: ID!) { user(id: $id) { id, email } }", 21),
+            ("{ ...F } # { not { these\r\n fragment F on Query { a }", 11),
+            (r#"{ a(b: "c \" d { e", f: -10) }"#, 12),
+            (r#"{ a(b: """ { " \""" { """) }"#, 8),
+            (r#"[ "" """""" "" ]"#, 5),
+            ("[0000]", 6),
+            ("......", 2),
+        ] {
+            assert_eq!(tokens(document).unwrap(), count, "{document}");
+        }
+    }
+
+    #[test]
+    fn a_document_may_have_15_000_tokens() {
+        assert_eq!(says(&"a ".repeat(15_000)), None);
+        assert!(says(&"a ".repeat(15_001)).is_some());
     }
 
     #[test]

@@ -8,32 +8,38 @@ use moka::sync::Cache;
 
 use super::document_size;
 
-/// All kept documents together, in bytes of their text. Parsed, they take some hundred times as much at most.
-const MAX_TEXT: u64 = 256 * 1024;
+/// All kept documents together, in tokens: some 16 MiB.
+const MAX_TOKENS: u64 = 64 * 1024;
 /// A document that nobody sent for this long is dropped.
 const TIME_TO_IDLE: Duration = Duration::from_hours(1);
 
 /// The documents that were parsed lately.
 #[derive(Clone, Debug)]
-pub(super) struct Documents(Cache<String, Arc<ExecutableDocument>>);
+pub(super) struct Documents(Cache<String, Kept>);
+
+#[derive(Clone, Debug)]
+struct Kept {
+    document: Arc<ExecutableDocument>,
+    tokens: u32,
+}
 
 impl Documents {
     pub(super) fn new() -> Self {
-        let weigh =
-            |text: &String, _: &Arc<ExecutableDocument>| u32::try_from(text.len()).unwrap_or(u32::MAX);
-        Self(Cache::builder().max_capacity(MAX_TEXT).weigher(weigh).time_to_idle(TIME_TO_IDLE).build())
+        let weigh = |_: &String, kept: &Kept| kept.tokens;
+        Self(Cache::builder().max_capacity(MAX_TOKENS).weigher(weigh).time_to_idle(TIME_TO_IDLE).build())
     }
 
     /// Sees to it that the request's document is parsed, unless it is too large for that.
     pub(super) fn parse(&self, request: &mut Request) -> Result<(), ServerError> {
-        if let Some(document) = self.0.get(&request.query) {
+        if let Some(Kept { document, .. }) = self.0.get(&request.query) {
             request.set_parsed_query(ExecutableDocument::clone(&document));
             return Ok(());
         }
-        document_size::check(&request.query)?;
+        let tokens = document_size::tokens(&request.query)?;
         let document = request.parsed_query()?.clone();
         if !may_hold_a_value(&request.query) {
-            self.0.insert(request.query.clone(), Arc::new(document));
+            let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+            self.0.insert(request.query.clone(), Kept { document: Arc::new(document), tokens });
         }
         Ok(())
     }
