@@ -59,6 +59,12 @@ impl Contender {
         }
     }
 
+    /// The same with another setting.
+    pub(crate) fn with(mut self, variable: &'static str, value: &str) -> Self {
+        self.environment.push((variable, value.to_owned()));
+        self
+    }
+
     /// The bare server, which is this very program with another argument.
     pub(crate) fn bare(database: &str, directory: &Path, options: &Options) -> anyhow::Result<Self> {
         let address = free_address();

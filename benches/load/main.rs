@@ -2,12 +2,14 @@
 //!
 //!     cargo bench --bench load                # the run that docs/performance.md shows
 //!     cargo bench --bench load -- --quick     # does it still work?
+//!     cargo bench --bench load -- attack      # a normal client while others attack
 //!     cargo bench --bench load -- --help
 //!
 //! Needs Linux (it reads `/proc`) and PostgreSQL's server binaries. Knows Oubliette only by its binary,
 //! its environment and its HTTP interface.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is printed")]
 
+mod attack;
 mod bare;
 mod client;
 mod contender;
@@ -45,12 +47,14 @@ fn main() -> anyhow::Result<ExitCode> {
         return bare::run(arguments).map(|()| ExitCode::SUCCESS);
     }
     let options = Options::parse();
-    if !options.asked_for() {
+    if !options.attack() && !options.asked_for() {
         return Ok(ExitCode::SUCCESS);
     }
     // One thread: the load generator shares the processors with the server that it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(compare(&options))
+    runtime.block_on(async {
+        if options.attack() { attack::run(&options).await } else { compare(&options).await }
+    })
 }
 
 async fn compare(options: &Options) -> anyhow::Result<ExitCode> {

@@ -42,12 +42,16 @@ pub(crate) struct Options {
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// What `cargo bench FILTER` passes to every bench
-    #[arg(hide = true)]
+    /// `attack`: what a normal client feels while others attack. Else, what `cargo bench FILTER` passes to every bench
     filter: Option<String>,
 }
 
 impl Options {
+    /// Whether it is the run with attackers that is meant.
+    pub(crate) fn attack(&self) -> bool {
+        self.bench && self.filter.as_deref() == Some("attack")
+    }
+
     /// Whether it is this bench that is meant, and not another one, or `cargo test --benches`.
     pub(crate) fn asked_for(&self) -> bool {
         self.bench && self.filter.as_deref().is_none_or(|filter| "load".contains(filter))

@@ -2,7 +2,7 @@
 //!
 //! - Fragments that spread each other again and again: the library walks them expanded before it counts
 //!   anything, which takes time exponential in the document's length; and it counts no `__typename`. Those that
-//!   no operation uses it follows to their end, which takes a stack as long as the document.
+//!   no operation uses it follows to their end, until the stack overflows.
 //! - A default value for a list of an unknown type: the library panics.
 //! - Introspection where it is switched off: the library answers null, as if there were no schema.
 //! - A required variable that is missing: the library runs what comes before the field that needs it. The

@@ -30,7 +30,7 @@ impl Bystander {
         let person = Person::new();
         let id = target.create(&token, &person).await;
         let query = "query($id: ID!) { user(id: $id) { id username email phone } }";
-        let request = target.ask(&token, query, json!({ "id": id }));
+        let request = target.ask(&token, query, &json!({ "id": id }));
         let user =
             json!({ "id": id, "username": person.username, "email": person.email, "phone": person.phone });
         let right = json!({ "data": { "user": user } });

@@ -23,7 +23,7 @@ async fn drip(target: &Target, beginning: &str, byte: &[u8]) -> String {
         while writer.write_all(byte).await.is_ok() {
             tokio::time::sleep(LIMIT / 50).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let read = async {
         let mut said = Vec::new();

@@ -51,7 +51,7 @@ impl Target {
         made.stdout.trim().to_owned()
     }
 
-    pub(super) fn ask(&self, token: &str, query: &str, variables: Value) -> RequestBuilder {
+    pub(super) fn ask(&self, token: &str, query: &str, variables: &Value) -> RequestBuilder {
         let body = json!({ "query": query, "variables": variables });
         self.server.client().post(self.server.url("/graphql")).bearer_auth(token).json(&body)
     }
@@ -60,7 +60,7 @@ impl Target {
     pub(super) async fn create(&self, token: &str, person: &Person) -> String {
         let query = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
         let input = json!({ "username": person.username, "email": person.email, "phone": person.phone });
-        let answer = self.ask(token, query, json!({ "input": input })).send().await.unwrap();
+        let answer = self.ask(token, query, &json!({ "input": input })).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         answer["data"]["createUser"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
