@@ -66,8 +66,11 @@ pub async fn execute(
     session: Session,
     mut request: Request,
 ) -> Result<Response, AuditError> {
-    let prepared = schema.data::<Documents>().map_or(Ok(()), |documents| documents.parse(&mut request));
-    let checked = prepared
+    let parsed = match schema.data::<Documents>() {
+        Some(documents) => documents.parse(&mut request).await,
+        None => Ok(()),
+    };
+    let checked = parsed
         .and_then(|()| schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request)));
     if let Err(error) = checked {
         return Ok(errors::shortened(Response::from_errors(vec![error])));
