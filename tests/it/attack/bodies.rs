@@ -42,7 +42,15 @@ fn typed(
 pub(super) fn attacks(token: &str) -> Vec<Attack> {
     let no_request = |name: &str, body: &[u8]| post(token, name, body, 400, BAD, "not a GraphQL request");
     let wrong_type = |lines: &str, body: &str| {
-        typed(token, lines.trim_end(), lines, body, 415, BAD, "must be application/json")
+        typed(
+            token,
+            &format!("of type [{}]", lines.trim_end()),
+            lines,
+            body,
+            415,
+            BAD,
+            "must be application/json",
+        )
     };
     let json = "Content-Type: application/json\r\n";
     let mut attacks = vec![
