@@ -1,11 +1,11 @@
 //! Just enough HTTP/1.1 to ask and be answered over a kept-alive connection, at little cost.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Room for any page at the first attempt; grows if an answer is larger.
 const BUFFER: usize = 128 * 1024;
@@ -30,7 +30,17 @@ pub(crate) struct Answer<'connection> {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?)
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) async fn open_from(local: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(local, 0))?;
+        Self::over(socket.connect(address).await?)
+    }
+
+    fn over(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; BUFFER] })
     }

@@ -42,8 +42,8 @@ pub(crate) struct Running {
 }
 
 impl Contender {
-    /// Oubliette in the profile `local`, but on PostgreSQL, and without what the bare server has not: access control,
-    /// limits of requests, an audit trail of reads. It logs to a file.
+    /// Oubliette in the profile `local`, so without access control, but on PostgreSQL, and without an audit trail of
+    /// reads. It logs to a file.
     pub(crate) fn oubliette(database: &str, directory: &Path, options: &Options) -> Self {
         let address = free_address();
         Self {
@@ -57,8 +57,6 @@ impl Contender {
                 ("OUBLIETTE_DATABASE__MAX_CONNECTIONS", options.pool.to_string()),
                 ("OUBLIETTE_KEYS__BACKENDS__LOCAL__FILE", path(directory, "keys.toml")),
                 ("OUBLIETTE_AUDIT__READS", "off".to_owned()),
-                ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", "0".to_owned()),
-                ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", "0".to_owned()),
             ],
             address,
             credential: None,
@@ -87,6 +85,18 @@ impl Contender {
         ensure!(created.status.success(), "no token was created: {}", created.status);
         guarded.credential = Some(String::from_utf8(created.stdout)?.trim().to_owned());
         Ok(guarded)
+    }
+
+    /// The same without limits on requests, which the bare server has not.
+    pub(crate) fn unlimited(self) -> Self {
+        self.with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", "0")
+            .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", "0")
+    }
+
+    /// The same with another setting.
+    pub(crate) fn with(mut self, variable: &'static str, value: &str) -> Self {
+        self.environment.push((variable, value.to_owned()));
+        self
     }
 
     /// The bare server, which is this very program with another argument.

@@ -2,6 +2,7 @@
 //!
 //!     cargo bench --bench load                # the run that docs/performance.md shows
 //!     cargo bench --bench load -- --guards    # the same with itself: access control and audit on, beside both off
+//!     cargo bench --bench load -- --attack    # what a normal client feels while others attack
 //!     cargo bench --bench load -- --quick     # does it still work?
 //!     cargo bench --bench load -- --help
 //!
@@ -9,6 +10,7 @@
 //! its environment and its HTTP interface.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is printed")]
 
+mod attack;
 mod bare;
 mod client;
 mod contender;
@@ -55,8 +57,15 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     // One thread: the load generator shares the processors with the server that it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime
-        .block_on(async { if options.guards { guards(&options).await } else { bare_server(&options).await } })
+    runtime.block_on(async {
+        if options.attack {
+            attack::run(&options).await
+        } else if options.guards {
+            guards(&options).await
+        } else {
+            bare_server(&options).await
+        }
+    })
 }
 
 /// Oubliette beside the bare server.
@@ -101,7 +110,8 @@ async fn populated(
     eprintln!("starting PostgreSQL");
     let postgres = postgres::server();
     postgres.create_database("oubliette");
-    let oubliette = Contender::oubliette(&postgres.url("oubliette"), postgres.directory(), options);
+    let oubliette =
+        Contender::oubliette(&postgres.url("oubliette"), postgres.directory(), options).unlimited();
     let first = oubliette.start().await?;
     eprintln!("creating {} users", options.users);
     let population = population::create(first.address, options).await?;

@@ -4,6 +4,7 @@ use clap::Parser;
 
 /// Compares Oubliette with a bare server: requests per second, latency, CPU time, memory.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(name = "cargo bench --bench load --")]
 pub(crate) struct Options {
     /// How long each round of each server lasts
@@ -37,6 +38,10 @@ pub(crate) struct Options {
     /// Compares Oubliette with itself instead: access control and audit on, beside both off
     #[arg(long)]
     pub(crate) guards: bool,
+
+    /// Measures instead what a normal client feels while others attack
+    #[arg(long, conflicts_with = "guards")]
+    pub(crate) attack: bool,
 
     /// Short rounds over few users: shows that the run works, not how fast anything is
     #[arg(long)]

@@ -116,7 +116,7 @@ impl Spread {
 }
 
 /// The least figure that at least this share of the ascending ones do not exceed.
-fn percentile(ascending: &[u32], share: f64) -> f64 {
+pub(crate) fn percentile(ascending: &[u32], share: f64) -> f64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

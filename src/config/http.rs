@@ -19,7 +19,7 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Largest request body, in bytes. A larger one answers 413.
     pub max_body_bytes: usize,
-    /// Longest time for one request. A slower one answers 504.
+    /// Longest time for one request. A slower one answers 504, or 408 if it is the body that did not come.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
     /// How long a server that was told to stop waits for requests in flight.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_graphql::{Error, ErrorExtensions};
+use async_graphql::{Error, ErrorExtensions, Response};
 
 use crate::{
     access::{Denied, Exhausted},
@@ -71,8 +71,33 @@ impl ErrorCode {
     }
 }
 
+/// Most request errors that are told. Whoever has more corrects these first; graphql-js, too, stops at as many.
+const MAX_REQUEST_ERRORS: usize = 100;
+/// Longest message of a request error, in characters: a syntax error repeats the line, which may be the whole
+/// document.
+const MAX_MESSAGE: usize = 1_000;
+
 /// What a caller without a good credential learns, whatever is wrong with it.
 pub const UNAUTHENTICATED: &str = "a valid bearer token is needed: `Authorization: Bearer …`";
+
+/// Request errors, of which a document may cause as many as it has tokens, cut to what somebody would read. Errors
+/// of fields that were executed are left as they are: each belongs to a null.
+pub(super) fn shortened(mut response: Response) -> Response {
+    if response.errors.iter().all(|error| error.path.is_empty()) {
+        response.errors.truncate(MAX_REQUEST_ERRORS);
+        for error in &mut response.errors {
+            // The end of a syntax error says what was expected.
+            let length = error.message.chars().count();
+            if length > MAX_MESSAGE {
+                let half = MAX_MESSAGE / 2;
+                let begin: String = error.message.chars().take(half).collect();
+                let end: String = error.message.chars().skip(length - half).collect();
+                error.message = format!("{begin} … {end}");
+            }
+        }
+    }
+    response
+}
 
 /// An input value was refused.
 pub(super) fn bad_input(field: &str, problem: &str) -> Error {

@@ -5,6 +5,7 @@
 
 mod audit_event;
 mod connection;
+mod document_size;
 mod documents;
 mod erasure;
 pub mod errors;
@@ -43,7 +44,7 @@ pub fn schema(users: Users, budget: Budget, trail: Trail, config: &GraphqlConfig
         .data(budget)
         .data(trail)
         .data(Documents::new())
-        .data(Preflight::new(config))
+        .data(Preflight::new(config, &sdl()))
         .limit_depth(config.max_depth)
         .limit_complexity(config.max_complexity)
         .limit_directives(config.max_directives);
@@ -65,12 +66,16 @@ pub async fn execute(
     session: Session,
     mut request: Request,
 ) -> Result<Response, AuditError> {
-    let parsed = schema.data::<Documents>().map_or(Ok(()), |documents| documents.parse(&mut request));
-    let preflight = schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request));
-    if let Err(error) = parsed.and(preflight) {
-        return Ok(Response::from_errors(vec![error]));
+    let parsed = match schema.data::<Documents>() {
+        Some(documents) => documents.parse(&mut request).await,
+        None => Ok(()),
+    };
+    let checked = parsed
+        .and_then(|()| schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request)));
+    if let Err(error) = checked {
+        return Ok(errors::shortened(Response::from_errors(vec![error])));
     }
-    let response = schema.execute(request.data(session.clone())).await;
+    let response = errors::shortened(schema.execute(request.data(session.clone())).await);
     if let Some(trail) = schema.data::<Trail>() {
         let Seen { looks, refusals, .. } = session.take_seen();
         trail.record_soon(refusals);

@@ -9,14 +9,17 @@ use std::sync::Arc;
 use async_graphql::{PathSegment, Request, Response, ServerError, Value};
 use axum::{
     Extension,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use serde::{Serialize, ser::SerializeMap};
 
-use super::{HttpState, limits::refuse, request_id::RequestId};
+use super::{
+    HttpState,
+    limits::{self, refuse},
+    request_id::RequestId,
+};
 use crate::{
     access::Caller,
     causes,
@@ -30,24 +33,23 @@ pub(super) async fn execute(
     State(state): State<Arc<HttpState>>,
     Extension(caller): Extension<Arc<Caller>>,
     Extension(RequestId(request_id)): Extension<RequestId>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: axum::extract::Request,
 ) -> axum::response::Response {
-    let Some(media_type) = accepted(&headers) else {
+    let Some(media_type) = accepted(request.headers()) else {
         return refuse(
             StatusCode::NOT_ACCEPTABLE,
             ErrorCode::BadRequest,
             "this server answers application/json or application/graphql-response+json",
         );
     };
-    if !is_json(&headers) {
+    if !is_json(request.headers()) {
         return refuse(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorCode::BadRequest,
             "the request's Content-Type must be application/json",
         );
     }
-    let body = match body {
+    let body = match limits::body(request).await {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             return refuse(

@@ -1,6 +1,6 @@
 //! `GET /healthz`: the process is up. `GET /readyz`: it can do its work.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Json,

@@ -1,10 +1,18 @@
 //! What stops a request that takes too long or fails in a way nobody foresaw, and how it is told so.
 
-use std::{any::Any, time::Duration};
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::{
     Json,
-    extract::{Request, State},
+    body::Bytes,
+    extract::{FromRequest, Request, State, rejection::BytesRejection},
     http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -13,15 +21,34 @@ use serde_json::{Value, json};
 
 use crate::graphql::errors::{ErrorCode, whole_seconds};
 
-/// Answers 504 if the request is not answered in time. A change that has begun is still finished.
-pub(super) async fn time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+/// Whether it is the client that a request waits for. An extension of every request.
+#[derive(Clone, Debug, Default)]
+struct BodyAwaited(Arc<AtomicBool>);
+
+/// Answers 408 if the request has not come in time, and 504 if it is not answered in time. A change that has begun
+/// is still finished.
+pub(super) async fn time(State(limit): State<Duration>, mut request: Request, next: Next) -> Response {
+    let BodyAwaited(awaited) = request.extensions_mut().get_or_insert_default::<BodyAwaited>().clone();
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
-        refuse(
-            StatusCode::GATEWAY_TIMEOUT,
-            ErrorCode::Timeout,
-            "the request took too long; a change may still be made, so look before trying again",
-        )
+        let (status, problem) = if awaited.load(Relaxed) {
+            (StatusCode::REQUEST_TIMEOUT, "the request's body did not come in time; nothing was done")
+        } else {
+            (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the request took too long; a change may still be made, so look before trying again",
+            )
+        };
+        refuse(status, ErrorCode::Timeout, problem)
     })
+}
+
+/// Reads the body of a request. The time it takes is the client's.
+pub(super) async fn body(request: Request) -> Result<Bytes, BytesRejection> {
+    let BodyAwaited(awaited) = request.extensions().get().cloned().unwrap_or_default();
+    awaited.store(true, Relaxed);
+    let body = Bytes::from_request(request, &()).await;
+    awaited.store(false, Relaxed);
+    body
 }
 
 /// Answers 500 after a panic. The panic itself is in the log.

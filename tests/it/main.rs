@@ -15,6 +15,7 @@ mod harness;
 mod access;
 mod admin;
 mod api;
+mod attack;
 mod audit;
 mod backends;
 mod envelope;

@@ -53,7 +53,7 @@ async fn a_server_that_is_killed_has_answered_nothing_without_its_event(stack: T
         };
         tokio::join!(join_all(readers), kill);
     }
-    let answered = answered.lock().unwrap();
+    let answered = std::mem::take(&mut *answered.lock().unwrap());
     assert!(answered.len() > KILLS * READERS, "only {} reads were answered", answered.len());
     let events = events(&site.db).await;
     let recorded: BTreeSet<_> = events.iter().filter_map(|event| event.request_id.clone()).collect();

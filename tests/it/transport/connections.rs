@@ -83,7 +83,7 @@ async fn a_body_that_comes_byte_by_byte_is_not_waited_for() {
     });
     let mut answer = vec![0; 12];
     soon(reader.read_exact(&mut answer)).await.unwrap();
-    assert_eq!(answer, b"HTTP/1.1 504");
+    assert_eq!(answer, b"HTTP/1.1 408");
     soon(async { while !matches!(reader.read(&mut answer).await, Ok(0) | Err(_)) {} }).await;
     drop(reader);
     soon(dripping).await.unwrap();
