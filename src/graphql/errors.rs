@@ -124,10 +124,11 @@ impl From<Exhausted> for Error {
     }
 }
 
-/// A time to wait as clients are told it: rounded up, so that whoever waits that long has waited long enough.
+/// A time to wait as clients are told it: rounded up, so that whoever waits that long has waited long enough; and
+/// never nothing, so that nobody asks again at once.
 #[must_use]
 pub fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// What a client learns of `error`. Logs the rest.
