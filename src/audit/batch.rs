@@ -75,7 +75,7 @@ impl Half {
 
     /// Takes what waits.
     pub(super) fn fill(&mut self, queue: &mut mpsc::UnboundedReceiver<Entry>) {
-        while !self.is_full()
+        while self.events < SIZE
             && let Ok(entry) = queue.try_recv()
         {
             self.push(entry);
@@ -86,8 +86,8 @@ impl Half {
         self.entries.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.events >= SIZE
+    pub(super) fn len(&self) -> u64 {
+        self.events
     }
 
     /// Takes everything out, and tells those who wait.

@@ -163,7 +163,7 @@ async fn a_storm_of_cold_reads_stays_within_the_limit() {
     }
     proxy.forget_counts();
     // Slower than what comes before a call, so that the limit is what holds them up.
-    proxy.fail(Fault::Slow(Duration::from_millis(50)));
+    proxy.fail(Fault::Slow(Duration::from_millis(200)));
     let reads = ids.iter().zip(&people).map(async |(id, person)| {
         assert_eq!(app.read(*id).await["data"]["user"]["email"], person.email);
     });
