@@ -4,7 +4,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{NewEvent, digest::digest, head};
+use super::{
+    NewEvent,
+    digest::digest,
+    head::{self, Head},
+};
 use crate::{
     database::begin_write,
     entity::{audit_event, audit_head},
@@ -13,17 +17,20 @@ use crate::{
 /// SQLite permits 32,766 values in one statement; each event has eleven.
 const CHUNK_ON_SQLITE: usize = 2900;
 
-/// The events, and the head that they move, in one statement: everybody else waits for the head's lock. By arrays, so
-/// that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL here: what is absent comes
-/// as an empty text, which nothing else is; an id that is absent is told by `has_subject`, as any id may be one.
-const ON_POSTGRES: &str = "WITH stored AS (INSERT INTO audit_events (sequence, occurred_at, actor, action, \
-    subject_id, attributes, target, request_id, outcome, previous_digest, digest) \
+/// The events, and the head that they move, in one statement: nothing happens if the head is another one than they were
+/// chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
+/// here: what is absent comes as an empty text, which nothing else is; an id that is absent is told by `has_subject`, as
+/// any id may be one.
+const ON_POSTGRES: &str = "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
+    WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id) \
+    INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
+    target, request_id, outcome, previous_digest, digest) \
     SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
     NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest \
-    FROM unnest($1::int8[], $2::timestamptz[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[], \
-    $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[]) AS new(sequence, occurred_at, actor, action, \
-    has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest)) \
-    UPDATE audit_head SET sequence = $13, digest = $14 WHERE id = $15";
+    FROM unnest($6::int8[], $7::timestamptz[], $8::text[], $9::text[], $10::bool[], $11::uuid[], $12::text[], \
+    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[]) AS new(sequence, occurred_at, actor, action, \
+    has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest) \
+    WHERE EXISTS (SELECT FROM moved)";
 
 /// Appends events, in a transaction of their own.
 ///
@@ -34,7 +41,14 @@ pub async fn record<'a>(
     db: &DatabaseConnection,
     events: impl IntoIterator<Item = &'a NewEvent>,
 ) -> Result<(), DbErr> {
-    record_rows(db.clone(), rows(events)).await
+    record_rows(db.clone(), rows(events)).await.map(drop)
+}
+
+/// A head that moved.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) from: Head,
+    pub(super) to: Head,
 }
 
 /// The same, of events that are rows already.
@@ -42,10 +56,30 @@ pub async fn record<'a>(
 /// # Errors
 ///
 /// The same.
-pub(super) async fn record_rows(db: DatabaseConnection, rows: Vec<audit_event::Model>) -> Result<(), DbErr> {
+pub(super) async fn record_rows(
+    db: DatabaseConnection,
+    rows: Vec<audit_event::Model>,
+) -> Result<Moved, DbErr> {
     let transaction = begin_write(&db).await?;
-    append_rows(&transaction, rows).await?;
-    transaction.commit().await
+    let moved = append_rows(&transaction, rows).await?;
+    transaction.commit().await?;
+    Ok(moved)
+}
+
+/// Appends events that are rows already to a head that was the newest a moment ago, in one statement, without a lock
+/// before. `None` if it is not the newest any more; then none of them is there. On PostgreSQL only.
+///
+/// # Errors
+///
+/// The database's error; then none of them is there.
+pub(super) async fn record_rows_after(
+    db: DatabaseConnection,
+    mut rows: Vec<audit_event::Model>,
+    from: Head,
+) -> Result<Option<Moved>, DbErr> {
+    let to = chain(&mut rows, &from);
+    let stored = on_postgres(&db, rows, &from, &to).await?;
+    Ok(stored.then_some(Moved { from, to }))
 }
 
 /// Appends events in the transaction of what they tell of. Holds the trail's lock until that ends: so it comes last,
@@ -58,7 +92,7 @@ pub(crate) async fn append<'a>(
     transaction: &DatabaseTransaction,
     events: impl IntoIterator<Item = &'a NewEvent>,
 ) -> Result<(), DbErr> {
-    append_rows(transaction, rows(events)).await
+    append_rows(transaction, rows(events)).await.map(drop)
 }
 
 /// The rows of events, but for their place in the chain.
@@ -69,26 +103,46 @@ pub(super) fn rows<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Vec<au
 async fn append_rows(
     transaction: &DatabaseTransaction,
     mut rows: Vec<audit_event::Model>,
-) -> Result<(), DbErr> {
-    let mut head = audit_head::Entity::find_by_id(head::ID)
+) -> Result<Moved, DbErr> {
+    let from: Head = audit_head::Entity::find_by_id(head::ID)
         .lock_exclusive()
         .one(transaction)
         .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the audit trail has no head".to_owned()))?;
-    for row in &mut rows {
+        .ok_or_else(|| DbErr::RecordNotFound("the audit trail has no head".to_owned()))?
+        .into();
+    let to = chain(&mut rows, &from);
+    match transaction.get_database_backend() {
+        DbBackend::Postgres => {
+            if !on_postgres(transaction, rows, &from, &to).await? {
+                return Err(DbErr::RecordNotUpdated);
+            }
+        }
+        _ => on_sqlite(transaction, rows, &to).await?,
+    }
+    Ok(Moved { from, to })
+}
+
+/// Gives rows their place after a head. The new head.
+fn chain(rows: &mut [audit_event::Model], from: &Head) -> Head {
+    let mut head = from.clone();
+    for row in rows {
         head.sequence += 1;
         row.sequence = head.sequence;
         row.previous_digest = head.digest;
         row.digest = digest(row).to_vec();
         head.digest = row.digest.clone();
     }
-    match transaction.get_database_backend() {
-        DbBackend::Postgres => transaction.execute_raw(on_postgres(rows, head)).await.map(drop),
-        _ => on_sqlite(transaction, rows, head).await,
-    }
+    head
 }
 
-fn on_postgres(rows: Vec<audit_event::Model>, head: audit_head::Model) -> Statement {
+/// Whether the head was `from`, and so they are stored.
+async fn on_postgres(
+    connection: &impl ConnectionTrait,
+    rows: Vec<audit_event::Model>,
+    from: &Head,
+    to: &Head,
+) -> Result<bool, DbErr> {
+    let count = rows.len() as u64;
     let mut columns = Columns::default();
     for row in rows {
         columns.sequence.push(row.sequence);
@@ -105,6 +159,11 @@ fn on_postgres(rows: Vec<audit_event::Model>, head: audit_head::Model) -> Statem
         columns.digest.push(row.digest);
     }
     let values = [
+        to.sequence.into(),
+        to.digest.clone().into(),
+        head::ID.into(),
+        from.sequence.into(),
+        from.digest.clone().into(),
         columns.sequence.into(),
         columns.occurred_at.into(),
         columns.actor.into(),
@@ -117,17 +176,15 @@ fn on_postgres(rows: Vec<audit_event::Model>, head: audit_head::Model) -> Statem
         columns.outcome.into(),
         columns.previous_digest.into(),
         columns.digest.into(),
-        head.sequence.into(),
-        head.digest.into(),
-        head.id.into(),
     ];
-    Statement::from_sql_and_values(DbBackend::Postgres, ON_POSTGRES, values)
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, ON_POSTGRES, values);
+    Ok(connection.execute_raw(statement).await?.rows_affected() == count)
 }
 
 async fn on_sqlite(
     transaction: &DatabaseTransaction,
     rows: Vec<audit_event::Model>,
-    head: audit_head::Model,
+    to: &Head,
 ) -> Result<(), DbErr> {
     let mut rows = rows.into_iter().map(|row| row.into_active_model().reset_all()).peekable();
     while rows.peek().is_some() {
@@ -135,9 +192,9 @@ async fn on_sqlite(
         audit_event::Entity::insert_many(chunk).exec_without_returning(transaction).await?;
     }
     let moved = audit_head::ActiveModel {
-        id: Unchanged(head.id),
-        sequence: Set(head.sequence),
-        digest: Set(head.digest),
+        id: Unchanged(head::ID),
+        sequence: Set(to.sequence),
+        digest: Set(to.digest.clone()),
     };
     moved.update(transaction).await.map(drop)
 }

@@ -61,6 +61,8 @@ impl Trail {
             patience,
             metrics: metrics.clone(),
             stop: stop.clone(),
+            head: None,
+            alone: false,
         };
         let ended = stopped.clone().drop_guard();
         tokio::spawn(async move {

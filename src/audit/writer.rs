@@ -1,12 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     AuditError, AuditMetrics, append,
     batch::{Batch, Entry},
+    head::Head,
     metrics::BatchLabels,
 };
 use crate::causes;
@@ -33,6 +34,10 @@ pub(super) struct Writer {
     pub(super) patience: Duration,
     pub(super) metrics: AuditMetrics,
     pub(super) stop: CancellationToken,
+    /// After what was written last: as long as nobody else writes, the newest.
+    pub(super) head: Option<Head>,
+    /// Whether nobody else wrote lately.
+    pub(super) alone: bool,
 }
 
 impl Writer {
@@ -88,26 +93,39 @@ impl Writer {
         }
     }
 
-    async fn write(&self, batch: &mut Batch) {
+    async fn write(&mut self, batch: &mut Batch) {
         let started = Instant::now();
-        // In a task that is never cut off: a connection that came back into the pool with a transaction just begun would
-        // swallow what others write through it.
-        let attempt = append::record_rows(self.db.clone(), append::rows(batch.events()));
-        let stored = tokio::time::timeout(self.patience, tokio::spawn(attempt)).await;
+        let stored = self.store(batch, started + self.patience).await;
         self.metrics.write_seconds.observe(started.elapsed().as_secs_f64());
-        let error = match stored {
-            Ok(Ok(Ok(()))) => {
+        match stored {
+            Ok(head) => {
+                self.head = Some(head);
                 self.count("ok");
                 self.metrics.events.inc_by(batch.len());
-                return batch.succeed();
+                batch.succeed();
             }
-            Ok(Ok(Err(error))) => AuditError::Database(Arc::new(error)),
-            Ok(Err(_)) => AuditError::Closed,
-            Err(_) => AuditError::TooSlow,
-        };
-        self.count("failed");
-        tracing::error!(events = batch.len(), "{}", causes::line(&error));
-        batch.fail(error);
+            Err(error) => {
+                self.count("failed");
+                tracing::error!(events = batch.len(), "{}", causes::line(&error));
+                batch.fail(error);
+            }
+        }
+    }
+
+    /// Stores a batch, and gives the head after it. Where nobody else wrote lately, it is tried in one statement: a lock
+    /// that is asked for, held and given back takes three more, and everybody else who changes something waits for it.
+    async fn store(&mut self, batch: &Batch, deadline: Instant) -> Result<Head, AuditError> {
+        let head = self.head.take();
+        if let (true, Some(head)) = (self.alone, head.clone()) {
+            let after = append::record_rows_after(self.db.clone(), append::rows(batch.events()), head);
+            if let Some(moved) = attempt(after, deadline).await? {
+                return Ok(moved.to);
+            }
+        }
+        let locked = append::record_rows(self.db.clone(), append::rows(batch.events()));
+        let moved = attempt(locked, deadline).await?;
+        self.alone = self.db.get_database_backend() == DbBackend::Postgres && Some(moved.from) == head;
+        Ok(moved.to)
     }
 
     fn count(&self, outcome: &'static str) {
@@ -124,5 +142,19 @@ impl Writer {
         }
         self.metrics.dropped.inc_by(lost);
         tracing::error!(lost, "audit events are lost: the database failed while the server stopped");
+    }
+}
+
+/// Does it in a task that is never cut off: a connection that came back into the pool with a transaction just begun
+/// would swallow what others write through it.
+async fn attempt<T: Send + 'static>(
+    what: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+    deadline: Instant,
+) -> Result<T, AuditError> {
+    match tokio::time::timeout_at(deadline, tokio::spawn(what)).await {
+        Ok(Ok(Ok(done))) => Ok(done),
+        Ok(Ok(Err(error))) => Err(AuditError::Database(Arc::new(error))),
+        Ok(Err(_)) => Err(AuditError::Closed),
+        Err(_) => Err(AuditError::TooSlow),
     }
 }

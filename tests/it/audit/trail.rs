@@ -1,10 +1,16 @@
 //! The batch writer.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use oubliette::{
-    audit::{Action, AuditMetrics, NewEvent, Origin, Outcome, Trail},
+    audit::{self, Action, AuditMetrics, NewEvent, Origin, Outcome, Trail},
     config::{AuditReads, DatabaseConfig},
     database,
 };
@@ -131,6 +137,33 @@ async fn servers_and_changes_share_one_chain(stack: TestStack) {
     let stored = events(&app.db).await;
     assert_eq!(stored.len(), 2 * 4 * 25 * (7 + 3) + 6 * 8 * 2);
     assert_eq!(fault(&app.db).await, None);
+}
+
+#[tokio::test]
+async fn whoever_writes_alone_asks_for_no_lock() {
+    let stack = TestStack::postgres();
+    let other = migrated(&stack).await;
+    let mut db = database::connect(&stack.config()).await.unwrap();
+    let locks = Arc::new(AtomicUsize::new(0));
+    let counted = locks.clone();
+    db.set_metric_callback(move |info| {
+        counted.fetch_add(info.statement.sql.matches("FOR UPDATE").count(), Relaxed);
+    });
+    let trail = trail(&db);
+    let mut batches = 0;
+    // It learns in two batches that nobody else writes; and once somebody does, it has to learn it again.
+    for (others, expected) in [(0, 2), (1, 4), (1, 6)] {
+        for event in reads("bob", others) {
+            audit::record(&other, [&event]).await.unwrap();
+        }
+        for _ in 0..5 {
+            trail.record_durably(reads("ada", 3)).await.unwrap();
+            batches += 1;
+        }
+        assert_eq!(locks.load(Relaxed), expected);
+    }
+    assert_eq!(events(&other).await.len(), batches * 3 + 2);
+    assert_eq!(fault(&other).await, None);
 }
 
 /// PostgreSQL behind something that can be cut.
