@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to wait between two looks at whether the server is healthy: the resolution of its start time.
 const INTERVAL: Duration = Duration::from_millis(1);
 
+/// A limit that nothing here reaches.
+const PLENTY: &str = "100000000";
+
 /// How to start one of the two servers, as often as needed.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
@@ -64,20 +67,23 @@ impl Contender {
         }
     }
 
-    /// Oubliette with access tokens, limits that count but are not reached, and an audit trail of reads. Its address
-    /// and its log are its own; its database must be up to date.
+    /// The same with limits on requests that count, and are never reached.
+    pub(crate) fn counting(self) -> Self {
+        self.with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", PLENTY)
+            .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", PLENTY)
+    }
+
+    /// The same with access tokens, a limit on subjects that counts and is never reached, and an audit trail of reads. Its
+    /// address and its log are its own; its database must be up to date.
     pub(crate) fn guarded(&self, name: &'static str, reads: &str) -> anyhow::Result<Self> {
         let address = free_address();
         let mut guarded =
             Self { name, address, log: self.log.with_file_name(format!("{reads}.log")), ..self.clone() };
-        let plenty = "100000000".to_owned();
         guarded.environment.extend([
             ("OUBLIETTE_HTTP__LISTEN", address.to_string()),
             ("OUBLIETTE_AUTH__MODE", "tokens".to_owned()),
             ("OUBLIETTE_AUDIT__READS", reads.to_owned()),
-            ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", plenty.clone()),
-            ("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", plenty.clone()),
-            ("OUBLIETTE_LIMITS__SUBJECTS_PER_MINUTE", plenty),
+            ("OUBLIETTE_LIMITS__SUBJECTS_PER_MINUTE", PLENTY.to_owned()),
         ]);
         let mut create = guarded.command_of(Path::new(env!("CARGO_BIN_EXE_oubliette-admin")));
         create.args(["tokens", "create", "--name", reads, "--scopes", "users:read,pii:read"]);

@@ -84,8 +84,9 @@ async fn bare_server(options: &Options) -> anyhow::Result<ExitCode> {
 
 /// Oubliette beside itself: access control and audit on, beside both off.
 async fn guards(options: &Options) -> anyhow::Result<ExitCode> {
-    let (postgres, mut baseline, _, population) = populated(options).await?;
+    let (postgres, oubliette, _, population) = populated(options).await?;
     settle(postgres, &["oubliette"]);
+    let mut baseline = oubliette.counting();
     baseline.name = "off";
     report::print_head(options, postgres);
     let mut code = ExitCode::SUCCESS;
