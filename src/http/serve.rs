@@ -7,7 +7,10 @@ use std::{
 };
 
 use axum::Router;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,13 +24,22 @@ use crate::config::HttpConfig;
 /// How long no connection is taken after that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Connections that wait to be taken, at most; the system has a limit of its own (`net.core.somaxconn`, 4,096 on Linux).
+/// Beyond it clients wait for seconds, or are cut off: with less, thousands who come at once would be.
+const BACKLOG: u32 = 4096;
+
 /// Takes the listening address.
 ///
 /// # Errors
 ///
 /// The operating system's, such as an address in use.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As `TcpListener::bind` has it: a server that was just stopped is no reason to wait.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// How a listener's connections are treated: what they speak, how many there may be, and for how long.

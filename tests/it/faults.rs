@@ -166,7 +166,10 @@ async fn a_storm_of_cold_reads_stays_within_the_limit() {
     proxy.forget_counts();
     // The first ones are far slower than what comes before a call, so that it is the limit that holds the others up.
     proxy.script(|number| (number <= 100).then_some(Fault::Slow(Duration::from_secs(3))));
-    let reads = ids.iter().zip(&people).map(async |(id, person)| {
+    // They come within some seconds, while the first calls are still held up, so that all of them wait at the same time.
+    // At once, they would be more connections than a busy machine takes in time.
+    let reads = (0..).zip(ids.iter().zip(&people)).map(async |(number, (id, person))| {
+        tokio::time::sleep(Duration::from_millis(2) * number).await;
         assert_eq!(app.read(*id).await["data"]["user"]["email"], person.email);
     });
     join_all(reads).await;
