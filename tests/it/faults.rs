@@ -150,7 +150,6 @@ async fn a_storm_of_cold_reads_stays_within_the_limit() {
         config.keys.max_concurrent_calls = LIMIT.try_into().unwrap();
         config.keys.call_timeout = Duration::from_secs(200);
         config.http.request_timeout = Duration::from_mins(4);
-        config.limits.requests_per_second_per_token = 0;
         // All connect at once, and send when this process comes to it.
         config.http.header_timeout = Duration::from_mins(4);
         config.database.connect_timeout = Duration::from_secs(200);

@@ -58,6 +58,7 @@ impl TestApp {
         let mut config = Config { database: stack.config(), ..Config::default() };
         config.auth.mode = AuthMode::Off;
         config.limits.requests_per_second_per_address = 0;
+        config.limits.requests_per_second_per_token = 0;
         config.http.playground = true;
         config.graphql.introspection = true;
         configure(&mut config);
