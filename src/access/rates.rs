@@ -82,12 +82,10 @@ impl RequestRates {
 
 fn limiter<K: Clone + Eq + Hash>(per_second: u32) -> Option<Arc<DefaultKeyedRateLimiter<K>>> {
     let per_second = NonZeroU32::new(per_second)?;
-    let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_mul(BURST));
+    // At once, as many as come within two seconds.
+    let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_add(per_second.get()));
     Some(Arc::new(RateLimiter::keyed(quota)))
 }
-
-/// Requests at once, in seconds of the rate.
-const BURST: NonZeroU32 = const { NonZeroU32::new(2).unwrap() };
 
 fn charge<K: Clone + Eq + Hash>(
     limiter: Option<&DefaultKeyedRateLimiter<K>>,

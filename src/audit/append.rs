@@ -67,11 +67,11 @@ pub(super) async fn record_rows(
 }
 
 /// Appends events that are rows already to a head that was the newest a moment ago, in one statement, without a lock
-/// before. `None` if it is not the newest any more; then none of them is there. On PostgreSQL only.
+/// before. `None` if it is not the newest any more; then none of them is there. On PostgreSQL only, and for at least one.
 ///
 /// # Errors
 ///
-/// The database's error; then none of them is there.
+/// The database's error; then none of them is there, unless only the answer was lost.
 pub(super) async fn record_rows_after(
     db: DatabaseConnection,
     mut rows: Vec<audit_event::Model>,

@@ -72,16 +72,16 @@ pub async fn execute(
     };
     let checked = parsed
         .and_then(|()| schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request)));
-    if let Err(error) = checked {
-        return Ok(errors::shortened(Response::from_errors(vec![error])));
-    }
-    let response = errors::shortened(schema.execute(request.data(session.clone())).await);
+    let response = match checked {
+        Ok(()) => schema.execute(request.data(session.clone())).await,
+        Err(error) => Response::from_errors(vec![error]),
+    };
     if let Some(trail) = schema.data::<Trail>() {
         let Seen { looks, refusals, .. } = session.take_seen();
         trail.record_soon(refusals);
         trail.record_reads(looks).await?;
     }
-    Ok(response)
+    Ok(errors::shortened(response))
 }
 
 /// The schema in the schema definition language: what `schema.graphql` holds.
