@@ -1,6 +1,6 @@
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -41,20 +41,34 @@ impl Budget {
         Self(Cache::builder().time_to_idle(WINDOW * 2).build())
     }
 
-    /// Counts that `caller` is about to open something of `subject`. The same subject again is free.
+    /// What `caller` has opened, and may open.
+    #[must_use]
+    pub fn account(&self, caller: &Caller) -> Account {
+        Account(caller.subjects_per_minute.map(|limit| {
+            let opened = match self.0.get(&caller.actor) {
+                Some(opened) => opened,
+                None => self.0.get_with(caller.actor.clone(), Arc::default),
+            };
+            (limit, opened)
+        }))
+    }
+}
+
+/// The budget of one caller: to be asked for once a request.
+#[derive(Clone, Debug)]
+pub struct Account(Option<(u32, Arc<Mutex<Opened>>)>);
+
+impl Account {
+    /// Counts that something of `subject` is about to be opened. The same subject again is free.
     ///
     /// # Errors
     ///
     /// [`Exhausted`]; then it may not be opened.
-    pub fn charge(&self, caller: &Caller, subject: SubjectId) -> Result<(), Exhausted> {
-        let Some(limit) = caller.subjects_per_minute else { return Ok(()) };
-        let opened = match self.0.get(&caller.actor) {
-            Some(opened) => opened,
-            None => self.0.get_with(caller.actor.clone(), Arc::default),
-        };
+    pub fn charge(&self, subject: SubjectId) -> Result<(), Exhausted> {
+        let Some((limit, opened)) = &self.0 else { return Ok(()) };
         // Nothing panics while it is locked; if it did, the counts would still be sound.
-        let mut opened = opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        opened.charge(limit, subject, Instant::now())
+        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.charge(*limit, subject, Instant::now())
     }
 }
 
@@ -117,10 +131,10 @@ mod tests {
             ..Caller::anonymous()
         };
         let [a, b] = [SubjectId::generate(), SubjectId::generate()];
-        assert!(budget.charge(&caller("token:x"), a).is_ok());
-        assert!(budget.charge(&caller("token:x"), b).is_err());
-        assert!(budget.charge(&caller("token:y"), b).is_ok());
+        assert!(budget.account(&caller("token:x")).charge(a).is_ok());
+        assert!(budget.account(&caller("token:x")).charge(b).is_err());
+        assert!(budget.account(&caller("token:y")).charge(b).is_ok());
         let unlimited = Caller { subjects_per_minute: None, ..caller("token:x") };
-        assert!(budget.charge(&unlimited, b).is_ok());
+        assert!(budget.account(&unlimited).charge(b).is_ok());
     }
 }

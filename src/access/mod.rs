@@ -22,7 +22,7 @@ mod secret_token;
 pub mod tokens;
 
 pub use authenticator::Authenticator;
-pub use budget::{Budget, Exhausted};
+pub use budget::{Account, Budget, Exhausted};
 pub use caller::{Caller, Denied};
 pub use error::AuthError;
 pub use jwt::KeySourceError;

@@ -1,9 +1,8 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use crate::{database::now, entity::audit_event, envelope::SubjectId};
+use crate::{database::now, envelope::SubjectId};
 
 /// As the column of the actor.
 const MAX_ACTOR: usize = 255;
@@ -126,13 +125,13 @@ impl Origin {
 /// Something that happened, not yet in the trail.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    occurred_at: DateTime<Utc>,
+    pub(super) occurred_at: DateTime<Utc>,
     origin: Origin,
-    action: Action,
-    subject: Option<SubjectId>,
+    pub(super) action: Action,
+    pub(super) subject: Option<SubjectId>,
     attributes: String,
     target: Option<String>,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
 }
 
 impl NewEvent {
@@ -174,22 +173,10 @@ impl NewEvent {
         Self { outcome, ..self }
     }
 
-    /// The row, but for its place in the chain.
-    pub(super) fn row(&self) -> audit_event::Model {
-        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        audit_event::Model {
-            sequence: 0,
-            occurred_at: self.occurred_at,
-            actor: self.origin.actor.to_string(),
-            action: self.action.as_str().to_owned(),
-            subject_id: self.subject.map(Uuid::from),
-            attributes: self.attributes.clone(),
-            target: self.target.as_deref().and_then(filled),
-            request_id: self.origin.request_id.as_deref().and_then(filled),
-            outcome: self.outcome.as_str().to_owned(),
-            previous_digest: Vec::new(),
-            digest: Vec::new(),
-        }
+    /// The actor, the attributes, the target and the request's id; empty if there is none.
+    pub(super) fn texts(&self) -> [&str; 4] {
+        let Self { origin: Origin { actor, request_id }, attributes, target, .. } = self;
+        [actor, attributes, target.as_deref().unwrap_or_default(), request_id.as_deref().unwrap_or_default()]
     }
 }
 

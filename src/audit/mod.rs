@@ -17,11 +17,15 @@
 
 mod append;
 mod batch;
+mod chain;
+mod content;
 mod digest;
 mod event;
 mod head;
+mod lane;
 mod metrics;
 mod page;
+mod postgres;
 mod trail;
 mod verify;
 mod writer;

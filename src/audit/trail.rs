@@ -1,18 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbErr};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{
-    AuditMetrics, Filter, NewEvent, Page, PageRequest,
-    batch::{Entry, Seats},
-    writer::Writer,
-};
+use super::{AuditMetrics, Filter, NewEvent, Page, PageRequest, lane::Lane, writer::Writer};
 use crate::config::AuditReads;
-
-/// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each.
-pub(super) const ROOM: usize = 65_536;
 
 /// Writes events in batches, off the request path. One per process is best: what comes while a batch is being
 /// written goes into the next one. Cheap to clone; when the last clone is gone, what waits is written.
@@ -26,19 +19,12 @@ struct Shared {
     db: DatabaseConnection,
     reads: AuditReads,
     patience: Duration,
-    durable: Lane,
-    soon: Lane,
+    durable: Arc<Lane>,
+    soon: Arc<Lane>,
     metrics: AuditMetrics,
     stop: CancellationToken,
     stopped: CancellationToken,
     _stop_when_dropped: DropGuard,
-}
-
-/// A way to the writer, for so many events.
-#[derive(Debug)]
-struct Lane {
-    queue: mpsc::UnboundedSender<Entry>,
-    room: Arc<Semaphore>,
 }
 
 impl Trail {
@@ -51,13 +37,15 @@ impl Trail {
         patience: Duration,
         metrics: AuditMetrics,
     ) -> Self {
-        let (durable, durable_queue) = Lane::new();
-        let (soon, soon_queue) = Lane::new();
+        let arrived = Arc::new(Notify::new());
+        let lane = || Arc::new(Lane::new(arrived.clone(), metrics.waiting.clone()));
+        let (durable, soon) = (lane(), lane());
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let writer = Writer {
             db: db.clone(),
-            durable: durable_queue,
-            soon: soon_queue,
+            durable: durable.clone(),
+            soon: soon.clone(),
+            arrived,
             patience,
             metrics: metrics.clone(),
             stop: stop.clone(),
@@ -89,7 +77,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`AuditError`], only if the mode is [`AuditReads::Required`].
-    pub async fn record_reads(&self, events: Vec<NewEvent>) -> Result<(), AuditError> {
+    pub async fn record_reads(&self, events: &[NewEvent]) -> Result<(), AuditError> {
         match self.shared.reads {
             AuditReads::Required => self.record_durably(events).await,
             AuditReads::BestEffort => {
@@ -105,7 +93,7 @@ impl Trail {
     /// # Errors
     ///
     /// [`AuditError`]: they may not be stored.
-    pub async fn record_durably(&self, events: Vec<NewEvent>) -> Result<(), AuditError> {
+    pub async fn record_durably(&self, events: &[NewEvent]) -> Result<(), AuditError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -114,19 +102,12 @@ impl Trail {
     }
 
     /// Records events a little later. If there is no room left for them, they are dropped, and counted.
-    pub fn record_soon(&self, events: Vec<NewEvent>) {
+    pub fn record_soon(&self, events: &[NewEvent]) {
         if events.is_empty() {
             return;
         }
-        let Shared { soon, metrics, .. } = &*self.shared;
-        let count = events.len() as u64;
-        let room = soon.room.clone().try_acquire_many_owned(permits(&events));
-        let sent = room.is_ok_and(|room| {
-            let seats = Seats::new(room, &metrics.waiting);
-            soon.queue.send(Entry::new(events, None, seats)).is_ok()
-        });
-        if !sent {
-            metrics.dropped.inc_by(count);
+        if !self.shared.soon.offer(events) {
+            self.shared.metrics.dropped.inc_by(events.len() as u64);
         }
     }
 
@@ -145,27 +126,10 @@ impl Trail {
         self.shared.stopped.cancelled().await;
     }
 
-    async fn store(&self, events: Vec<NewEvent>) -> Result<(), AuditError> {
-        let Shared { durable, metrics, .. } = &*self.shared;
-        let room = durable.room.clone().acquire_many_owned(permits(&events)).await;
-        let seats = Seats::new(room.map_err(|_| AuditError::Closed)?, &metrics.waiting);
-        let (done, stored) = oneshot::channel();
-        let entry = Entry::new(events, Some(done), seats);
-        durable.queue.send(entry).map_err(|_| AuditError::Closed)?;
-        stored.await.unwrap_or(Err(AuditError::Closed))
+    async fn store(&self, events: &[NewEvent]) -> Result<(), AuditError> {
+        let answer = self.shared.durable.put(events).await?;
+        answer.await.unwrap_or(Err(AuditError::Closed))
     }
-}
-
-impl Lane {
-    fn new() -> (Self, mpsc::UnboundedReceiver<Entry>) {
-        let (queue, receiver) = mpsc::unbounded_channel();
-        (Self { queue, room: Arc::new(Semaphore::new(ROOM)) }, receiver)
-    }
-}
-
-/// More than there is room for could never come.
-fn permits(events: &[NewEvent]) -> u32 {
-    u32::try_from(events.len().min(ROOM)).unwrap_or(u32::MAX)
 }
 
 /// Events may not be in the trail.

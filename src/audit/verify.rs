@@ -129,7 +129,7 @@ impl Walk<'_> {
         if row.sequence < next || row.previous_digest != self.last.digest {
             return Some(Problem::Unlinked.at(row.sequence));
         }
-        if row.digest != digest(row) {
+        if row.digest != digest(row.sequence, &row.previous_digest, &row.into()) {
             return Some(Problem::Changed.at(row.sequence));
         }
         let last = Head { sequence: row.sequence, digest: row.digest.clone() };

@@ -1,13 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     AuditError, AuditMetrics, append,
-    batch::{Batch, Entry},
+    batch::Batch,
     head::Head,
+    lane::{Lane, Load},
     metrics::BatchLabels,
 };
 use crate::causes;
@@ -15,22 +16,17 @@ use crate::causes;
 /// How long events are gathered that nobody waits for.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// As many are not gathered for longer. Each keeps some memory from being used again at once: the fewer wait, the less of
-/// the processor's cache all other requests miss.
-const ENOUGH: u64 = 128;
-
-/// How often it is looked meanwhile whether they are enough. To be woken for each would cost more than to store it.
-const LOOK: Duration = Duration::from_millis(10);
-
 /// How long after a failure those are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The task that writes what is queued: all that waits, in one transaction.
+/// The task that writes what waits: of both lanes, in one transaction.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) db: DatabaseConnection,
-    pub(super) durable: mpsc::UnboundedReceiver<Entry>,
-    pub(super) soon: mpsc::UnboundedReceiver<Entry>,
+    pub(super) durable: Arc<Lane>,
+    pub(super) soon: Arc<Lane>,
+    /// Something waits.
+    pub(super) arrived: Arc<Notify>,
     pub(super) patience: Duration,
     pub(super) metrics: AuditMetrics,
     pub(super) stop: CancellationToken,
@@ -40,90 +36,91 @@ pub(super) struct Writer {
     pub(super) alone: bool,
 }
 
+/// What the writer is about to write.
+#[derive(Debug, Default)]
+struct Hand {
+    /// Somebody waits for these.
+    durable: Option<Load>,
+    soon: Option<Load>,
+}
+
+impl Hand {
+    fn batches(&self) -> Vec<Arc<Batch>> {
+        [&self.durable, &self.soon].into_iter().flatten().map(|load| load.batch.clone()).collect()
+    }
+
+    fn len(&self) -> u64 {
+        self.batches().iter().map(|batch| batch.len() as u64).sum()
+    }
+}
+
 impl Writer {
     pub(super) async fn run(mut self) {
-        let mut batch = Batch::default();
-        while self.gather(&mut batch).await {
-            self.write(&mut batch).await;
-            if !batch.is_empty() && self.stop.is_cancelled() {
-                return self.give_up(&batch);
+        let mut hand = Hand::default();
+        while self.gather(&mut hand).await {
+            self.write(&mut hand).await;
+            if hand.soon.is_some() && self.stop.is_cancelled() {
+                return self.give_up(hand);
             }
         }
     }
 
-    /// Takes what there is to write, and waits until it should be. Whether there is anything: if not, it is the end.
-    async fn gather(&mut self, batch: &mut Batch) -> bool {
+    /// Waits until something should be written, and takes it. Whether there is anything: if not, it is the end.
+    async fn gather(&mut self, hand: &mut Hand) -> bool {
         // What is left in it has just failed.
-        let retry = !batch.is_empty();
-        if !retry && !self.first(batch).await {
-            return false;
-        }
-        let due = Instant::now() + if retry { RETRY } else { GATHER };
-        loop {
-            batch.durable.fill(&mut self.durable);
-            batch.soon.fill(&mut self.soon);
-            let enough = !batch.durable.is_empty() || (batch.soon.len() >= ENOUGH && !retry);
-            let now = Instant::now();
-            if enough || now >= due || self.stop.is_cancelled() {
-                return true;
-            }
-            tokio::select! {
-                Some(entry) = self.durable.recv() => batch.durable.push(entry),
-                () = self.stop.cancelled() => {}
-                () = tokio::time::sleep_until(due.min(now + LOOK)) => {}
-            }
-        }
-    }
-
-    /// Waits for something to write. Once it is to stop, there is only what waits already.
-    async fn first(&mut self, batch: &mut Batch) -> bool {
+        let retry = hand.soon.is_some().then(|| Instant::now() + RETRY);
         loop {
             let stopping = self.stop.is_cancelled();
             if stopping {
                 self.durable.close();
                 self.soon.close();
             }
-            tokio::select! {
-                Some(entry) = self.durable.recv() => batch.durable.push(entry),
-                Some(entry) = self.soon.recv() => batch.soon.push(entry),
-                () = self.stop.cancelled(), if !stopping => continue,
-                else => return false,
+            hand.durable = self.durable.take();
+            let due = retry.or_else(|| self.soon.since().map(|since| since + GATHER));
+            if stopping || hand.durable.is_some() || due.is_some_and(|due| due <= Instant::now()) {
+                hand.soon = hand.soon.take().or_else(|| self.soon.take());
+                return hand.durable.is_some() || hand.soon.is_some();
             }
-            return true;
+            tokio::select! {
+                () = self.arrived.notified() => {}
+                () = self.stop.cancelled() => {}
+                () = sleep_until(due) => {}
+            }
         }
     }
 
-    async fn write(&mut self, batch: &mut Batch) {
+    async fn write(&mut self, hand: &mut Hand) {
         let started = Instant::now();
-        let stored = self.store(batch, started + self.patience).await;
+        let stored = self.store(hand, started + self.patience).await;
         self.metrics.write_seconds.observe(started.elapsed().as_secs_f64());
         match stored {
             Ok(head) => {
                 self.head = Some(head);
                 self.count("ok");
-                self.metrics.events.inc_by(batch.len());
-                batch.succeed();
+                self.metrics.events.inc_by(hand.len());
+                end(&self.durable, hand.durable.take(), &Ok(()));
+                end(&self.soon, hand.soon.take(), &Ok(()));
             }
             Err(error) => {
                 self.count("failed");
-                tracing::error!(events = batch.len(), "{}", causes::line(&error));
-                batch.fail(error);
+                tracing::error!(events = hand.len(), "{}", causes::line(&error));
+                // Whoever waited is told, and withholds the answer; the rest stays, to be tried again.
+                end(&self.durable, hand.durable.take(), &Err(error));
             }
         }
     }
 
-    /// Stores a batch, and gives the head after it. Where nobody else wrote lately, it is tried in one statement: a lock
+    /// Stores events, and gives the head after them. Where nobody else wrote lately, it is tried in one statement: a lock
     /// that is asked for, held and given back takes three more, and everybody else who changes something waits for it.
-    async fn store(&mut self, batch: &Batch, deadline: Instant) -> Result<Head, AuditError> {
+    async fn store(&mut self, hand: &Hand, deadline: Instant) -> Result<Head, AuditError> {
         let head = self.head.take();
         if let (true, Some(head)) = (self.alone, head.clone()) {
-            let after = append::record_rows_after(self.db.clone(), append::rows(batch.events()), head);
+            let after = append::record_all_after(self.db.clone(), hand.batches(), head);
             if let Some(moved) = attempt(after, deadline).await? {
                 return Ok(moved.to);
             }
         }
-        let locked = append::record_rows(self.db.clone(), append::rows(batch.events()));
-        let moved = attempt(locked, deadline).await?;
+        let moved = attempt(append::record_all(self.db.clone(), hand.batches()), deadline).await?;
         self.alone = self.db.get_database_backend() == DbBackend::Postgres && Some(moved.from) == head;
         Ok(moved.to)
     }
@@ -133,15 +130,30 @@ impl Writer {
     }
 
     /// The database fails, and the process is to end.
-    fn give_up(mut self, batch: &Batch) {
-        self.durable.close();
-        self.soon.close();
-        let mut lost = batch.len();
-        while let Ok(entry) = self.soon.try_recv() {
-            lost += entry.len();
+    fn give_up(self, mut hand: Hand) {
+        let mut lost = 0;
+        while let Some(load) = hand.soon.take().or_else(|| self.soon.take()) {
+            lost += load.batch.len() as u64;
+            self.soon.end(load, &Err(AuditError::Closed));
+        }
+        while let Some(load) = self.durable.take() {
+            self.durable.end(load, &Err(AuditError::Closed));
         }
         self.metrics.dropped.inc_by(lost);
         tracing::error!(lost, "audit events are lost: the database failed while the server stopped");
+    }
+}
+
+fn end(lane: &Lane, load: Option<Load>, result: &Result<(), AuditError>) {
+    if let Some(load) = load {
+        lane.end(load, result);
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

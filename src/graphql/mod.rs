@@ -78,8 +78,8 @@ pub async fn execute(
     };
     if let Some(trail) = schema.data::<Trail>() {
         let Seen { looks, refusals, .. } = session.take_seen();
-        trail.record_soon(refusals);
-        trail.record_reads(looks).await?;
+        trail.record_soon(&refusals);
+        trail.record_reads(&looks).await?;
     }
     Ok(errors::shortened(response))
 }

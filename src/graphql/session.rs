@@ -1,10 +1,10 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::{Context, Error};
 
 use super::errors;
 use crate::{
-    access::{Budget, Caller, Denied, Scope},
+    access::{Account, Budget, Caller, Denied, Scope},
     audit::{Action, NewEvent, Origin, Outcome},
     envelope::SubjectId,
 };
@@ -21,6 +21,7 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     caller: Arc<Caller>,
     origin: Origin,
+    account: OnceLock<Account>,
     seen: Mutex<Seen>,
 }
 
@@ -40,7 +41,7 @@ impl Session {
     #[must_use]
     pub fn new(caller: Arc<Caller>, request_id: &str) -> Self {
         let origin = Origin::new(&caller.actor).in_request(request_id);
-        Self(Arc::new(Inner { caller, origin, seen: Mutex::default() }))
+        Self(Arc::new(Inner { caller, origin, account: OnceLock::new(), seen: Mutex::default() }))
     }
 
     /// The session of the request that a resolver runs for. Without one, nothing is allowed.
@@ -86,7 +87,8 @@ impl Session {
         attribute: &'static str,
     ) -> Result<(), Error> {
         let allowed = self.allow(scopes, Some(subject)).map_err(Error::from);
-        allowed.and_then(|()| Ok(budget.charge(self.caller(), subject)?)).inspect_err(|_| {
+        let account = self.0.account.get_or_init(|| budget.account(self.caller()));
+        allowed.and_then(|()| Ok(account.charge(subject)?)).inspect_err(|_| {
             self.seen(|seen| {
                 if !seen.values.iter().any(|(_, outcome, _)| *outcome == Outcome::Denied) {
                     seen.values.push((subject, Outcome::Denied, vec![attribute]));

@@ -26,7 +26,7 @@ on_both_databases!(
 /// A sound trail of some length.
 async fn trail_of(stack: &TestStack, count: usize) -> DatabaseConnection {
     let db = migrated(stack).await;
-    trail(&db).record_durably(reads("ada", count)).await.unwrap();
+    trail(&db).record_durably(&reads("ada", count)).await.unwrap();
     assert_eq!(fault(&db).await, None);
     db
 }
@@ -99,7 +99,7 @@ async fn an_untouched_trail_is_sound(stack: TestStack) {
     assert_eq!(fault(&db).await, None, "an empty one, too");
     let (mut kept, trail) = (vec![head(&db).await], trail(&db));
     for count in [1, 999, 1, 1500] {
-        trail.record_durably(reads("ada", count)).await.unwrap();
+        trail.record_durably(&reads("ada", count)).await.unwrap();
         kept.push(head(&db).await);
     }
     for kept in &kept {
@@ -169,7 +169,7 @@ async fn a_deleted_tail_is_found(stack: TestStack) {
     assert_eq!(fault(&db).await, None);
     assert_eq!(fault_against(&db, &kept).await, Some((8, Problem::Missing)));
     // Others write on.
-    trail(&db).record_durably(reads("bob", 20)).await.unwrap();
+    trail(&db).record_durably(&reads("bob", 20)).await.unwrap();
     assert_eq!(fault(&db).await, None);
     assert_eq!(fault_against(&db, &kept).await, Some((10, Problem::NotTheKept)));
 }
@@ -191,7 +191,7 @@ async fn a_trail_that_was_written_anew_is_found_by_a_kept_head(stack: TestStack)
     .await;
     assert_eq!(fault(&db).await, None, "it is sound in itself");
     assert_eq!(fault_against(&db, &kept).await, Some((8, Problem::Missing)));
-    trail(&db).record_durably(reads("bob", 3)).await.unwrap();
+    trail(&db).record_durably(&reads("bob", 3)).await.unwrap();
     let verified = audit::verify(&db, Some(&kept)).await.unwrap();
     assert_eq!(verified.fault.map(|fault| (fault.sequence, fault.problem)), Some((8, Problem::NotTheKept)));
     assert_eq!(verified.sound.sequence, 7);
@@ -222,10 +222,10 @@ async fn pages_are_walked_and_filtered(stack: TestStack) {
     use oubliette::audit::{Filter, PageRequest, page};
     let db = migrated(&stack).await;
     let trail = trail(&db);
-    trail.record_durably([reads("ada", 3), reads("bob", 3)].concat()).await.unwrap();
+    trail.record_durably(&[reads("ada", 3), reads("bob", 3)].concat()).await.unwrap();
     let subject = events(&db).await[4].subject_id.unwrap();
     let again = NewEvent::new(&audit::Origin::new("ada"), audit::Action::Forget).about(subject.into());
-    trail.record_durably(vec![again]).await.unwrap();
+    trail.record_durably(&[again]).await.unwrap();
     let sequences = async |filter: &Filter, size, after, before| {
         let page = page(&db, filter, PageRequest { size, after, before }).await.unwrap();
         (page.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), page.has_next)

@@ -89,7 +89,7 @@ async fn nothing_is_revealed_without_its_event(stack: TestStack) {
 
 async fn verify_and_head_say_what_is_there(stack: TestStack) {
     let (site, _) = Site::on_local_keys(stack).await;
-    trail(&site.db).record_durably(reads("ada", 4)).await.unwrap();
+    trail(&site.db).record_durably(&reads("ada", 4)).await.unwrap();
     let head = site.sandbox.admin_ok(&["audit", "head"]);
     let kept = head.trim();
     let object: Value = serde_json::from_str(&site.sandbox.admin_ok(&["audit", "head", "--json"])).unwrap();
@@ -134,8 +134,8 @@ async fn verify_and_head_say_what_is_there(stack: TestStack) {
 async fn the_trail_is_exported(stack: TestStack) {
     let (site, _) = Site::on_local_keys(stack).await;
     let trail = trail(&site.db);
-    trail.record_durably(reads("ada", 2500)).await.unwrap();
-    trail.record_durably(reads("bob", 3)).await.unwrap();
+    trail.record_durably(&reads("ada", 2500)).await.unwrap();
+    trail.record_durably(&reads("bob", 3)).await.unwrap();
     let stored = events(&site.db).await;
     let export = |arguments: &[&str]| site.sandbox.admin_ok(&[&["audit", "export"], arguments].concat());
     let objects =

@@ -36,17 +36,17 @@ async fn what_is_recorded_durably_is_there(stack: TestStack) {
     let trail = trail(&db);
     for count in [1, 3, 10_000] {
         let before = events(&db).await.len();
-        trail.record_durably(reads("ada", count)).await.unwrap();
+        trail.record_durably(&reads("ada", count)).await.unwrap();
         assert_eq!(events(&db).await.len(), before + count);
     }
-    trail.record_durably(Vec::new()).await.unwrap();
+    trail.record_durably(&Vec::new()).await.unwrap();
     assert_eq!(fault(&db).await, None);
 }
 
 async fn what_is_recorded_soon_is_there_soon(stack: TestStack) {
     let db = migrated(&stack).await;
     let trail = trail(&db);
-    trail.record_soon(reads("ada", 5));
+    trail.record_soon(&reads("ada", 5));
     assert_eq!(events(&db).await.len(), 0, "nobody waits for it");
     let started = Instant::now();
     while events(&db).await.len() < 5 {
@@ -54,8 +54,8 @@ async fn what_is_recorded_soon_is_there_soon(stack: TestStack) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Who waits takes along what does not.
-    trail.record_soon(reads("ada", 5));
-    trail.record_durably(reads("bob", 1)).await.unwrap();
+    trail.record_soon(&reads("ada", 5));
+    trail.record_durably(&reads("bob", 1)).await.unwrap();
     assert_eq!(events(&db).await.len(), 11);
 }
 
@@ -63,12 +63,12 @@ async fn closing_writes_what_waits(stack: TestStack) {
     let db = migrated(&stack).await;
     let trail = trail(&db);
     for _ in 0..20 {
-        trail.record_soon(reads("ada", 1000));
+        trail.record_soon(&reads("ada", 1000));
     }
     trail.close().await;
     assert_eq!(events(&db).await.len(), 20_000);
-    trail.record_soon(reads("ada", 1));
-    assert!(trail.record_durably(reads("ada", 1)).await.is_err());
+    trail.record_soon(&reads("ada", 1));
+    assert!(trail.record_durably(&reads("ada", 1)).await.is_err());
     trail.close().await;
     assert_eq!(events(&db).await.len(), 20_000);
     assert_eq!(fault(&db).await, None);
@@ -80,7 +80,7 @@ async fn the_mode_decides_whether_reads_wait(stack: TestStack) {
         [(AuditReads::Required, 1, 1), (AuditReads::BestEffort, 1, 2), (AuditReads::Off, 2, 2)]
     {
         let trail = Trail::start(db.clone(), mode, Duration::from_secs(10), AuditMetrics::default());
-        trail.record_reads(reads("ada", 1)).await.unwrap();
+        trail.record_reads(&reads("ada", 1)).await.unwrap();
         assert_eq!(events(&db).await.len(), at_once, "{mode:?}");
         trail.close().await;
         assert_eq!(events(&db).await.len(), in_the_end, "{mode:?}");
@@ -91,7 +91,7 @@ async fn no_text_can_pass_for_two_lines(stack: TestStack) {
     let db = migrated(&stack).await;
     let origin = Origin::new(&format!("a\nb\0c\u{85}{}", "ä".repeat(300))).in_request("r\r\n1");
     let event = NewEvent::new(&origin, Action::KeyRewrap).target("t\n");
-    trail(&db).record_durably(vec![event]).await.unwrap();
+    trail(&db).record_durably(&[event]).await.unwrap();
     let stored = events(&db).await.remove(0);
     assert_eq!(stored.actor, format!("a b c {}", "ä".repeat(249)));
     assert_eq!(stored.request_id.as_deref(), Some("r  1"));
@@ -104,7 +104,7 @@ async fn no_subject_passes_for_none(stack: TestStack) {
     let db = migrated(&stack).await;
     let refused = |action| NewEvent::new(&Origin::new("ada"), action).outcome(Outcome::Denied);
     let nil = refused(Action::Update).about(Uuid::nil().into());
-    trail(&db).record_durably(vec![nil, refused(Action::Create)]).await.unwrap();
+    trail(&db).record_durably(&[nil, refused(Action::Create)]).await.unwrap();
     let subjects: Vec<_> = events(&db).await.into_iter().map(|event| event.subject_id).collect();
     assert_eq!(subjects, [Some(Uuid::nil()), None]);
     assert_eq!(fault(&db).await, None);
@@ -119,8 +119,8 @@ async fn servers_and_changes_share_one_chain(stack: TestStack) {
     let durable = trails.iter().flat_map(|trail| {
         (0..4).map(async |task| {
             for _ in 0..25 {
-                trail.record_durably(reads(&format!("task-{task}"), 7)).await.unwrap();
-                trail.record_soon(reads("soon", 3));
+                trail.record_durably(&reads(&format!("task-{task}"), 7)).await.unwrap();
+                trail.record_soon(&reads("soon", 3));
             }
         })
     });
@@ -157,7 +157,7 @@ async fn whoever_writes_alone_asks_for_no_lock() {
             audit::record(&other, [&event]).await.unwrap();
         }
         for _ in 0..5 {
-            trail.record_durably(reads("ada", 3)).await.unwrap();
+            trail.record_durably(&reads("ada", 3)).await.unwrap();
             batches += 1;
         }
         assert_eq!(locks.load(Relaxed), expected);
@@ -198,8 +198,8 @@ async fn nothing_to_record_writes_nothing() {
     let db = migrated(&TestStack::sqlite()).await;
     let metrics = AuditMetrics::default();
     let trail = Trail::start(db, AuditReads::Required, Duration::from_secs(10), metrics.clone());
-    trail.record_soon(Vec::new());
-    trail.record_reads(Vec::new()).await.unwrap();
+    trail.record_soon(&Vec::new());
+    trail.record_reads(&Vec::new()).await.unwrap();
     trail.close().await;
     assert_eq!(metric(&metrics, "oubliette_audit_batches_total{outcome=\"ok\"} "), 0);
 }
@@ -210,13 +210,13 @@ async fn a_lost_database_fails_whoever_waits_and_loses_nothing_that_fits() {
     let metrics = AuditMetrics::default();
     let patience = Duration::from_secs(3);
     let trail = Trail::start(db.clone(), AuditReads::Required, patience, metrics.clone());
-    trail.record_durably(reads("before", 1)).await.unwrap();
+    trail.record_durably(&reads("before", 1)).await.unwrap();
 
     proxy.cut();
-    trail.record_soon(reads("soon", 7));
+    trail.record_soon(&reads("soon", 7));
     let waiting = (0..50).map(async |_| {
         let started = Instant::now();
-        let refused = trail.record_durably(reads("lost", 1)).await;
+        let refused = trail.record_durably(&reads("lost", 1)).await;
         (refused, started.elapsed())
     });
     for (refused, took) in join_all(waiting).await {
@@ -228,7 +228,7 @@ async fn a_lost_database_fails_whoever_waits_and_loses_nothing_that_fits() {
 
     proxy.restore();
     let started = Instant::now();
-    while trail.record_durably(reads("after", 1)).await.is_err() {
+    while trail.record_durably(&reads("after", 1)).await.is_err() {
         assert!(started.elapsed() < Duration::from_secs(10));
     }
     trail.close().await;
@@ -249,10 +249,10 @@ async fn a_database_that_hangs_holds_nobody_up() {
     let trail = Trail::start(db.clone(), AuditReads::Required, patience, AuditMetrics::default());
     proxy.stall();
     let started = Instant::now();
-    assert!(trail.record_durably(reads("ada", 1)).await.is_err());
+    assert!(trail.record_durably(&reads("ada", 1)).await.is_err());
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     proxy.restore();
-    while trail.record_durably(reads("ada", 1)).await.is_err() {
+    while trail.record_durably(&reads("ada", 1)).await.is_err() {
         assert!(started.elapsed() < Duration::from_secs(20));
     }
     assert_eq!(fault(&db).await, None);
@@ -265,7 +265,7 @@ async fn a_full_queue_drops_and_counts() {
     let trail = Trail::start(db.clone(), AuditReads::BestEffort, Duration::from_secs(1), metrics.clone());
     proxy.cut();
     for _ in 0..70 {
-        trail.record_reads(reads("ada", 1000)).await.unwrap();
+        trail.record_reads(&reads("ada", 1000)).await.unwrap();
     }
     let dropped = || metric(&metrics, "oubliette_audit_dropped_total ");
     assert_eq!(metric(&metrics, "oubliette_audit_waiting ") + dropped(), 70_000);
@@ -285,7 +285,7 @@ async fn a_full_queue_drops_and_counts() {
 
     // What is still waiting when the server stops without a database is lost, and counted.
     proxy.cut();
-    trail.record_reads(reads("ada", 1000)).await.unwrap();
+    trail.record_reads(&reads("ada", 1000)).await.unwrap();
     trail.close().await;
     assert_eq!(dropped(), 6000);
 }
