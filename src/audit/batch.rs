@@ -35,6 +35,11 @@ impl Batch {
         });
     }
 
+    pub(super) fn clear(&mut self) {
+        self.texts.clear();
+        self.events.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }

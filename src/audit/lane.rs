@@ -30,6 +30,8 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Queue {
     loads: VecDeque<Load>,
+    /// An empty batch with the room of one that was stored.
+    spare: Batch,
     closed: bool,
 }
 
@@ -87,6 +89,10 @@ impl Lane {
             // Who was cut off meanwhile has not answered anything.
             let _ = asked.send(result.clone());
         }
+        if let Some(mut batch) = Arc::into_inner(load.batch) {
+            batch.clear();
+            self.queue().spare = batch;
+        }
     }
 
     fn push(
@@ -104,7 +110,7 @@ impl Lane {
             Some(load) if load.batch.len() < SIZE => load,
             full => {
                 queue.loads.extend(full);
-                Load::new()
+                Load::new(std::mem::take(&mut queue.spare))
             }
         };
         // Nobody else has it before it is taken.
@@ -128,8 +134,8 @@ impl Lane {
 }
 
 impl Load {
-    fn new() -> Self {
-        Self { batch: Arc::default(), since: Instant::now(), seats: 0, asked: Vec::new() }
+    fn new(batch: Batch) -> Self {
+        Self { batch: Arc::new(batch), since: Instant::now(), seats: 0, asked: Vec::new() }
     }
 }
 

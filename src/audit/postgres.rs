@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, Value,
-    sqlx::{self, Postgres, postgres::PgArguments, query::Query},
+    sqlx::{self, Arguments, Connection, PgPool, error::BoxDynError, postgres::PgArguments},
 };
 use uuid::Uuid;
 
@@ -53,14 +53,22 @@ pub(super) async fn append_alone(
     from: &Head,
     to: &Head,
 ) -> Result<bool, DbErr> {
-    let columns = Columns::of(chain);
-    let stored = columns.bind(sqlx::query(APPEND), from, to).execute(db.get_postgres_connection_pool()).await;
-    let stored = stored.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))?;
+    append_raw(db.get_postgres_connection_pool(), chain, from, to)
+        .await
+        .map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+}
+
+async fn append_raw(pool: &PgPool, chain: &Chain<'_>, from: &Head, to: &Head) -> Result<bool, sqlx::Error> {
+    let arguments = Columns::of(chain).arguments(from, to).map_err(sqlx::Error::Encode)?;
+    let mut connection = pool.acquire().await?;
+    let stored = sqlx::query_with(APPEND, arguments).execute(&mut *connection).await;
+    // Otherwise each connection of the pool would keep room for the largest batch that it ever sent.
+    connection.shrink_buffers();
+    let stored = stored?;
     Ok(stored.rows_affected() == chain.len() as u64)
 }
 
 /// Events, turned.
-#[derive(Default)]
 struct Columns<'a> {
     sequence: Vec<i64>,
     occurred_at: Vec<DateTime<Utc>>,
@@ -78,7 +86,21 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn of(chain: &'a Chain<'_>) -> Self {
-        let mut columns = Self::default();
+        let count = chain.len();
+        let mut columns = Self {
+            sequence: Vec::with_capacity(count),
+            occurred_at: Vec::with_capacity(count),
+            actor: Vec::with_capacity(count),
+            action: Vec::with_capacity(count),
+            has_subject: Vec::with_capacity(count),
+            subject_id: Vec::with_capacity(count),
+            attributes: Vec::with_capacity(count),
+            target: Vec::with_capacity(count),
+            request_id: Vec::with_capacity(count),
+            outcome: Vec::with_capacity(count),
+            previous_digest: Vec::with_capacity(count),
+            digest: Vec::with_capacity(count),
+        };
         for link in chain.links() {
             columns.sequence.push(link.sequence);
             columns.occurred_at.push(link.event.occurred_at);
@@ -120,29 +142,28 @@ impl<'a> Columns<'a> {
         ]
     }
 
-    fn bind<'q>(
-        &'q self,
-        query: Query<'q, Postgres, PgArguments>,
-        from: &'q Head,
-        to: &'q Head,
-    ) -> Query<'q, Postgres, PgArguments> {
-        query
-            .bind(to.sequence)
-            .bind(&to.digest)
-            .bind(head::ID)
-            .bind(from.sequence)
-            .bind(&from.digest)
-            .bind(&self.sequence)
-            .bind(&self.occurred_at)
-            .bind(&self.actor)
-            .bind(&self.action)
-            .bind(&self.has_subject)
-            .bind(&self.subject_id)
-            .bind(&self.attributes)
-            .bind(&self.target)
-            .bind(&self.request_id)
-            .bind(&self.outcome)
-            .bind(&self.previous_digest)
-            .bind(&self.digest)
+    /// The same without a copy of each text.
+    fn arguments(&self, from: &Head, to: &Head) -> Result<PgArguments, BoxDynError> {
+        let mut arguments = PgArguments::default();
+        // An event takes about 250 bytes. To grow in steps would copy all of them, again and again.
+        arguments.reserve(17, 320 * self.sequence.len());
+        arguments.add(to.sequence)?;
+        arguments.add(&to.digest)?;
+        arguments.add(head::ID)?;
+        arguments.add(from.sequence)?;
+        arguments.add(&from.digest)?;
+        arguments.add(&self.sequence)?;
+        arguments.add(&self.occurred_at)?;
+        arguments.add(&self.actor)?;
+        arguments.add(&self.action)?;
+        arguments.add(&self.has_subject)?;
+        arguments.add(&self.subject_id)?;
+        arguments.add(&self.attributes)?;
+        arguments.add(&self.target)?;
+        arguments.add(&self.request_id)?;
+        arguments.add(&self.outcome)?;
+        arguments.add(&self.previous_digest)?;
+        arguments.add(&self.digest)?;
+        Ok(arguments)
     }
 }
