@@ -6,9 +6,9 @@
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`NewEvent`], [`Origin`] | something that happened, and who did it, within which request |
-//! | append | the one place that writes events, under the head's lock |
-//! | digest | what an event's digest is taken over |
-//! | [`Trail`] | the batch writer, for events off the request path |
+//! | append | the one place that writes events, after the head |
+//! | chain, digest | an event's place, and what its digest is taken over |
+//! | [`Trail`], lane, writer | the batch writer, for events off the request path, and the ways to it |
 //! | [`page`] | reading events |
 //! | [`verify`] | walking the whole chain |
 //! | [`AuditMetrics`] | what can be seen of it from outside |

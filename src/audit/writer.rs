@@ -72,8 +72,7 @@ impl Writer {
         loop {
             let stopping = self.stop.is_cancelled();
             if stopping {
-                self.durable.close();
-                self.soon.close();
+                self.close();
             }
             hand.durable = self.durable.take();
             let due = retry.or_else(|| self.soon.since().map(|since| since + GATHER));
@@ -129,8 +128,14 @@ impl Writer {
         self.metrics.batches.get_or_create(&BatchLabels { outcome }).inc();
     }
 
+    fn close(&self) {
+        self.durable.close();
+        self.soon.close();
+    }
+
     /// The database fails, and the process is to end.
     fn give_up(self, mut hand: Hand) {
+        self.close();
         let mut lost = 0;
         while let Some(load) = hand.soon.take().or_else(|| self.soon.take()) {
             lost += load.batch.len() as u64;

@@ -259,6 +259,27 @@ async fn a_database_that_hangs_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_server_that_stops_while_the_database_hangs_takes_no_more_events() {
+    let (_stack, db, proxy) = behind_a_proxy().await;
+    let metrics = AuditMetrics::default();
+    let patience = Duration::from_secs(1);
+    let trail = Trail::start(db, AuditReads::BestEffort, patience, metrics.clone());
+    trail.record_durably(&reads("ada", 1)).await.unwrap();
+    proxy.stall();
+    trail.record_soon(&reads("ada", 5));
+    // Now they are being written.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    trail.close().await;
+    assert_eq!(metric(&metrics, "oubliette_audit_dropped_total "), 5);
+    let started = Instant::now();
+    trail.record_soon(&reads("ada", 2));
+    assert!(trail.record_durably(&reads("ada", 1)).await.is_err());
+    assert!(started.elapsed() < patience / 2, "{:?}", started.elapsed());
+    assert_eq!(metric(&metrics, "oubliette_audit_dropped_total "), 7);
+    assert_eq!(metric(&metrics, "oubliette_audit_waiting "), 0);
+}
+
+#[tokio::test]
 async fn a_full_queue_drops_and_counts() {
     let (_stack, db, proxy) = behind_a_proxy().await;
     let metrics = AuditMetrics::default();
