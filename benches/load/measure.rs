@@ -19,6 +19,12 @@ use crate::procfs::{Memory, cpu_time, cpu_time_with_children, memory};
 /// How long a server is left alone before its idle memory is read.
 const REST: Duration = Duration::from_millis(500);
 
+/// How long nothing happens before a round.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Processor time that is nothing, within [`QUIET`].
+const NOTHING: Duration = Duration::from_millis(15);
+
 /// How long at most each server is warmed up under load before the first round.
 const WARM_UP: Duration = Duration::from_secs(2);
 
@@ -128,6 +134,7 @@ impl Subject {
 
     async fn round(&mut self, options: &Options, seed: u64) -> anyhow::Result<()> {
         let duration = Duration::from_secs(options.seconds);
+        self.settle().await?;
         let before = self.cpu_times()?;
         let outcome =
             generator::run(self.address(), &self.exchanges, options.connections, duration, seed).await?;
@@ -149,6 +156,18 @@ impl Subject {
         results.wrong += outcome.wrong;
         results.example = results.example.take().or(outcome.example);
         Ok(())
+    }
+
+    /// Waits until what the round before has left to do is done: it is not this round's. PostgreSQL does it for both.
+    async fn settle(&self) -> anyhow::Result<()> {
+        loop {
+            let [_, before, _] = self.cpu_times()?;
+            tokio::time::sleep(QUIET).await;
+            let [_, after, _] = self.cpu_times()?;
+            if after.saturating_sub(before) < NOTHING {
+                return Ok(());
+            }
+        }
     }
 
     fn finish(mut self) -> Results {
