@@ -157,6 +157,8 @@ struct Position {
 impl Walk {
     async fn run(self: &Arc<Self>) -> Result<(), DbErr> {
         let mut late_passes = 0;
+        // Whether a pass may have left out what others had claimed when it came by.
+        let mut others_worked = true;
         loop {
             let before = self.controls.tally.counts();
             self.pass().await?;
@@ -167,17 +169,20 @@ impl Walk {
             if left <= self.failed().len() as u64 {
                 return Ok(());
             }
-            if claims::others_work(&self.db, self.operation.id()).await? {
+            let others_work = claims::others_work(&self.db, self.operation.id()).await?;
+            if others_work {
                 tokio::select! {
                     () = self.controls.stop.cancelled() => {}
                     () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
                 }
             } else {
                 late_passes += 1;
-                if late_passes > MAX_LATE_PASSES || self.controls.tally.counts() == before {
+                let in_vain = self.controls.tally.counts() == before && !others_worked;
+                if late_passes > MAX_LATE_PASSES || in_vain {
                     return Ok(());
                 }
             }
+            others_worked = others_work;
             self.position.lock().await.after = None;
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    process::Stdio,
     time::Duration,
 };
 
@@ -32,30 +31,25 @@ async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
     populate(&site.db, &*backend, USERS).await;
 
     let said = site.sandbox.path("rewrap.log");
-    let (mut target, mut completed, mut failed, mut kills, mut halfway) = (1, 0, 0, 0, 0);
+    let (mut target, mut completed, mut kills, mut halfway) = (1, 0, 0, 0);
     while kills < KILLS {
         let to = format!("local:{}", names[target]);
+        let log = File::create(&said).unwrap();
         let mut run = site
             .sandbox
             .admin_command(&["keys", "rewrap", "--yes", "--json", "--to", &to, "--batch-size", "100"])
             .args(["--max-rate", "4000"])
-            .stdout(Stdio::null())
-            .stderr(File::create(&said).unwrap())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
             .spawn()
             .unwrap();
         let moment = Duration::from_millis(rand::random_range(100..1200));
         tokio::time::sleep(moment).await;
-        let status = run.try_wait().unwrap();
-        if let Some(0) = status.map(|status| status.code().unwrap()) {
+        if let Some(status) = run.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(&said).unwrap());
             assert!(site.data_keys().await.iter().all(|key| key.kek_id == to));
             completed += 1;
             target = 1 - target;
-        } else if status.is_some() {
-            // Was seen once in some thousand runs, on SQLite on a busy machine, for a reason not known yet.
-            let said = fs::read_to_string(&said).unwrap();
-            tracing::warn!(said, "a run failed");
-            failed += 1;
-            assert!(failed <= 1, "{said}");
         } else {
             run.kill().unwrap();
             run.wait().unwrap();
@@ -66,7 +60,7 @@ async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
         halfway += usize::from((1..USERS).contains(&moved));
     }
     assert!(halfway > KILLS / 4, "only {halfway} of the kills hit a run in the middle");
-    tracing::info!(completed, failed, halfway, "the runs");
+    tracing::info!(completed, halfway, "the runs");
     let to = format!("local:{}", names[target]);
     let finished = site.done(&["keys", "rewrap", "--yes", "--json", "--to", &to]);
     assert_eq!(finished["left"], 0, "{finished}");

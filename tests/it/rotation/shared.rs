@@ -1,11 +1,34 @@
 //! Several processes share one run's work.
 
-use std::process::Stdio;
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use oubliette::keys::local::{KeyFile, LocalBackend};
+use chrono::{TimeDelta, Utc};
+use oubliette::{
+    config::KeysConfig,
+    entity::{key_claim, key_operation},
+    keys::{
+        Backends, KeyMetrics,
+        local::{KeyFile, LocalBackend},
+        rewrap::{Rewrap, Selection},
+        sweep::{Controls, Outcome, SweepOptions, Tally},
+    },
+};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::harness::{Site, TestStack, local_backend, populate};
+use crate::harness::{Site, TestStack, local_backend, on_both_databases, populate};
+
+on_both_databases!(what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_and_four_processes_move_each_of_20000_keys_once() {
@@ -53,4 +76,78 @@ async fn two_and_four_processes_move_each_of_20000_keys_once() {
     let runs = status["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 6);
     assert!(runs.iter().all(|run| run["outcome"] == "completed"), "{status}");
+}
+
+/// The last worker of a run finds everything claimed by a run that was killed; and just after, its time is up.
+async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(stack: TestStack) {
+    const USERS: usize = 20;
+    const WORKERS: usize = 4;
+    let site = Site::new(stack, "local", &local_backend("local")).await;
+    let path = site.sandbox.path("data/local.toml");
+    KeyFile::create(&path).unwrap();
+    let old = LocalBackend::new("local", &KeyFile::read(&path).unwrap());
+    populate(&site.db, &old, USERS).await;
+    site.sandbox.admin_ok(&["keys", "local", "add", "--name", "second"]);
+    let backend = Arc::new(LocalBackend::new("local", &KeyFile::read(&path).unwrap()));
+
+    // A run counts as dead when it has been silent for 10 s.
+    let dead_at = Utc::now() + TimeDelta::seconds(3);
+    let started_at = dead_at - TimeDelta::seconds(10);
+    let killed = key_operation::Model {
+        id: Uuid::now_v7(),
+        kind: "rewrap".to_owned(),
+        actor: "killed".to_owned(),
+        from_kek: None,
+        to_kek: None,
+        started_at,
+        heartbeat_at: started_at,
+        ended_at: None,
+        outcome: None,
+        planned: 0,
+        done: 0,
+        changed: 0,
+        failed: 0,
+    };
+    let claim = key_claim::Model {
+        id: Uuid::now_v7(),
+        operation_id: killed.id,
+        first_subject_id: Uuid::nil(),
+        last_subject_id: Uuid::max(),
+    };
+    key_operation::Entity::insert(killed.into_active_model().reset_all()).exec(&site.db).await.unwrap();
+    key_claim::Entity::insert(claim.into_active_model().reset_all()).exec(&site.db).await.unwrap();
+
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (mut db, looked) = (site.db.clone(), looks.clone());
+    db.set_metric_callback(move |info| {
+        let sql = &info.statement.sql;
+        if sql.starts_with("SELECT")
+            && sql.contains("FROM \"key_operations\"")
+            && looked.fetch_add(1, Relaxed) + 1 == WORKERS
+        {
+            assert!(Utc::now() < dead_at, "this machine is too slow to tell");
+            let left = dead_at.signed_duration_since(Utc::now()).to_std().unwrap();
+            std::thread::sleep(left + Duration::from_millis(20));
+        }
+    });
+    let backends = Backends::new(backend, Vec::new());
+    let rewrap = Rewrap::new(db, backends, &KeysConfig::default(), &KeyMetrics::default());
+    let selection = Selection { to: Some("local:second".to_owned()), ..Selection::default() };
+    let plan = rewrap.plan(selection).await.unwrap();
+    let options = SweepOptions {
+        batch_size: NonZeroU32::new(10).unwrap(),
+        concurrency: NonZeroUsize::new(4).unwrap(),
+        max_rate: None,
+        limit: None,
+        patience: Duration::from_secs(20),
+    };
+    let controls = Controls {
+        stop: CancellationToken::new(),
+        tally: Arc::new(Tally::default()),
+        on_failure: Arc::new(|failure| panic!("{failure:?}")),
+    };
+    let report = rewrap.run(&plan, "a test", &options, &controls).await.unwrap();
+    assert!(looks.load(Relaxed) > WORKERS);
+    assert_eq!((report.outcome, report.left), (Outcome::Completed, 0));
+    assert_eq!(controls.tally.counts().done, USERS as u64);
 }
