@@ -39,7 +39,7 @@ async fn what_is_recorded_durably_is_there(stack: TestStack) {
         trail.record_durably(&reads("ada", count)).await.unwrap();
         assert_eq!(events(&db).await.len(), before + count);
     }
-    trail.record_durably(&Vec::new()).await.unwrap();
+    trail.record_durably(&[]).await.unwrap();
     assert_eq!(fault(&db).await, None);
 }
 
@@ -198,8 +198,8 @@ async fn nothing_to_record_writes_nothing() {
     let db = migrated(&TestStack::sqlite()).await;
     let metrics = AuditMetrics::default();
     let trail = Trail::start(db, AuditReads::Required, Duration::from_secs(10), metrics.clone());
-    trail.record_soon(&Vec::new());
-    trail.record_reads(&Vec::new()).await.unwrap();
+    trail.record_soon(&[]);
+    trail.record_reads(&[]).await.unwrap();
     trail.close().await;
     assert_eq!(metric(&metrics, "oubliette_audit_batches_total{outcome=\"ok\"} "), 0);
 }
