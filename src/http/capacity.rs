@@ -3,7 +3,7 @@
 //! One that waits for nothing but its client's next request costs its client nothing, so whoever wants to
 //! keep others out opens thousands. So it is those that are closed first: whichever has waited for longest.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -30,18 +30,86 @@ impl Capacity {
         loop {
             self.make_room();
             if let Ok(taken) = tokio::time::timeout(PATIENCE, self.room.clone().acquire_owned()).await {
+                self.withdraw();
                 return taken.ok();
             }
         }
     }
 
-    /// Has the connection closed that gives way first; if there is none, the next that could.
-    pub(super) fn make_room(&self) {
+    /// For room that is wanted for as long as `time`: has the connection closed that gives way first; if there
+    /// is none, the next that could.
+    pub(super) async fn make_room_for(&self, time: Duration) {
+        self.make_room();
+        tokio::time::sleep(time).await;
+        self.withdraw();
+    }
+
+    fn make_room(&self) {
         self.wanted.notify_one();
+    }
+
+    /// No room is wanted any more. Whoever comes next would be closed otherwise, even before a first request
+    /// could be read.
+    fn withdraw(&self) {
+        // Takes the notification that nobody has taken.
+        pin!(self.wanted.notified()).enable();
     }
 
     /// Waits until it is the caller's turn to give way. Who waits for longest is the first.
     pub(super) async fn give_way(&self) {
         self.wanted.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+
+    /// Whether the next connection that waits would be closed.
+    async fn is_wanted(capacity: &Capacity) -> bool {
+        tokio::time::timeout(SHORT, capacity.give_way()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_room_was_found_does_not_give_way() {
+        let capacity = Capacity::new(1);
+        let first = capacity.take().await.unwrap();
+        let second = tokio::spawn({
+            let capacity = capacity.clone();
+            async move { capacity.take().await }
+        });
+        tokio::time::sleep(PATIENCE * 3 / 2).await;
+        drop(first);
+        let _taken = second.await.unwrap().unwrap();
+        assert!(!is_wanted(&capacity).await);
+    }
+
+    #[tokio::test]
+    async fn who_waits_while_room_is_wanted_gives_way_and_no_other() {
+        let capacity = Capacity::new(1);
+        let wanting = tokio::spawn({
+            let capacity = capacity.clone();
+            async move { capacity.make_room_for(PATIENCE).await }
+        });
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert!(is_wanted(&capacity).await);
+        assert!(!is_wanted(&capacity).await);
+        wanting.await.unwrap();
+        capacity.make_room_for(PATIENCE).await;
+        assert!(!is_wanted(&capacity).await);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_longest_gives_way_first() {
+        let capacity = Capacity::new(1);
+        let mut longest = pin!(capacity.give_way());
+        assert!(tokio::time::timeout(SHORT, longest.as_mut()).await.is_err());
+        let mut next = pin!(capacity.give_way());
+        assert!(tokio::time::timeout(SHORT, next.as_mut()).await.is_err());
+        capacity.make_room_for(PATIENCE).await;
+        longest.await;
+        assert!(tokio::time::timeout(SHORT, next).await.is_err());
     }
 }

@@ -141,6 +141,5 @@ async fn refused(error: &io::Error, capacity: &Capacity) {
         return;
     }
     tracing::error!(%error, "no connection can be taken");
-    capacity.make_room();
-    tokio::time::sleep(PAUSE).await;
+    capacity.make_room_for(PAUSE).await;
 }

@@ -204,7 +204,8 @@ async fn too_many_open_files_do_not_end_the_server() {
         assert!(prlimit.args(["--pid", &server.pid().to_string(), &files]).status().unwrap().success());
     };
     limit("1");
-    let waiting = connect(&server.url("/")).await;
+    let mut waiting = RawConnection::open(&server.url("/")).await;
+    waiting.send(HEALTH).await;
     soon(async {
         while !server.log().contains("no connection can be taken") {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -213,7 +214,8 @@ async fn too_many_open_files_do_not_end_the_server() {
     .await;
     limit("1024");
     healthy(&server.url("/")).await;
-    drop(waiting);
+    let answer = soon(waiting.read_until("}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]
