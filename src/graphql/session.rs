@@ -86,9 +86,9 @@ impl Session {
         subject: SubjectId,
         attribute: &'static str,
     ) -> Result<(), Error> {
-        let account = || self.0.account.get_or_init(|| budget.account(self.caller()));
+        let charge = || self.0.account.get_or_init(|| budget.account(self.caller())).charge(subject);
         let allowed = self.allow(scopes, Some(subject)).map_err(Error::from);
-        allowed.and_then(|()| Ok(account().charge(subject)?)).inspect_err(|_| {
+        allowed.and_then(|()| Ok(charge()?)).inspect_err(|_| {
             self.seen(|seen| {
                 if !seen.values.iter().any(|(_, outcome, _)| *outcome == Outcome::Denied) {
                     seen.values.push((subject, Outcome::Denied, vec![attribute]));

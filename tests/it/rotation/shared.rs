@@ -91,7 +91,7 @@ async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(sta
     let backend = Arc::new(LocalBackend::new("local", &KeyFile::read(&path).unwrap()));
 
     // A run counts as dead when it has been silent for 10 s.
-    let dead_at = Utc::now() + TimeDelta::seconds(3);
+    let dead_at = Utc::now() + TimeDelta::seconds(5);
     let started_at = dead_at - TimeDelta::seconds(10);
     let killed = key_operation::Model {
         id: Uuid::now_v7(),
