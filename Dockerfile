@@ -23,8 +23,8 @@ COPY --from=web /web/dist/ web/dist/
 # so the programs are copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --release --locked --bin oubliette --bin oubliette-admin \
-    && install --strip -D --target-directory=/out target/release/oubliette target/release/oubliette-admin
+    cargo build --profile dist --locked --bin oubliette --bin oubliette-admin \
+    && install --strip -D --target-directory=/out target/dist/oubliette target/dist/oubliette-admin
 
 FROM debian:bookworm-slim
 # The certificates are what TLS to AWS is checked against. Not pinned: the newest of bookworm is right.

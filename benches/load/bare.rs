@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_graphql::connection::{Connection, Edge, query};
-use async_graphql::{Context, EmptyMutation, EmptySubscription, Error, ID, Object, Schema, SimpleObject};
-use async_graphql_axum::{GraphQLRequest, GraphQLResponse};
-use axum::Router;
+use async_graphql::{
+    Context, EmptyMutation, EmptySubscription, Error, ID, Object, Request, Response, Schema, SimpleObject,
+};
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
+use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, EntityTrait};
@@ -65,8 +66,8 @@ async fn serve(options: Options) -> anyhow::Result<()> {
 
 type BareSchema = Schema<Query, EmptyMutation, EmptySubscription>;
 
-async fn graphql(State(schema): State<BareSchema>, request: GraphQLRequest) -> GraphQLResponse {
-    schema.execute(request.into_inner()).await.into()
+async fn graphql(State(schema): State<BareSchema>, Json(request): Json<Request>) -> Json<Response> {
+    Json(schema.execute(request).await)
 }
 
 struct Query;

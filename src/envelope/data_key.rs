@@ -4,14 +4,13 @@ use aes_gcm_siv::{
     Aes256GcmSiv, Key, KeyInit,
     aead::{self, AeadInOut},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 use super::{
     Algorithm, Attribute, DataKeyId, Encrypted, FormatError, Header, KeyMaterial, KeyVersion,
     MAX_NAME_LENGTH, NONCE_LENGTH, OVERHEAD, PersonalText, TAG_LENGTH,
     associated_data::AssociatedData,
     format::{HEADER_LENGTH, Parts},
-    stack::wipe_stack,
 };
 
 /// One subject's open data key: AES-256-GCM-SIV (RFC 8452), its key schedule built once.
@@ -27,18 +26,18 @@ pub struct DataKey {
     cipher: Box<Aes256GcmSiv>,
 }
 
-/// What building a key schedule uses of the stack, and some more: 8 KB.
-const STACK_OF_NEW: usize = 512;
+/// What building a key schedule uses of the stack, and some more, in bytes.
+const STACK_OF_NEW: usize = 8 * 1024;
 
-/// What sealing and opening use of the stack for round keys: 1 KB, and 32 KB where nothing is inlined.
-const STACK_OF_CIPHER: usize = if cfg!(debug_assertions) { 2048 } else { 64 };
+/// What sealing and opening use of the stack for round keys, in bytes; more where nothing is inlined.
+const STACK_OF_CIPHER: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 1024 };
 
 impl DataKey {
     /// Builds the key schedule of a data key.
     #[must_use]
     pub fn new(id: DataKeyId, material: &KeyMaterial) -> Self {
         let cipher = cipher(material);
-        wipe_stack::<STACK_OF_NEW>();
+        zeroize_stack::<STACK_OF_NEW>();
         Self { id, cipher }
     }
 
@@ -108,7 +107,7 @@ impl DataKey {
         text: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], SealError> {
         let tag = self.cipher.encrypt_inout_detached(nonce.into(), associated_data, text.into());
-        wipe_stack::<STACK_OF_CIPHER>();
+        zeroize_stack::<STACK_OF_CIPHER>();
         tag.map(Into::into).map_err(|aead::Error| SealError)
     }
 
@@ -122,7 +121,7 @@ impl DataKey {
     ) -> Result<(), OpenError> {
         let opened =
             self.cipher.decrypt_inout_detached(nonce.into(), associated_data, text.into(), tag.into());
-        wipe_stack::<STACK_OF_CIPHER>();
+        zeroize_stack::<STACK_OF_CIPHER>();
         opened.map_err(|aead::Error| OpenError::NotAuthentic)
     }
 

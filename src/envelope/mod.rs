@@ -22,7 +22,6 @@ mod format;
 mod identity;
 mod key_material;
 mod personal_text;
-pub(crate) mod stack;
 
 pub use attribute::{Attribute, AttributeError, MAX_NAME_LENGTH};
 pub use data_key::{DataKey, OpenError, SealError};

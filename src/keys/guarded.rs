@@ -6,19 +6,17 @@ use std::{
 use async_trait::async_trait;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
+use zeroize::zeroize_stack;
 
 use super::{
     BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
     metrics::{BackendLabels, CallLabels, OperationLabels},
 };
-use crate::{
-    config::KeysConfig,
-    envelope::{KeyMaterial, stack::wipe_stack},
-};
+use crate::{config::KeysConfig, envelope::KeyMaterial};
 
-/// What a backend uses of the stack for data keys on their way, in decoders and ciphers: 64 KB, and 512 KB where
+/// What a backend uses of the stack for data keys on their way, in decoders and ciphers, in bytes; more where
 /// nothing is inlined.
-const STACK_OF_CALL: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 4 * 1024 };
+const STACK_OF_CALL: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
 
 /// What every call to a key backend passes: its turn, its deadline, its metrics. What it left on the stack is
 /// wiped.
@@ -67,7 +65,7 @@ impl GuardedBackend {
             let _in_flight = Counted::new(&self.in_flight);
             tokio::time::timeout_at(deadline, call).await
         };
-        wipe_stack::<STACK_OF_CALL>();
+        zeroize_stack::<STACK_OF_CALL>();
         self.observe(operation, started);
         self.ended(
             operation,

@@ -1,5 +1,5 @@
 //! Hostile input against a real server with the limits as shipped, while a normal client beside it goes on
-//! asking for a user.
+//! asking for a user. The plain run attacks a debug build; `tests/run --long`, an optimised one.
 //!
 //! Each hostile request must get a clear error that blames the client, soon, in few bytes; and all of them
 //! together must cost the server little memory, no data key, and no panic. What one limit does exactly is in

@@ -28,11 +28,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_every_stack};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack, sized};
 
 on_every_stack!(any_mix_of_changes_keeps_the_living_and_loses_the_forgotten);
 
-const CASES: usize = 24;
 const PEOPLE: usize = 4;
 
 /// What somebody does with one of the people of a case.
@@ -72,7 +71,7 @@ fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
 async fn any_mix_of_changes_keeps_the_living_and_loses_the_forgotten(stack: TestStack) {
     let app = TestApp::start(stack).await;
     let mut runner = TestRunner::new(Config::default());
-    for _ in 0..CASES {
+    for _ in 0..sized(8, 24) {
         let deeds = deeds().new_tree(&mut runner).unwrap().current();
         Case::begin(&app).await.run(&deeds).await;
     }

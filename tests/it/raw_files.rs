@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 
-use crate::harness::{EMAIL_MARK, PHONE_MARK, Person, TestApp, TestStack, on_every_stack};
+use crate::harness::{EMAIL_MARK, PHONE_MARK, Person, TestApp, TestStack, on_every_stack, sized};
 
 on_every_stack!(
-    ten_thousand_users_leave_no_personal_value_in_the_files,
+    thousands_of_users_leave_no_personal_value_in_the_files,
     a_forgotten_users_wrapped_key_is_overwritten,
 );
 
 /// Every e-mail of the tests contains one mark and every phone number begins with another, so a search for
 /// the two marks is a search for every value.
-async fn ten_thousand_users_leave_no_personal_value_in_the_files(stack: TestStack) {
+async fn thousands_of_users_leave_no_personal_value_in_the_files(stack: TestStack) {
     let app = TestApp::start(stack).await;
-    let people: Vec<_> = (0..10_000).map(|_| Person::new()).collect();
+    let people: Vec<_> = (0..sized(1_000, 10_000)).map(|_| Person::new()).collect();
     let ids: Vec<_> = stream::iter(&people).map(|person| app.create(person)).buffered(16).collect().await;
 
     let last = people.last().unwrap();
@@ -27,8 +27,8 @@ async fn ten_thousand_users_leave_no_personal_value_in_the_files(stack: TestStac
     for mark in [EMAIL_MARK, PHONE_MARK] {
         assert!(!app.database.files_contain(mark.as_bytes()), "{mark} is in the database's files");
     }
-    let read = app.read(ids[5_000]).await;
-    assert_eq!(read["data"]["user"]["email"], people[5_000].email);
+    let read = app.read(ids[500]).await;
+    assert_eq!(read["data"]["user"]["email"], people[500].email);
 }
 
 /// On SQLite: deleted content is overwritten and the write-ahead log emptied. PostgreSQL keeps dead rows

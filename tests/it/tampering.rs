@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_every_stack};
+use crate::harness::{Person, TestApp, TestStack, on_every_stack, sized};
 
 on_every_stack!(
     a_ciphertext_opens_in_its_own_place_only,
-    every_flipped_bit_is_noticed,
+    flipped_bits_are_noticed,
     every_truncation_is_noticed,
     other_header_bytes_are_noticed,
     a_moved_or_damaged_data_key_opens_nothing,
@@ -86,10 +86,11 @@ async fn a_ciphertext_opens_in_its_own_place_only(stack: TestStack) {
     scene.assert_bystander_is_fine("put back").await;
 }
 
-async fn every_flipped_bit_is_noticed(stack: TestStack) {
+async fn flipped_bits_are_noticed(stack: TestStack) {
     let scene = Scene::set(stack).await;
     let sealed = scene.app.column(scene.victim, "email_encrypted").await;
-    for bit in 0..sealed.len() * 8 {
+    // Another bit of each byte, or all of them.
+    for bit in (0..sealed.len() * 8).step_by(sized(9, 1)) {
         let mut damaged = sealed.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         scene.app.set_column(scene.victim, "email_encrypted", &damaged).await;
@@ -113,7 +114,7 @@ async fn other_header_bytes_are_noticed(stack: TestStack) {
     let scene = Scene::set(stack).await;
     let sealed = scene.app.column(scene.victim, "email_encrypted").await;
     for position in 0..6 {
-        for value in (0..=255).filter(|value| *value != sealed[position]) {
+        for value in (0..=255).step_by(sized(15, 1)).filter(|value| *value != sealed[position]) {
             let mut damaged = sealed.clone();
             damaged[position] = value;
             scene.app.set_column(scene.victim, "email_encrypted", &damaged).await;

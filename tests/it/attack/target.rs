@@ -3,7 +3,7 @@ use std::{fs, net::SocketAddr};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Sandbox, Server};
+use crate::harness::{Person, Sandbox, Server, is_long};
 
 /// A server as shipped, but for its port: it wants tokens, tells no schema, and records each look.
 const AS_SHIPPED: [&str; 8] = [
@@ -33,7 +33,7 @@ pub(super) struct Memory {
 
 impl Target {
     pub(super) async fn start(settings: &[&str]) -> Self {
-        let sandbox = Sandbox::new();
+        let sandbox = if is_long() { Sandbox::new().optimised() } else { Sandbox::new() };
         let server = sandbox.start_with(&[&AS_SHIPPED, settings].concat()).await;
         Self { server, sandbox }
     }

@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 mod raw_connection;
 mod site;
+mod size;
 mod stack;
 
 pub(crate) use app::TestApp;
@@ -28,6 +29,7 @@ pub(crate) use process::{Finished, Sandbox, Server, finish};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw_connection::RawConnection;
 pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};
+pub(crate) use size::{is_long, sized};
 pub(crate) use stack::TestStack;
 
 /// Runs each of these tests on local keys and SQLite, on local keys and PostgreSQL, and on LocalStack and

@@ -18,10 +18,38 @@ use super::{Person, server_log};
 /// Longest wait for what a process should do at once. Generous, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The two programs.
+#[derive(Debug)]
+struct Programs {
+    server: PathBuf,
+    admin: PathBuf,
+}
+
+impl Programs {
+    /// As the tests are built: without optimisation.
+    fn debug() -> Self {
+        Self {
+            server: env!("CARGO_BIN_EXE_oubliette").into(),
+            admin: env!("CARGO_BIN_EXE_oubliette-admin").into(),
+        }
+    }
+
+    /// From the folder that `OUBLIETTE_TEST_OPTIMISED` names.
+    fn optimised() -> Self {
+        let folder = std::env::var_os("OUBLIETTE_TEST_OPTIMISED").expect(
+            "no optimised programs in $OUBLIETTE_TEST_OPTIMISED; tests/run --long builds them, and so does: \
+             cargo build --release && export OUBLIETTE_TEST_OPTIMISED=$PWD/target/release",
+        );
+        let folder = Path::new(&folder);
+        Self { server: folder.join("oubliette"), admin: folder.join("oubliette-admin") }
+    }
+}
+
 /// A working folder, and how the binaries are called in it. Nothing of our own environment reaches them.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     folder: TempDir,
+    programs: Programs,
     config_dir: PathBuf,
     profile: String,
     environment: Vec<(String, String)>,
@@ -40,10 +68,17 @@ impl Sandbox {
     pub(crate) fn new() -> Self {
         Self {
             folder: TempDir::new().unwrap(),
+            programs: Programs::debug(),
             config_dir: Path::new(env!("CARGO_MANIFEST_DIR")).join("config"),
             profile: "local".to_owned(),
             environment: Vec::new(),
         }
+    }
+
+    /// With optimised programs, as users have them.
+    pub(crate) fn optimised(mut self) -> Self {
+        self.programs = Programs::optimised();
+        self
     }
 
     /// Adds a profile, beside those of the repository, and uses it.
@@ -81,7 +116,7 @@ impl Sandbox {
 
     /// `oubliette-admin`, ready to run.
     pub(crate) fn admin_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_oubliette-admin"));
+        let mut command = self.command(&self.programs.admin);
         command.args(arguments);
         command
     }
@@ -108,7 +143,7 @@ impl Sandbox {
 
     /// `oubliette`, ready to run.
     pub(crate) fn server_command(&self) -> Command {
-        self.command(env!("CARGO_BIN_EXE_oubliette"))
+        self.command(&self.programs.server)
     }
 
     /// Starts the server and waits until it serves.
@@ -157,7 +192,7 @@ impl Sandbox {
         Server { child, log: reader, url, metrics: None, client: Client::new() }
     }
 
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("OUBLIETTE_") {

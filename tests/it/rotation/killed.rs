@@ -14,13 +14,14 @@ use oubliette::{
     users::Users,
 };
 
-use crate::harness::{Site, TestStack, local_backend, on_both_databases, populate};
+use crate::harness::{Site, TestStack, local_backend, on_both_databases, populate, sized};
 
-on_both_databases!(a_run_that_is_killed_a_hundred_times_loses_nobody);
+on_both_databases!(a_run_that_is_killed_again_and_again_loses_nobody);
 
-async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
-    const USERS: usize = 5000;
-    const KILLS: usize = 100;
+async fn a_run_that_is_killed_again_and_again_loses_nobody(stack: TestStack) {
+    let (users, wanted) = sized((1_000, 25), (5_000, 100));
+    // A run takes about as long as the longest of the waits before a kill.
+    let (rate, longest) = sized(("2000", 700), ("4000", 1200));
     let site = Site::new(stack, "local", &local_backend("local")).await;
     let path = site.sandbox.path("data/local.toml");
     let mut file = KeyFile::create(&path).unwrap();
@@ -28,22 +29,22 @@ async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
     let names = [file.primary().to_owned(), "other".to_owned()];
     file = KeyFile::read(&path).unwrap();
     let backend = std::sync::Arc::new(LocalBackend::new("local", &file));
-    populate(&site.db, &*backend, USERS).await;
+    populate(&site.db, &*backend, users).await;
 
     let said = site.sandbox.path("rewrap.log");
     let (mut target, mut completed, mut kills, mut halfway) = (1, 0, 0, 0);
-    while kills < KILLS {
+    while kills < wanted {
         let to = format!("local:{}", names[target]);
         let log = File::create(&said).unwrap();
         let mut run = site
             .sandbox
             .admin_command(&["keys", "rewrap", "--yes", "--json", "--to", &to, "--batch-size", "100"])
-            .args(["--max-rate", "4000"])
+            .args(["--max-rate", rate])
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let moment = Duration::from_millis(rand::random_range(100..1200));
+        let moment = Duration::from_millis(rand::random_range(100..longest));
         tokio::time::sleep(moment).await;
         if let Some(status) = run.try_wait().unwrap() {
             assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(&said).unwrap());
@@ -55,16 +56,16 @@ async fn a_run_that_is_killed_a_hundred_times_loses_nobody(stack: TestStack) {
             run.wait().unwrap();
             kills += 1;
         }
-        everybody_is_readable(&site, backend.clone(), USERS).await;
+        everybody_is_readable(&site, backend.clone(), users).await;
         let moved = site.data_keys().await.iter().filter(|key| key.kek_id == to).count();
-        halfway += usize::from((1..USERS).contains(&moved));
+        halfway += usize::from((1..users).contains(&moved));
     }
-    assert!(halfway > KILLS / 4, "only {halfway} of the kills hit a run in the middle");
+    assert!(halfway > wanted / 4, "only {halfway} of the kills hit a run in the middle");
     tracing::info!(completed, halfway, "the runs");
     let to = format!("local:{}", names[target]);
     let finished = site.done(&["keys", "rewrap", "--yes", "--json", "--to", &to]);
     assert_eq!(finished["left"], 0, "{finished}");
-    site.verify(USERS);
+    site.verify(users);
 }
 
 /// Each is there once, and opens.

@@ -2,25 +2,25 @@
 
 use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
 
-use crate::harness::{Site, TestStack, kms_backend, kms_proxy, localstack, populate};
+use crate::harness::{Site, TestStack, kms_backend, kms_proxy, localstack, populate, sized};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_users_move_inside_kms() {
-    const USERS: usize = 2000;
+async fn users_move_inside_kms() {
+    let users = sized(400, 2000);
     let proxy = kms_proxy().await;
     let [old, new] = [localstack().create_key().await, localstack().create_key().await];
     let site = Site::new(TestStack::postgres(), "kms", &kms_backend("kms", &old, &proxy)).await;
     let backend =
         AwsKmsBackend::new("kms", &localstack().backend_config(&old), KeyMetrics::default()).await.unwrap();
-    populate(&site.db, &backend, USERS).await;
+    populate(&site.db, &backend, users).await;
     let rows = site.user_rows().await;
 
     let site = site.configure("kms", &kms_backend("kms", &new, &proxy));
     proxy.forget_counts();
     let moved = site.done(&["keys", "rewrap", "--yes", "--json", "--max-rate", "0"]);
-    assert_eq!((&moved["done"], &moved["left"]), (&USERS.into(), &0.into()), "{moved}");
+    assert_eq!((&moved["done"], &moved["left"]), (&users.into(), &0.into()), "{moved}");
     // No data key came out of KMS.
-    assert_eq!(proxy.calls("ReEncrypt"), USERS);
+    assert_eq!(proxy.calls("ReEncrypt"), users);
     for operation in ["Decrypt", "Encrypt", "GenerateDataKey"] {
         assert_eq!(proxy.calls(operation), 0, "{operation}");
     }
@@ -32,7 +32,7 @@ async fn two_thousand_users_move_inside_kms() {
     site.sandbox.admin_ok(&["keys", "retire-check", &old]);
     assert_eq!(site.sandbox.admin(&["keys", "retire-check", &new]).status, Some(1));
     localstack().disable(&old).await;
-    site.verify(USERS);
+    site.verify(users);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
