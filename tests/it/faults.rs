@@ -141,8 +141,8 @@ async fn a_fault_that_passes_is_tried_again_and_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_cold_reads_stays_within_the_limit() {
-    let users = sized(600, 3000);
     const LIMIT: usize = 24;
+    let users = sized(600, 3000);
     log_everything();
     let proxy = KmsProxy::start(localstack().endpoint()).await;
     // One attempt, and all the time it takes: what is counted is what was called.
