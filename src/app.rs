@@ -12,7 +12,7 @@ use crate::{
     causes,
     config::{Config, PeersConfig},
     database::{self, DatabaseError},
-    graphql,
+    graphql::Api,
     http::{self, Checks, HttpState},
     keys::{Backends, KeyMetrics, Keyring, OpenError, open_backends},
     peers::{PeerMetrics, Watch},
@@ -94,10 +94,10 @@ impl App {
         peer_metrics.register(&mut registry);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
         let users = Users::new(db.clone(), keyring.clone()).announcing(config.peers.notify);
-        let schema = graphql::schema(users.clone(), Budget::new(), trail.clone(), &config.graphql);
+        let api = Api::new(users.clone(), Budget::new(), trail.clone(), &config.graphql);
         let rates = RequestRates::new(&config.limits);
         let state = Arc::new(HttpState {
-            schema,
+            api,
             db: db.clone(),
             keyring: keyring.clone(),
             authenticator: authenticator.clone(),

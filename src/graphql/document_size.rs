@@ -3,19 +3,26 @@
 //! A token of two bytes becomes several hundred when it is parsed, and each may be wrong in several ways that the
 //! library tells, with the names it stands under. So few bytes could cost gigabytes and minutes. Other servers
 //! for GraphQL count tokens for the same reason.
+//!
+//! And the parser calls itself for each bracket within a bracket: some 1,500 of two bytes each overflow a thread's stack of
+//! 2 MiB in an optimised build, which ends the process, whoever else it serves.
 
 use async_graphql::ServerError;
 
 /// Most names, numbers, strings and punctuators: more than the fields that `graphql.max_complexity` allows by
 /// default need, each with an alias and an argument.
 const MAX_TOKENS: usize = 15_000;
+/// Most brackets that are open at the same time, of whatever kinds: two for each level of fields that
+/// `graphql.max_depth` allows by default, and as many for values.
+const MAX_NESTING: usize = 64;
 /// Longest name, in bytes. Errors and answers repeat names many times.
 const MAX_NAME: usize = 256;
 
-/// The tokens of a document, whether it parses or not; an error if there are too many of them, or one is too long.
+/// The tokens of a document, whether it parses or not; an error if there are too many of them, one is too long, or brackets
+/// are nested too deep to be parsed.
 pub(super) fn tokens(document: &str) -> Result<usize, ServerError> {
     let mut rest = document.as_bytes();
-    let mut tokens = 0;
+    let (mut tokens, mut open) = (0, 0_usize);
     while let Some(&first) = rest.first() {
         let length = match first {
             b' ' | b',' | b'\t' | b'\n' | b'\r' => {
@@ -31,6 +38,20 @@ pub(super) fn tokens(document: &str) -> Result<usize, ServerError> {
             // To the parser, zeros in front are numbers of their own.
             b'1'..=b'9' => run(rest, u8::is_ascii_digit),
             b'.' => run(rest, |byte| *byte == b'.').min(3),
+            b'(' | b'[' | b'{' => {
+                open += 1;
+                if open > MAX_NESTING {
+                    return Err(refused(&format!(
+                        "Query is nested too deep: more than {MAX_NESTING} brackets are open at once."
+                    )));
+                }
+                1
+            }
+            b')' | b']' | b'}' => {
+                // Whether it fits what was opened is the parser's to say; it goes no deeper than this counts.
+                open = open.saturating_sub(1);
+                1
+            }
             _ => 1,
         };
         tokens += 1;
@@ -105,6 +126,20 @@ mod tests {
     fn a_document_may_have_15_000_tokens() {
         assert_eq!(says(&"a ".repeat(15_000)), None);
         assert!(says(&"a ".repeat(15_001)).is_some());
+    }
+
+    #[test]
+    fn a_document_may_have_64_brackets_in_one_another() {
+        for (open, close) in [("(", ")"), ("[", "]"), ("{", "}")] {
+            let nested = |levels| open.repeat(levels) + &close.repeat(levels);
+            assert_eq!(says(&nested(64)), None);
+            assert_eq!(says(&nested(64).repeat(100)), None);
+            assert!(says(&nested(65)).is_some_and(|message| message.contains("too deep")));
+        }
+        assert!(says(&"([{".repeat(22)).is_some());
+        assert_eq!(says(&format!("{}\"{}\"", "{".repeat(64), "{".repeat(1_000))), None);
+        // What is closed before it was opened opens no more than it did.
+        assert!(says(&format!("{}{}", ")]}".repeat(100), "[".repeat(65))).is_some());
     }
 
     #[test]

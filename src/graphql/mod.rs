@@ -33,55 +33,70 @@ use query::Query;
 use session::Seen;
 pub use session::Session;
 
-/// The executable schema.
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-/// The schema over `users`, with the configured limits.
-#[must_use]
-pub fn schema(users: Users, budget: Budget, trail: Trail, config: &GraphqlConfig) -> Schema {
-    let mut builder = builder()
-        .data(users)
-        .data(budget)
-        .data(trail)
-        .data(Documents::new())
-        .data(Preflight::new(config, &sdl()))
-        .limit_depth(config.max_depth)
-        .limit_complexity(config.max_complexity)
-        .limit_directives(config.max_directives);
-    if !config.introspection {
-        // A suggestion ("did you mean …") tells the schema, too.
-        builder = builder.disable_introspection().disable_suggestions();
-    }
-    builder.finish()
+/// The executable schema, and what every request passes before and after it.
+pub struct Api {
+    schema: Schema,
+    documents: Documents,
+    preflight: Preflight,
+    trail: Trail,
 }
 
-/// Runs one request, if it keeps to the limits. What it looked at is in the audit trail before it is answered,
-/// if that is required.
-///
-/// # Errors
-///
-/// [`AuditError`]: what was read cannot be recorded, and so must not be answered. A change may have been made.
-pub async fn execute(
-    schema: &Schema,
-    session: Session,
-    mut request: Request,
-) -> Result<Response, AuditError> {
-    let parsed = match schema.data::<Documents>() {
-        Some(documents) => documents.parse(&mut request).await,
-        None => Ok(()),
-    };
-    let checked = parsed
-        .and_then(|()| schema.data::<Preflight>().map_or(Ok(()), |preflight| preflight.check(&mut request)));
-    let response = match checked {
-        Ok(()) => schema.execute(request.data(session.clone())).await,
-        Err(error) => Response::from_errors(vec![error]),
-    };
-    if let Some(trail) = schema.data::<Trail>() {
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The API over `users`, with the configured limits.
+    #[must_use]
+    pub fn new(users: Users, budget: Budget, trail: Trail, config: &GraphqlConfig) -> Self {
+        let mut builder = builder()
+            .data(users)
+            .data(budget)
+            .data(trail.clone())
+            .limit_depth(config.max_depth)
+            .limit_complexity(config.max_complexity)
+            .limit_directives(config.max_directives);
+        if !config.introspection {
+            // A suggestion ("did you mean …") tells the schema, too.
+            builder = builder.disable_introspection().disable_suggestions();
+        }
+        Self {
+            schema: builder.finish(),
+            documents: Documents::new(),
+            preflight: Preflight::new(config, &sdl()),
+            trail,
+        }
+    }
+
+    /// Runs one request, if it keeps to the limits. What it looked at is in the audit trail before it is answered,
+    /// if that is required.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`]: what was read cannot be recorded, and so must not be answered. A change may have been made.
+    pub async fn execute(&self, session: Session, mut request: Request) -> Result<Response, AuditError> {
+        let Self { schema, documents, preflight, trail } = self;
+        let parsed = documents.parse(&mut request).await;
+        let checked = parsed.and_then(|newcomer| preflight.check(&mut request).map(|()| newcomer));
+        let response = match checked {
+            Ok(newcomer) => {
+                let response = schema.execute(request.data(session.clone())).await;
+                if let Some(newcomer) = newcomer.filter(|_| response.is_ok()) {
+                    documents.keep(newcomer);
+                }
+                response
+            }
+            Err(error) => Response::from_errors(vec![error]),
+        };
         let Seen { looks, refusals, .. } = session.take_seen();
         trail.record_soon(&refusals);
         trail.record_reads(&looks).await?;
+        Ok(errors::shortened(response))
     }
-    Ok(errors::shortened(response))
 }
 
 /// The schema in the schema definition language: what `schema.graphql` holds.

@@ -9,7 +9,7 @@ use crate::{
 
 /// The root of all mutations.
 #[derive(Debug)]
-pub struct Mutation;
+pub(super) struct Mutation;
 
 /// What can be changed.
 #[Object]

@@ -17,7 +17,7 @@ use crate::{
 
 /// The root of all queries.
 #[derive(Debug)]
-pub struct Query;
+pub(super) struct Query;
 
 /// What can be read.
 #[Object]

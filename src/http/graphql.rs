@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::Caller,
     causes,
-    graphql::{self, Session, errors::ErrorCode},
+    graphql::{Session, errors::ErrorCode},
 };
 
 const JSON: &str = "application/json";
@@ -66,7 +66,7 @@ pub(super) async fn execute(
         Ok(request) => request,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
-    match graphql::execute(&state.schema, Session::new(caller, &request_id), request).await {
+    match state.api.execute(Session::new(caller, &request_id), request).await {
         Ok(response) => answer(media_type, with_null_propagated(with_codes(response))),
         Err(error) => {
             tracing::error!("an answer is withheld: {}", causes::line(&error));

@@ -56,7 +56,7 @@ use self::hosts::Hosts;
 use crate::{
     access::{Authenticator, RequestRates},
     config::{Config, HttpConfig},
-    graphql::Schema,
+    graphql::Api,
     keys::Keyring,
 };
 use security_headers::OverTls;
@@ -64,7 +64,7 @@ use security_headers::OverTls;
 /// What handlers share.
 pub struct HttpState {
     /// The API.
-    pub schema: Schema,
+    pub api: Api,
     /// For readiness.
     pub db: DatabaseConnection,
     /// For readiness.

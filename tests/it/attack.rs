@@ -6,11 +6,13 @@
 //! `http/limits` and `transport/connections`, ten thousand idle connections among it.
 
 mod bodies;
+mod brackets;
 mod bystander;
 mod documents;
 mod exchange;
 mod flood;
 mod heads;
+mod kept;
 mod slow;
 mod target;
 mod values;
@@ -63,6 +65,7 @@ async fn hostile_requests_are_refused_while_others_are_served() {
     let attacks = [
         documents::attacks(&token),
         values::attacks(&token),
+        brackets::attacks(&token),
         bodies::attacks(&token),
         heads::attacks(&token),
     ];

@@ -90,14 +90,8 @@ fn nesting() -> Vec<Case> {
     let user = |id: String| format!("{{ user(id: {id}) {{ id }} }}");
     let variable = |of_type: String| format!("query($a: {of_type}) {{ a }}");
     vec![
-        ("1,000 lists", user(nested("[", "1", "]", 1000)), ""),
-        ("as many lists as tokens", user(nested("[", "1", "]", 7_490)), "stack limit reached"),
-        ("100,000 lists", user(nested("[", "1", "]", 100_000)), TOO_LONG),
-        ("as many objects as tokens", user(nested("{ a: ", "1", "}", 3_740)), "stack limit reached"),
-        ("50,000 objects", user(nested("{a:", "1", "}", 50_000)), TOO_LONG),
-        ("1,000 lists of lists", variable(nested("[", "ID", "]", 1000)), ""),
-        ("as many lists of lists as tokens", variable(nested("[", "ID", "]", 7_490)), "stack limit reached"),
-        ("100,000 lists of lists", variable(nested("[", "ID", "]", 100_000)), TOO_LONG),
+        ("62 lists", user(nested("[", "1", "]", 62)), ""),
+        ("62 lists of lists", variable(nested("[", "ID", "]", 62)), ""),
         ("a default of an unknown type", variable("[Nothing!] = [1]".to_owned()), "Unknown type \"Nothing\""),
         ("a default that is no list", variable("[[[Nothing]]]! = 1".to_owned()), "Unknown type \"Nothing\""),
     ]

@@ -32,9 +32,8 @@ on_both_databases!(what_a_killed_run_had_claimed_is_done_whenever_its_death_is_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_and_four_processes_move_each_key_once() {
-    let users = sized(4_000, 20_000);
-    // So that there is enough to do when the last of them has started.
-    let rate = sized(2_500, 8_000);
+    // The rate has a run take some seconds, so that there is enough to do when the last process has started.
+    let (users, rate, batch) = sized((4_000, 1_600, "100"), (20_000, 8_000, "1000"));
     let site = Site::new(TestStack::postgres(), "local", &local_backend("local")).await;
     let path = site.sandbox.path("data/local.toml");
     let first = KeyFile::create(&path).unwrap().primary().to_owned();
@@ -44,7 +43,7 @@ async fn two_and_four_processes_move_each_key_once() {
 
     for (processes, to) in [(2, "local:second".to_owned()), (4, format!("local:{first}"))] {
         let rate = (rate / processes).to_string();
-        let arguments = ["keys", "rewrap", "--yes", "--json", "--to", &to, "--max-rate", &rate];
+        let arguments = ["keys", "rewrap", "--yes", "--json", "--to", &to, "--max-rate", &rate, "--batch-size", batch];
         let runs: Vec<_> = (0..processes)
             .map(|_| {
                 let mut run = site.sandbox.admin_command(&arguments);
