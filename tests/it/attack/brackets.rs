@@ -33,7 +33,11 @@ const KINDS: [Kind; 8] = [
     kind("parentheses", ["", "(", "", ")", ""], 0),
 ];
 
-const fn kind(name: &'static str, [before, open, inner, close, after]: [&'static str; 5], others: usize) -> Kind {
+const fn kind(
+    name: &'static str,
+    [before, open, inner, close, after]: [&'static str; 5],
+    others: usize,
+) -> Kind {
     Kind { name, before, open, inner, close, after, others }
 }
 
@@ -52,7 +56,8 @@ pub(super) fn attacks(token: &str) -> Vec<Attack> {
     let mut attacks = Vec::new();
     for kind in &KINDS {
         let around_powers = (6..17).flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 1]);
-        let levels = (60..=70).chain(around_powers).filter(|levels| *levels < kind.most()).chain([kind.most()]);
+        let levels =
+            (60..=70).chain(around_powers).filter(|levels| *levels < kind.most()).chain([kind.most()]);
         for levels in levels {
             let name = format!("{levels} {}", kind.name);
             let body = json!({ "query": kind.document(levels) }).to_string();

@@ -43,7 +43,8 @@ async fn two_and_four_processes_move_each_key_once() {
 
     for (processes, to) in [(2, "local:second".to_owned()), (4, format!("local:{first}"))] {
         let rate = (rate / processes).to_string();
-        let arguments = ["keys", "rewrap", "--yes", "--json", "--to", &to, "--max-rate", &rate, "--batch-size", batch];
+        let arguments =
+            ["keys", "rewrap", "--yes", "--json", "--to", &to, "--max-rate", &rate, "--batch-size", batch];
         let runs: Vec<_> = (0..processes)
             .map(|_| {
                 let mut run = site.sandbox.admin_command(&arguments);
