@@ -5,8 +5,9 @@ use std::{path::Path, time::Duration};
 use chrono::{DateTime, SubsecRound, Utc};
 use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sqlx::{self, Connection, SqliteConnection},
 };
 use secrecy::ExposeSecret;
 
@@ -48,8 +49,53 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
                 // What is deleted is overwritten, so that a forgotten subject's wrapped key does not
                 // live on in a free page.
                 .pragma("secure_delete", "ON")
-        });
+        })
+        .map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(is_outside_a_transaction(connection)));
     Database::connect(options).await.map_err(named)
+}
+
+/// Whether an idle connection to SQLite may be handed out again.
+///
+/// At some errors (a full disk, an I/O error, no memory) SQLite rolls back by itself:
+/// <https://www.sqlite.org/lang_transaction.html>, section 3. The driver's own ROLLBACK then fails, since there is no transaction any
+/// more, and the driver counts on from the one it believes to be in. So the next transaction would be a savepoint, its commit would
+/// release that savepoint only, and what was acknowledged would be lost. Such a connection is closed.
+///
+/// Needed with sqlx-sqlite 0.9.0: a ROLLBACK that fails leaves `transaction_depth` as it was (`connection/worker.rs`,
+/// `Command::Rollback`).
+async fn is_outside_a_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // A ROLLBACK may still wait for its turn, and a ping comes after it.
+    connection.ping().await?;
+    let outside = !connection.is_in_transaction();
+    if !outside {
+        tracing::warn!("SQLite rolled back by itself; the connection is closed, and another one opened");
+    }
+    Ok(outside)
+}
+
+/// Whether the database takes writes now: writes, and changes nothing. A disk may be full, and a primary may have become
+/// a standby, while reading goes on.
+///
+/// # Errors
+///
+/// The database's error; also if it only reads.
+pub async fn require_writable(db: &DatabaseConnection) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Sqlite {
+        // To the first page of the file, which every transaction depends on. Nobody uses the number.
+        return db.execute_unprepared("PRAGMA user_version = 0").await.map(drop);
+    }
+    let row = db
+        .query_one_raw(Statement::from_string(db.get_database_backend(), "SHOW transaction_read_only"))
+        .await?;
+    let read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    if read_only.as_deref() == Some("off") {
+        Ok(())
+    } else {
+        Err(DbErr::Custom("the database only reads".to_owned()))
+    }
 }
 
 /// Brings the schema to this release's.

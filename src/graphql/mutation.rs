@@ -1,6 +1,12 @@
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
-use super::{erasure::ErasureObject, scalars::subject_id, session::Session, user::UserObject};
+use super::{
+    erasure::ErasureObject,
+    nullable::{Nullable, nullable},
+    scalars::subject_id,
+    session::Session,
+    user::UserObject,
+};
 use crate::{
     access::Scope,
     audit::Action,
@@ -11,7 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Mutation;
 
-/// What can be changed.
+/// What can be changed. A change that fails is null, and its error says why; the others of the same request stand, with
+/// their answers.
 #[Object]
 impl Mutation {
     /// Creates a user with a data key of their own. Needs `users:write`, for all users.
@@ -20,12 +27,16 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(secret)] input: CreateUserInput,
-    ) -> Result<UserObject> {
-        let session = Session::of(context)?;
-        session.allow_change(Action::Create, &[Scope::UsersWrite], None)?;
-        let CreateUserInput { username, email, phone } = input;
-        let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
-        Ok(UserObject(context.data_unchecked::<Users>().create(new, session.origin()).await?))
+    ) -> Nullable<UserObject> {
+        nullable(async {
+            let session = Session::of(context)?;
+            session.allow_change(Action::Create, &[Scope::UsersWrite], None)?;
+            let CreateUserInput { username, email, phone } = input;
+            let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
+            let users = context.data_unchecked::<Users>();
+            Ok(Some(UserObject(users.create(new, session.origin()).await?)))
+        })
+        .await
     }
 
     /// Changes a user. What is absent stays; null removes. Needs `users:write`.
@@ -35,25 +46,31 @@ impl Mutation {
         context: &Context<'_>,
         id: ID,
         #[graphql(secret)] input: UpdateUserInput,
-    ) -> Result<UserObject> {
-        let subject = subject_id("id", &id)?;
-        let session = Session::of(context)?;
-        session.allow_change(Action::Update, &[Scope::UsersWrite], Some(subject))?;
-        let UpdateUserInput { username, email, phone } = input;
-        let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
-        let users = context.data_unchecked::<Users>();
-        Ok(UserObject(users.update(subject, changes, session.origin()).await?))
+    ) -> Nullable<UserObject> {
+        nullable(async {
+            let subject = subject_id("id", &id)?;
+            let session = Session::of(context)?;
+            session.allow_change(Action::Update, &[Scope::UsersWrite], Some(subject))?;
+            let UpdateUserInput { username, email, phone } = input;
+            let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
+            let users = context.data_unchecked::<Users>();
+            Ok(Some(UserObject(users.update(subject, changes, session.origin()).await?)))
+        })
+        .await
     }
 
     /// Forgets a user: destroys their data key and their data. Nothing brings them back. Forgetting twice
     /// answers the first erasure. Needs `users:forget`.
     #[graphql(complexity = "50 + child_complexity")]
-    async fn forget_user(&self, context: &Context<'_>, id: ID) -> Result<ErasureObject> {
-        let subject = subject_id("id", &id)?;
-        let session = Session::of(context)?;
-        session.allow_change(Action::Forget, &[Scope::UsersForget], Some(subject))?;
-        let users = context.data_unchecked::<Users>();
-        Ok(ErasureObject(users.forget(subject, session.origin()).await?))
+    async fn forget_user(&self, context: &Context<'_>, id: ID) -> Nullable<ErasureObject> {
+        nullable(async {
+            let subject = subject_id("id", &id)?;
+            let session = Session::of(context)?;
+            session.allow_change(Action::Forget, &[Scope::UsersForget], Some(subject))?;
+            let users = context.data_unchecked::<Users>();
+            Ok(Some(ErasureObject(users.forget(subject, session.origin()).await?)))
+        })
+        .await
     }
 }
 

@@ -12,7 +12,7 @@ use moka::future::Cache;
 use serde_json::{Map, Value, json};
 
 use super::{HttpState, limits::refuse};
-use crate::{causes, graphql::errors::ErrorCode};
+use crate::{causes, database, graphql::errors::ErrorCode};
 
 /// Longest wait for one check.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,7 +34,7 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Asks the database and the active key backend, for real. 503 if one of them fails; the log says why.
+/// Asks the database and the active key backend, for real: whether the one takes writes, and the other wraps. 503 if one of them fails; the log says why.
 /// `?exclude=keys` leaves a check out: for a load balancer that is to keep a server whose cached users it can
 /// still serve.
 pub(super) async fn readyz(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
@@ -44,7 +44,7 @@ pub(super) async fn readyz(State(state): State<Arc<HttpState>>, RawQuery(query):
         return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
     }
     let (database, keys) = tokio::join!(
-        state.checks.ask("database", &excluded, state.db.ping()),
+        state.checks.ask("database", &excluded, database::require_writable(&state.db)),
         state.checks.ask("keys", &excluded, state.keyring.check()),
     );
     let outcomes: Map<_, _> = [("database", database), ("keys", keys)]

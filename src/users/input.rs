@@ -77,12 +77,14 @@ impl UserChanges {
 
     /// The names of what changes.
     pub(super) fn attributes(&self) -> Vec<&'static str> {
-        names(self.username.is_some(), self.email != Change::Keep, self.phone != Change::Keep)
+        let Self { username, email, phone } = self;
+        names(username.is_some(), *email != Change::Keep, *phone != Change::Keep)
     }
 
     /// Whether anything has to be sealed.
     pub(super) fn seals(&self) -> bool {
-        matches!(self.email, Change::Replace(_)) || matches!(self.phone, Change::Replace(_))
+        let Self { username: _, email, phone } = self;
+        matches!(email, Change::Replace(_)) || matches!(phone, Change::Replace(_))
     }
 }
 

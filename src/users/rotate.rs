@@ -194,23 +194,25 @@ impl RotateChore {
         let generated = pace.call(|| active.generate(&context)).await;
         let generated = generated.map_err(|refusal| RotateError::refused(newest, refusal))?;
         let fresh = DataKey::new(id, &generated.material);
-        let email = reseal(row.email.as_ref(), &opened, &fresh)?;
-        let phone = reseal(row.phone.as_ref(), &opened, &fresh)?;
+        // Every column by name: one that is sealed and is not sealed anew here is lost with the old key.
+        let user::Model { id: _, username: _, email, phone, created_at: _, updated_at: _ } = row;
+        let new_email = reseal(email.as_ref(), &opened, &fresh)?;
+        let new_phone = reseal(phone.as_ref(), &opened, &fresh)?;
 
         let transaction = begin_write(db).await?;
         // The row's lock orders this against forgetting and against changes.
         let locked = user::Entity::find_by_id(*subject.as_uuid()).lock_exclusive().one(&transaction).await?;
         let Some(locked) = locked else { return Ok(false) };
-        let unchanged = locked.email == row.email
-            && locked.phone == row.phone
+        let unchanged = locked.email == email
+            && locked.phone == phone
             && store::newest_version(&transaction, subject).await? == Some(newest.version);
         if !unchanged {
             return Err(RotateError::Changed);
         }
         let mut changed = locked.into_active_model();
         // `updated_at` stays: nothing that anybody could see has changed.
-        changed.email = Set(email);
-        changed.phone = Set(phone);
+        changed.email = Set(new_email);
+        changed.phone = Set(new_phone);
         changed.update(&transaction).await?;
         let old = store::destroy(&transaction, subject).await?;
         store::insert(&transaction, id, generated.wrapped).await?;

@@ -67,11 +67,12 @@ impl Users {
             return Ok(None);
         }
         let mut row = row.into_active_model();
-        if let Some(username) = &changes.username {
+        let UserChanges { username, email, phone } = changes;
+        if let Some(username) = username {
             row.username = Set(username.clone());
         }
-        apply(&changes.email, key.as_deref(), &mut row.email)?;
-        apply(&changes.phone, key.as_deref(), &mut row.phone)?;
+        apply(email, key.as_deref(), &mut row.email)?;
+        apply(phone, key.as_deref(), &mut row.phone)?;
         row.updated_at = Set(now());
         let row = row.update(&transaction).await.map_err(username_taken)?;
         audit::append(&transaction, [event]).await?;

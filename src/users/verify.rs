@@ -146,8 +146,10 @@ impl Verified {
         if keys.is_empty() {
             verified.fault(row.subject(), "data_keys".to_owned(), &NoDataKey);
         }
-        verified.attribute(row.subject(), row.email.as_ref(), keys);
-        verified.attribute(row.subject(), row.phone.as_ref(), keys);
+        // Every column by name, so that none that is sealed is left out.
+        let user::Model { id: _, username: _, email, phone, created_at: _, updated_at: _ } = row;
+        verified.attribute(row.subject(), email.as_ref(), keys);
+        verified.attribute(row.subject(), phone.as_ref(), keys);
         verified
     }
 

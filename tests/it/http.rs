@@ -133,10 +133,26 @@ async fn graphql_response_json_answers_200_to_what_was_executed_in_part() {
     assert_eq!(answer["errors"][0]["path"], json!(["user", "email"]));
 
     // The error of a field that cannot be null leaves nothing, but it was executed: `data` is there.
-    let query = "mutation { createUser(input: { username: \"\" }) { id } }";
+    let query = "{ users(first: 1000) { nodes { id } } }";
     let (status, _, answer) = post(&app, Some(GRAPHQL), query, json!({})).await;
     assert_eq!((status, answer.get("data")), (StatusCode::OK, Some(&Value::Null)));
     assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+}
+
+#[tokio::test]
+async fn a_mutation_that_is_refused_hides_no_other_ones_receipt() {
+    let app = started().await;
+    let id = app.create(&Person::new()).await;
+    let query = "mutation($id: ID!) {
+        forgetUser(id: $id) { sequence }
+        refused: createUser(input: { username: \"\" }) { id }
+        again: forgetUser(id: $id) { sequence }
+    }";
+    let answer = app.graphql(query, json!({ "id": id })).await;
+    let receipt = json!({ "sequence": 1 });
+    assert_eq!(answer["data"], json!({ "forgetUser": receipt, "refused": null, "again": receipt }));
+    assert_eq!(answer["errors"].as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(answer["errors"][0]["path"], json!(["refused"]));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The server as a process: how it starts, refuses to start, stops, and is killed.
 
+mod broken_disk;
 mod disabled_key;
 mod key_file;
 mod memory;

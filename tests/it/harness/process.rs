@@ -53,6 +53,7 @@ pub(crate) struct Sandbox {
     config_dir: PathBuf,
     profile: String,
     environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
 }
 
 /// What a command that has ended said.
@@ -72,12 +73,19 @@ impl Sandbox {
             config_dir: Path::new(env!("CARGO_MANIFEST_DIR")).join("config"),
             profile: "local".to_owned(),
             environment: Vec::new(),
+            wrapper: Vec::new(),
         }
     }
 
     /// With optimised programs, as users have them.
     pub(crate) fn optimised(mut self) -> Self {
         self.programs = Programs::optimised();
+        self
+    }
+
+    /// Runs all programs through this command.
+    pub(crate) fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -192,8 +200,11 @@ impl Sandbox {
         Server { child, log: reader, url, metrics: None, client: Client::new() }
     }
 
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+    /// A program in the sandbox, ready to run.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("OUBLIETTE_") {
                 command.env_remove(name);
