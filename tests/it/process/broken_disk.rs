@@ -107,13 +107,11 @@ async fn creates(server: &Server) -> Vec<Option<(String, Person)>> {
         let person = Person::new();
         let input = json!({ "username": person.username, "email": person.email, "phone": person.phone });
         let answer = server.try_graphql(CREATE, json!({ "input": input })).await.unwrap();
-        match &answer["data"]["createUser"]["id"] {
-            Value::String(id) => Some((id.clone(), person)),
-            _ => {
-                assert_eq!(answer["errors"][0]["extensions"]["code"], "INTERNAL", "{answer}");
-                None
-            }
+        if let Value::String(id) = &answer["data"]["createUser"]["id"] {
+            return Some((id.clone(), person));
         }
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "INTERNAL", "{answer}");
+        None
     };
     join_all((0..AT_ONCE).map(create)).await
 }
