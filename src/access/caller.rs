@@ -27,6 +27,9 @@ pub enum Denied {
     /// They are bound to one subject, and it is about another, or about all.
     #[error("these credentials are for one user's own data only")]
     Own,
+    /// They are bound to one subject, and want another username: whether it is taken tells of other users.
+    #[error("these credentials are for one user's own data only, and cannot change the username")]
+    Username,
 }
 
 impl Caller {
@@ -63,6 +66,15 @@ impl Caller {
     pub fn allow_about(&self, scopes: &'static [Scope], subject: Option<SubjectId>) -> Result<(), Denied> {
         self.allow(scopes)?;
         if self.own.is_none() || self.own == subject { Ok(()) } else { Err(Denied::Own) }
+    }
+
+    /// Allows a username to be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Username`].
+    pub fn allow_rename(&self) -> Result<(), Denied> {
+        if self.own.is_none() { Ok(()) } else { Err(Denied::Username) }
     }
 
     /// Whether the credential has ended.

@@ -41,6 +41,9 @@ impl DatabaseConfig {
         if self.require_verified_tls && !is_safe(&url) {
             return Err(DatabaseUrlError::Unverified);
         }
+        if wants_a_choice_of_hosts(&url) {
+            return Err(DatabaseUrlError::TargetSessionAttrs);
+        }
         Ok(url)
     }
 
@@ -101,6 +104,12 @@ fn is_safe(url: &SecretString) -> bool {
     here || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
+/// Whether the URL relies on what libpq does and the driver only warns of: to connect to whichever host takes writes.
+fn wants_a_choice_of_hosts(url: &SecretString) -> bool {
+    let Ok(url) = url::Url::parse(url.expose_secret()) else { return false };
+    url.query_pairs().any(|(key, value)| key == "target_session_attrs" && value != "any")
+}
+
 /// Where the database is cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseUrlError {
@@ -117,6 +126,11 @@ pub enum DatabaseUrlError {
         "database.require_verified_tls: the database's URL must say that the server's certificate is verified; add to it: ?sslmode=verify-full&sslrootcert=/PATH/OF/THE/CA.pem"
     )]
     Unverified,
+    /// The driver would ignore it, and connect to a standby.
+    #[error(
+        "the database's URL has target_session_attrs, which is not supported: remove it, and name a host that is always the primary (a virtual address, or your provider's read-write endpoint)"
+    )]
+    TargetSessionAttrs,
     /// The file cannot be read.
     #[error("database.url_file `{}` cannot be read", path.display())]
     File {
@@ -157,6 +171,20 @@ mod tests {
             let config =
                 DatabaseConfig { url: Some(url.into()), require_verified_tls: true, ..Default::default() };
             assert_eq!(config.url().is_ok(), safe, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_would_ignore_is_refused() {
+        for (query, works) in [
+            ("target_session_attrs=read-write", false),
+            ("sslmode=disable&target_session_attrs=primary", false),
+            ("target_session_attrs=any", true),
+            ("application_name=target_session_attrs", true),
+        ] {
+            let url = format!("postgres://ada@localhost/x?{query}");
+            let config = DatabaseConfig { url: Some(url.into()), ..Default::default() };
+            assert_eq!(config.url().is_ok(), works, "{query}");
         }
     }
 

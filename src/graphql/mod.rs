@@ -9,6 +9,7 @@ mod document_size;
 mod documents;
 mod erasure;
 pub mod errors;
+mod merge;
 mod mutation;
 mod nullable;
 mod preflight;
@@ -27,6 +28,7 @@ use crate::{
     users::Users,
 };
 use documents::Documents;
+use merge::{Merged, fill_in_defaults, merged};
 use mutation::Mutation;
 use preflight::Preflight;
 use query::Query;
@@ -79,12 +81,12 @@ impl Api {
     ///
     /// [`AuditError`]: what was read cannot be recorded, and so must not be answered. A change may have been made.
     pub async fn execute(&self, session: Session, mut request: Request) -> Result<Response, AuditError> {
-        let Self { schema, documents, preflight, trail } = self;
+        let Self { documents, preflight, trail, .. } = self;
         let parsed = documents.parse(&mut request).await;
         let checked = parsed.and_then(|newcomer| preflight.check(&mut request).map(|()| newcomer));
         let response = match checked {
             Ok(newcomer) => {
-                let response = schema.execute(request.data(session.clone())).await;
+                let response = self.run(session.clone(), request).await;
                 if let Some(newcomer) = newcomer.filter(|_| response.is_ok()) {
                     documents.keep(newcomer);
                 }
@@ -96,6 +98,32 @@ impl Api {
         trail.record_soon(&refusals);
         trail.record_reads(&looks).await?;
         Ok(errors::shortened(response))
+    }
+
+    /// Executes what passed the preflight, each field once.
+    async fn run(&self, session: Session, mut request: Request) -> Response {
+        let (name, mut variables) = (request.operation_name.take(), std::mem::take(&mut request.variables));
+        let merged = request.parsed_query().and_then(|document| {
+            fill_in_defaults(document, name.as_deref(), &mut variables);
+            merged(document, name.as_deref(), &variables)
+        });
+        (request.operation_name, request.variables) = (name, variables);
+        match merged {
+            Ok(None) => {}
+            Ok(Some(Merged { whole, once })) => {
+                // The library validates only what it also executes, so the whole document goes through it first.
+                let mut all = Request::new(String::new()).variables(request.variables.clone());
+                all.operation_name.clone_from(&request.operation_name);
+                all.set_parsed_query(whole);
+                let validated = self.schema.execute(all.data(session.clone())).await;
+                if validated.is_err() {
+                    return validated;
+                }
+                request.set_parsed_query(once);
+            }
+            Err(error) => return Response::from_errors(vec![error]),
+        }
+        self.schema.execute(request.data(session)).await
     }
 }
 

@@ -39,7 +39,7 @@ impl Mutation {
         .await
     }
 
-    /// Changes a user. What is absent stays; null removes. Needs `users:write`.
+    /// Changes a user. What is absent stays; null removes. Needs `users:write`; for a username, for all users.
     #[graphql(complexity = "50 + child_complexity")]
     async fn update_user(
         &self,
@@ -52,6 +52,9 @@ impl Mutation {
             let session = Session::of(context)?;
             session.allow_change(Action::Update, &[Scope::UsersWrite], Some(subject))?;
             let UpdateUserInput { username, email, phone } = input;
+            if !username.is_undefined() {
+                session.allow_rename(subject)?;
+            }
             let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
             let users = context.data_unchecked::<Users>();
             Ok(Some(UserObject(users.update(subject, changes, session.origin()).await?)))

@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Pos, Request, ServerError,
+    Name, Pos, Positioned, Request, ServerError,
     parser::{
         parse_schema,
         types::{
@@ -80,7 +80,7 @@ impl Preflight {
             self.types_are_known(&operation.node)?;
         }
         let operation = selected(&document.operations, operation_name.as_deref());
-        operation.map_or(Ok(()), |operation| required_are_there(operation, &variables))
+        operation.map_or(Ok(()), |(_, operation)| required_are_there(&operation.node, &variables))
     }
 
     fn types_are_known(&self, operation: &OperationDefinition) -> Result<(), ServerError> {
@@ -165,10 +165,12 @@ fn too_deep() -> ServerError {
     ServerError::new("Query is nested too deep.", None)
 }
 
-/// The operation that will run, if the library finds one, too.
-fn selected<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Option<&'a OperationDefinition> {
-    let mut named = operations.iter().filter(|(own, _)| name.is_none() || own.map(Name::as_str) == name);
-    named.next().map(|(_, operation)| &operation.node)
+/// The operation that will run, and its name, if the library finds one, too.
+pub(super) fn selected<'a>(
+    operations: &'a DocumentOperations,
+    name: Option<&str>,
+) -> Option<(Option<&'a Name>, &'a Positioned<OperationDefinition>)> {
+    operations.iter().find(|(own, _)| name.is_none() || own.map(Name::as_str) == name)
 }
 
 fn required_are_there(operation: &OperationDefinition, variables: &[Name]) -> Result<(), ServerError> {

@@ -71,10 +71,17 @@ impl Session {
         scopes: &'static [Scope],
         about: Option<SubjectId>,
     ) -> Result<(), Denied> {
-        self.allow(scopes, about).inspect_err(|_| {
-            let event = NewEvent::new(self.origin(), action).outcome(Outcome::Denied);
-            self.seen(|seen| seen.refusals.push(about.into_iter().fold(event, NewEvent::about)));
-        })
+        self.allow(scopes, about).inspect_err(|_| self.note_refusal(action, about))
+    }
+
+    /// Allows a user to be given another username. A refusal is recorded.
+    pub(super) fn allow_rename(&self, subject: SubjectId) -> Result<(), Denied> {
+        self.caller().allow_rename().inspect_err(|_| self.note_refusal(Action::Update, Some(subject)))
+    }
+
+    fn note_refusal(&self, action: Action, about: Option<SubjectId>) {
+        let event = NewEvent::new(self.origin(), action).outcome(Outcome::Denied);
+        self.seen(|seen| seen.refusals.push(about.into_iter().fold(event, NewEvent::about)));
     }
 
     /// Allows a personal value to be opened, and charges the caller's budget. The first refusal of a request is

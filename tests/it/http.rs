@@ -7,6 +7,7 @@ mod introspection;
 mod limits;
 mod outage;
 mod playground;
+mod repeated;
 
 use reqwest::{
     Response, StatusCode,

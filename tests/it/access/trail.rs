@@ -12,6 +12,7 @@ use crate::harness::{Person, TestApp, TestStack, on_both_databases};
 on_both_databases!(
     each_look_leaves_its_event,
     refusals_and_failures_leave_theirs,
+    who_is_bound_to_one_user_does_not_find_out_names,
     what_cannot_be_recorded_is_not_answered,
     the_trail_is_read_page_by_page,
 );
@@ -141,6 +142,32 @@ async fn what_cannot_be_recorded_is_not_answered(stack: TestStack) {
     let (_, answer) =
         app.ask(Some(&reader), "{ userByUsername(username: \"nobody\") { id } }", json!({})).await;
     assert_eq!(answer["data"]["userByUsername"], Value::Null, "nothing was created: {answer}");
+}
+
+/// `CONFLICT`, or done: by renaming oneself, one could find out who else is there.
+async fn who_is_bound_to_one_user_does_not_find_out_names(stack: TestStack) {
+    let app = guarded(stack).await;
+    let auditor = app.token("audit:read", None).await;
+    let (own, other) = (Person::new(), Person::new());
+    let id = app.add(&own).await;
+    app.add(&other).await;
+    let bound = app.token("users:read users:write", Some(id)).await;
+    let query =
+        "mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { username } }";
+    for name in [&other.username, "nobody-has-this", &own.username] {
+        let variables = json!({ "id": id, "input": { "username": name, "phone": null } });
+        let (_, answer) = app.ask(Some(&bound), query, variables).await;
+        assert_eq!(code(&answer), Some("FORBIDDEN"), "{name}: {answer}");
+        assert_eq!(answer["data"], json!({ "updateUser": null }));
+    }
+    let refused = events(&app, &auditor, 3).await;
+    assert!(
+        refused.iter().all(|event| event["action"] == "update" && event["outcome"] == "denied"),
+        "{refused:?}"
+    );
+    // What does not rename is theirs to change.
+    let (_, answer) = app.ask(Some(&bound), query, json!({ "id": id, "input": { "phone": null } })).await;
+    assert_eq!(answer["data"]["updateUser"]["username"], own.username, "{answer}");
 }
 
 async fn the_trail_is_read_page_by_page(stack: TestStack) {

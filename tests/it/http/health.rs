@@ -4,7 +4,7 @@ use oubliette::keys::ErrorClass;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, TestStack};
+use crate::harness::{TestApp, TestStack, postgres};
 
 async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
     let response = app.get(path).send().await.unwrap();
@@ -38,6 +38,26 @@ async fn readiness_follows_the_key_backend() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let message = "/readyz takes exclude=database and exclude=keys only";
     assert_eq!(answer["errors"][0]["message"], message);
+}
+
+/// As after a failover that leaves the server on a standby.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_only_reads_is_not_ready() {
+    let app = TestApp::start(TestStack::postgres()).await;
+    let TestStack::Postgres { name, .. } = &app.database else { panic!("it was asked for") };
+    for (only_reads, status, database) in
+        [("on", StatusCode::SERVICE_UNAVAILABLE, "failed"), ("off", StatusCode::OK, "ok")]
+    {
+        // Whoever connects from now on; and all have to.
+        let sql = format!(
+            "ALTER DATABASE \"{name}\" SET default_transaction_read_only = {only_reads};
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        postgres::server().psql("postgres", &sql);
+        forget_the_last_answer().await;
+        let (answered, answer) = get(&app, "/readyz").await;
+        assert_eq!((answered, &answer["checks"]["database"]), (status, &json!(database)), "{answer}");
+    }
 }
 
 /// Readiness is found out once a second.
