@@ -10,10 +10,9 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Positioned, ServerError, Variables,
+    Name, Pos, Positioned, ServerError, Variables,
     parser::types::{
-        Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment, OperationDefinition,
-        Selection, SelectionSet,
+        Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment, Selection, SelectionSet,
     },
 };
 use async_graphql_value::{ConstValue, Value};
@@ -44,7 +43,7 @@ pub(super) fn merged(
     if has_cycle(document) {
         return Ok(None);
     }
-    let merge = Merge { document, operation: &operation.node, variables };
+    let merge = Merge { document, variables, pos: operation.pos };
     let root = &operation.node.selection_set.node;
     if !merge.repeats(&[root])? {
         return Ok(None);
@@ -63,14 +62,13 @@ pub(super) fn merged(
 
     let mut whole = document.clone();
     let mut skipped = operation.clone();
-    let original = skipped.node.selection_set.clone();
     let inline = InlineFragment {
         type_condition: None,
-        directives: vec![skip(&original)],
-        selection_set: original.clone(),
+        directives: vec![skip(operation.pos)],
+        selection_set: operation.node.selection_set.clone(),
     };
-    let inline = Selection::InlineFragment(Positioned::new(inline, original.pos));
-    skipped.node.selection_set.node.items = vec![Positioned::new(inline, original.pos)];
+    let inline = Selection::InlineFragment(Positioned::new(inline, operation.pos));
+    skipped.node.selection_set.node.items = vec![Positioned::new(inline, operation.pos)];
     match (&mut whole.operations, name) {
         (DocumentOperations::Multiple(operations), Some(name)) => {
             drop(operations.insert(name.clone(), skipped));
@@ -101,8 +99,9 @@ pub(super) fn fill_in_defaults(
 
 struct Merge<'a> {
     document: &'a ExecutableDocument,
-    operation: &'a OperationDefinition,
     variables: &'a Variables,
+    /// Of the operation, for what was not in the text.
+    pos: Pos,
 }
 
 /// The fields of some selection sets.
@@ -150,11 +149,9 @@ impl<'a> Merge<'a> {
             };
             items.push(Positioned::new(Selection::Field(Positioned::new(field, first.pos)), first.pos));
         }
-        if let (true, true, Some(parent)) =
-            (items.is_empty(), excluded, self.operation.selection_set.node.items.first())
-        {
+        if items.is_empty() && excluded {
             // An object without any field would not be valid.
-            items.push(nothing(parent));
+            items.push(nothing(self.pos));
         }
         Ok(SelectionSet { items })
     }
@@ -321,20 +318,20 @@ fn values_of(value: &Value, used: &mut HashSet<Name>) {
 }
 
 /// `@skip(if: true)`.
-fn skip<T>(at: &Positioned<T>) -> Positioned<Directive> {
-    let name = Positioned::new(Name::new("skip"), at.pos);
-    let condition = (Positioned::new(Name::new("if"), at.pos), Positioned::new(Value::Boolean(true), at.pos));
-    Positioned::new(Directive { name, arguments: vec![condition] }, at.pos)
+fn skip(pos: Pos) -> Positioned<Directive> {
+    let condition = (Positioned::new(Name::new("if"), pos), Positioned::new(Value::Boolean(true), pos));
+    let name = Positioned::new(Name::new("skip"), pos);
+    Positioned::new(Directive { name, arguments: vec![condition] }, pos)
 }
 
 /// `__typename @skip(if: true)`.
-fn nothing(at: &Positioned<Selection>) -> Positioned<Selection> {
+fn nothing(pos: Pos) -> Positioned<Selection> {
     let field = Field {
         alias: None,
-        name: Positioned::new(Name::new("__typename"), at.pos),
+        name: Positioned::new(Name::new("__typename"), pos),
         arguments: Vec::new(),
-        directives: vec![skip(at)],
-        selection_set: Positioned::new(SelectionSet::default(), at.pos),
+        directives: vec![skip(pos)],
+        selection_set: Positioned::new(SelectionSet::default(), pos),
     };
-    Positioned::new(Selection::Field(Positioned::new(field, at.pos)), at.pos)
+    Positioned::new(Selection::Field(Positioned::new(field, pos)), pos)
 }
