@@ -66,10 +66,11 @@ impl Documents {
         let tokens = document_size::tokens(&request.query)?;
         // The semaphore is never closed; if it were, all would be parsed at once.
         let turn = if small { None } else { self.turns.acquire().await.ok() };
-        let document = request.parsed_query()?.clone();
+        request.parsed_query()?;
         drop(turn);
-        let digest = digest.filter(|_| !may_hold_a_value(&request.query));
-        Ok(digest.map(|digest| Newcomer { digest, kept: Kept::new(document, tokens) }))
+        let Some(digest) = digest.filter(|_| !may_hold_a_value(&request.query)) else { return Ok(None) };
+        let document = request.parsed_query()?.clone();
+        Ok(Some(Newcomer { digest, kept: Kept::new(document, tokens) }))
     }
 
     /// Keeps a document that passed validation.

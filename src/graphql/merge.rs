@@ -48,10 +48,6 @@ pub(super) fn merged(
     if !merge.repeats(&[root])? {
         return Ok(None);
     }
-    let with = |operation| match name {
-        Some(name) => DocumentOperations::Multiple(HashMap::from([(name.clone(), operation)])),
-        None => DocumentOperations::Single(operation),
-    };
 
     let mut once = operation.clone();
     once.node.selection_set.node = merge.once(&[root])?;
@@ -75,7 +71,11 @@ pub(super) fn merged(
         }
         (operations, _) => *operations = DocumentOperations::Single(skipped),
     }
-    let once = ExecutableDocument { operations: with(once), fragments: HashMap::new() };
+    let operations = match name {
+        Some(name) => DocumentOperations::Multiple(HashMap::from([(name.clone(), once)])),
+        None => DocumentOperations::Single(once),
+    };
+    let once = ExecutableDocument { operations, fragments: HashMap::new() };
     Ok(Some(Merged { whole, once }))
 }
 

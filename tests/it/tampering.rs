@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_every_stack, sized};
+use crate::harness::{Person, TestApp, TestStack, is_long, on_every_stack, sized};
 
 on_every_stack!(
     a_ciphertext_opens_in_its_own_place_only,
@@ -90,7 +90,7 @@ async fn flipped_bits_are_noticed(stack: TestStack) {
     let scene = Scene::set(stack).await;
     let sealed = scene.app.column(scene.victim, "email_encrypted").await;
     // Another bit of each byte, or all of them.
-    for bit in (0..sealed.len() * 8).step_by(sized(9, 1)) {
+    for bit in (0..sealed.len() * 8).filter(|bit| is_long() || bit % 8 == bit / 8 % 8) {
         let mut damaged = sealed.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         scene.app.set_column(scene.victim, "email_encrypted", &damaged).await;
