@@ -128,7 +128,7 @@ impl App {
             self.keyring.backends().iter().map(async |backend| (backend.name(), backend.check().await));
         for (backend, checked) in join_all(checks).await {
             match checked {
-                Ok(()) => tracing::info!(backend, "the key backend is ready"),
+                Ok(_) => tracing::info!(backend, "the key backend is ready"),
                 Err(error) => {
                     tracing::error!(backend, "the key backend cannot be used: {}", causes::line(&error));
                 }

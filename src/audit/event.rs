@@ -28,6 +28,12 @@ pub enum Action {
     KeyRotate,
     /// Everything was opened, to see whether it opens.
     KeyVerify,
+    /// Nothing new comes under a wrapping key from now on.
+    KeyRetiring,
+    /// No data key was under a retiring wrapping key any more.
+    KeyRetired,
+    /// Data keys come under a wrapping key again.
+    KeyReactivated,
     /// A wrapping key was added to a key file.
     KeyLocalAdd,
     /// A wrapping key was made the one that wraps new data keys.
@@ -50,6 +56,9 @@ impl Action {
             Self::KeyRewrap => "key_rewrap",
             Self::KeyRotate => "key_rotate",
             Self::KeyVerify => "key_verify",
+            Self::KeyRetiring => "key_retiring",
+            Self::KeyRetired => "key_retired",
+            Self::KeyReactivated => "key_reactivated",
             Self::KeyLocalAdd => "key_local_add",
             Self::KeyLocalPromote => "key_local_promote",
             Self::KeyLocalRetire => "key_local_retire",

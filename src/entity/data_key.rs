@@ -14,6 +14,10 @@ pub struct Model {
     pub wrapped: Vec<u8>,
     pub created_at: DateTimeUtc,
     pub rewrapped_at: Option<DateTimeUtc>,
+    /// Random: a version alone is repeated after the database went back.
+    pub id: Uuid,
+    /// What fixes the key without telling it. Nothing fills it yet.
+    pub commitment: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -13,3 +13,4 @@ pub mod key_claim;
 pub mod key_claim_turn;
 pub mod key_operation;
 pub mod user;
+pub mod wrapping_key;

@@ -47,8 +47,11 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
         to: &KekId,
     ) -> Result<WrappedKey, BackendError>;
 
-    /// Whether the current wrapping key exists, is enabled, and may be used. For readiness.
-    async fn check(&self) -> Result<(), BackendError>;
+    /// Whether the current wrapping key exists, is enabled, and may be used; and which it is. For readiness.
+    async fn check(&self) -> Result<KekId, BackendError>;
+
+    /// Looks whether wrapping keys have changed, where somebody outside changes them and says nothing. Called every second.
+    async fn look(&self) {}
 }
 
 /// How surely a backend can unwrap what a wrapping key wrapped. The surest gets the call.

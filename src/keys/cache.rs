@@ -3,13 +3,13 @@ use std::{sync::Arc, time::Duration};
 use moka::{Expiry, future::Cache, notification::RemovalCause};
 
 use super::{
-    Fence, Ticket,
+    Fence, OpenDataKey, Ticket,
     metrics::{CacheMetrics, EvictionLabels},
     slot::Slot,
 };
 use crate::{
     config::CacheConfig,
-    envelope::{DataKey, DataKeyId, SubjectId},
+    envelope::{DataKeyId, SubjectId},
 };
 
 /// Open data keys, for a while: bounded in number, in age and in idle time.
@@ -28,7 +28,7 @@ pub(super) struct KeyCache {
 #[derive(Debug)]
 pub(super) struct Cached {
     /// The key.
-    pub(super) key: Arc<DataKey>,
+    pub(super) key: Arc<OpenDataKey>,
     /// Whether it is near its end, and whoever reads this is to load it again.
     pub(super) refresh: bool,
 }
@@ -79,10 +79,10 @@ impl KeyCache {
         ticket: Ticket,
         id: DataKeyId,
         load: impl Fn() -> L,
-    ) -> Result<Arc<DataKey>, Arc<E>>
+    ) -> Result<Arc<OpenDataKey>, Arc<E>>
     where
         E: Send + Sync + 'static,
-        L: Future<Output = Result<DataKey, E>>,
+        L: Future<Output = Result<OpenDataKey, E>>,
     {
         loop {
             let mut loaded = None;
@@ -106,7 +106,7 @@ impl KeyCache {
     }
 
     /// Puts a key here that somebody holds anyway.
-    pub(super) async fn insert(&self, ticket: Ticket, key: Arc<DataKey>) {
+    pub(super) async fn insert(&self, ticket: Ticket, key: Arc<OpenDataKey>) {
         let id = key.id();
         self.metrics.entries.inc();
         self.slots.insert(id, self.slot(key)).await;
@@ -142,7 +142,7 @@ impl KeyCache {
         }
     }
 
-    fn slot(&self, key: Arc<DataKey>) -> Arc<Slot> {
+    fn slot(&self, key: Arc<OpenDataKey>) -> Arc<Slot> {
         Arc::new(Slot::new(key, &self.config))
     }
 }

@@ -135,12 +135,16 @@ impl KeyBackend for GuardedBackend {
     }
 
     /// Takes no turn: whether a backend answers must not depend on how busy it is kept.
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<KekId, BackendError> {
         let started = Instant::now();
         let checked = tokio::time::timeout(self.timeout, self.inner.check()).await;
         self.observe("check", started);
         let unavailable = |_| Err(self.unavailable("no answer within keys.call_timeout"));
         self.ended("check", checked.unwrap_or_else(unavailable))
+    }
+
+    async fn look(&self) {
+        self.inner.look().await;
     }
 }
 

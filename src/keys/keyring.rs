@@ -1,15 +1,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use tracing::Instrument;
 
 use super::{
-    BackendError, Backends, GeneratedKey, KekId, KeyMetrics, Ticket, WrappedKey, aws_kms,
+    BackendError, Backends, DataKeyIdentity, GeneratedKey, Inactive, KekId, KeyMetrics, NotStored,
+    OpenDataKey, Ticket, aws_kms,
     cache::{Cached, KeyCache},
     local,
     metrics::RefreshLabels,
-    store,
+    store::{self, StoredKey, Unconfirmed},
+    wrapping_keys,
 };
 use crate::{
     causes,
@@ -35,15 +37,15 @@ struct Inner {
 }
 
 /// A data key, open; or why it is not, shared by all who waited for it.
-pub type OpenedKey = Result<Arc<DataKey>, Arc<KeyringError>>;
+pub type OpenedKey = Result<Arc<OpenDataKey>, Arc<KeyringError>>;
 
 /// A data key that is not stored yet.
 #[derive(Debug)]
 pub struct NewDataKey {
     /// The open key.
-    pub key: Arc<DataKey>,
+    pub key: Arc<OpenDataKey>,
     /// The key as [`store::insert`] takes it.
-    pub wrapped: WrappedKey,
+    pub stored: StoredKey,
     ticket: Ticket,
 }
 
@@ -65,7 +67,9 @@ impl Keyring {
         let id = DataKeyId { subject, version: KeyVersion::FIRST };
         let ticket = self.0.cache.ticket(subject);
         let GeneratedKey { material, wrapped } = self.0.backends.active().generate(&id.into()).await?;
-        Ok(NewDataKey { key: Arc::new(DataKey::new(id, &material)), wrapped, ticket })
+        let identity = DataKeyIdentity::generate();
+        let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), identity));
+        Ok(NewDataKey { key, stored: StoredKey { identity, wrapped }, ticket })
     }
 
     /// Caches a generated key. Call after the transaction that stored it was committed.
@@ -74,7 +78,7 @@ impl Keyring {
     }
 
     /// The key, if it is open already. No I/O.
-    pub async fn cached(&self, id: DataKeyId) -> Option<Arc<DataKey>> {
+    pub async fn cached(&self, id: DataKeyId) -> Option<Arc<OpenDataKey>> {
         self.0.cache.get(id).await.map(|cached| cached.key)
     }
 
@@ -86,6 +90,40 @@ impl Keyring {
     pub async fn open(&self, id: DataKeyId) -> OpenedKey {
         let opened = self.open_many(&[id]).await.pop();
         opened.unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
+    }
+
+    /// Opens the data key that has this identity in the table. One that is in the cache under the same id and is another one is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keyring::open`].
+    pub async fn open_identical(&self, id: DataKeyId, identity: DataKeyIdentity) -> OpenedKey {
+        let opened = self.open(id).await?;
+        if opened.identity() == identity {
+            return Ok(opened);
+        }
+        self.0.cache.evict(id.subject, [id]).await;
+        self.open(id).await
+    }
+
+    /// Asks the table whether an open key is the one that it has, after something did not open with it. If it is another
+    /// one, that one; `None` if it is the same.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keyring::open`].
+    pub async fn open_instead_of(
+        &self,
+        stale: &OpenDataKey,
+    ) -> Result<Option<Arc<OpenDataKey>>, Arc<KeyringError>> {
+        let id = stale.id();
+        let stored = store::find(&self.0.db, &[id]).await.map_err(|error| Arc::new(error.into()))?;
+        if stored.get(&id).is_some_and(|stored| stored.identity == stale.identity()) {
+            return Ok(None);
+        }
+        self.0.cache.evict(id.subject, [id]).await;
+        self.open(id).await.map(Some)
     }
 
     /// Opens many data keys: one SQL statement for the wrapped keys that are not cached, then concurrent
@@ -147,21 +185,47 @@ impl Keyring {
         &self.0.backends
     }
 
-    /// Whether the active backend can be used.
+    /// Whether new data keys can be wrapped: whether the active backend can be used, and its wrapping key is not being
+    /// retired.
     ///
     /// # Errors
     ///
-    /// The backend's own error.
-    pub async fn check(&self) -> Result<(), BackendError> {
-        self.0.backends.active().check().await
+    /// [`KeyringError::Backend`], [`KeyringError::Inactive`], [`KeyringError::Database`].
+    pub async fn check(&self) -> Result<(), KeyringError> {
+        let kek_id = self.0.backends.active().check().await?;
+        match wrapping_keys::state(&self.0.db, &kek_id).await? {
+            None | Some(wrapping_keys::KekState::Active) => Ok(()),
+            Some(state) => Err(Inactive { kek_id, state }.into()),
+        }
     }
 
-    /// Drops expired keys from memory, for as long as the future is polled.
+    /// Asks the active backend to look what its current wrapping key is: it may have missed a change.
+    pub async fn look(&self) {
+        self.0.backends.active().look().await;
+    }
+
+    /// Ends a transaction that stores a new data key, wrapped by the active backend.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError::Inactive`], [`KeyringError::Database`]; then the transaction must not be committed.
+    pub async fn confirm(
+        &self,
+        transaction: &DatabaseTransaction,
+        unconfirmed: Unconfirmed,
+    ) -> Result<(), KeyringError> {
+        Ok(unconfirmed.confirm(transaction, self.0.backends.active().name()).await?)
+    }
+
+    /// Drops expired keys from memory, and has backends follow their key files, for as long as the future is polled.
     pub async fn keep_house(self) {
         let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
         loop {
             ticks.tick().await;
             self.0.cache.drop_expired().await;
+            for backend in self.0.backends.iter() {
+                backend.look().await;
+            }
         }
     }
 
@@ -169,16 +233,16 @@ impl Keyring {
     async fn load(self, missing: Vec<(usize, DataKeyId)>) -> Vec<(usize, OpenedKey)> {
         let ids: Vec<_> = missing.iter().map(|&(_, id)| id).collect();
         let tickets: Vec<_> = ids.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
-        let wrapped = match store::find(&self.0.db, &ids).await {
-            Ok(wrapped) => wrapped,
+        let stored = match store::find(&self.0.db, &ids).await {
+            Ok(stored) => stored,
             Err(error) => {
                 let error = Arc::new(KeyringError::Database(error));
                 return missing.into_iter().map(|(position, _)| (position, Err(error.clone()))).collect();
             }
         };
-        let (this, wrapped) = (&self, &wrapped);
+        let (this, stored) = (&self, &stored);
         let loads = missing.into_iter().zip(tickets).map(|((position, id), ticket)| async move {
-            let load = || this.unwrap(id, wrapped.get(&id));
+            let load = || this.unwrap(id, stored.get(&id));
             (position, this.0.cache.get_or_load(ticket, id, load).await)
         });
         loads.collect::<FuturesUnordered<_>>().collect().await
@@ -188,17 +252,17 @@ impl Keyring {
     /// cannot be unwrapped serves until it expires; what is gone from the database leaves at once.
     async fn refresh(self, due: Vec<DataKeyId>) {
         let tickets: Vec<_> = due.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
-        let wrapped = match store::find(&self.0.db, &due).await {
-            Ok(wrapped) => wrapped,
+        let stored = match store::find(&self.0.db, &due).await {
+            Ok(stored) => stored,
             Err(error) => {
                 let keys = due.len();
                 tracing::warn!(keys, "data keys are not refreshed: {}", causes::line(&error));
                 return self.count_refreshes("failed", due.len());
             }
         };
-        let (this, wrapped) = (&self, &wrapped);
+        let (this, stored) = (&self, &stored);
         let refreshes = due.into_iter().zip(tickets).map(|(id, ticket)| async move {
-            let outcome = match this.unwrap(id, wrapped.get(&id)).await {
+            let outcome = match this.unwrap(id, stored.get(&id)).await {
                 Ok(key) => {
                     this.0.cache.insert(ticket, Arc::new(key)).await;
                     "ok"
@@ -221,15 +285,15 @@ impl Keyring {
         self.0.metrics.cache.refreshes.get_or_create(&RefreshLabels { outcome }).inc_by(keys as u64);
     }
 
-    async fn unwrap(&self, id: DataKeyId, wrapped: Option<&WrappedKey>) -> Result<DataKey, KeyringError> {
-        let wrapped = wrapped.ok_or(KeyringError::Missing(id))?;
+    async fn unwrap(&self, id: DataKeyId, stored: Option<&StoredKey>) -> Result<OpenDataKey, KeyringError> {
+        let StoredKey { identity, wrapped } = stored.ok_or(KeyringError::Missing(id))?;
         let backend = self
             .0
             .backends
             .owner(&wrapped.kek_id)
             .ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
         let material = backend.unwrap(wrapped, &id.into()).await?;
-        Ok(DataKey::new(id, &material))
+        Ok(OpenDataKey::new(DataKey::new(id, &material), *identity))
     }
 }
 
@@ -248,6 +312,10 @@ pub enum KeyringError {
         /// The wrapping key.
         kek_id: KekId,
     },
+    /// The wrapping key of a new data key is being retired, and the active backend gave no other one. An operator must look
+    /// at it.
+    #[error(transparent)]
+    Inactive(#[from] Inactive),
     /// The backend failed; its class says what that means.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -257,6 +325,15 @@ pub enum KeyringError {
     /// The server is shutting down, or a bug stopped the load.
     #[error("the load of a data key was interrupted")]
     Interrupted,
+}
+
+impl From<NotStored> for KeyringError {
+    fn from(error: NotStored) -> Self {
+        match error {
+            NotStored::Inactive(inactive) => inactive.into(),
+            NotStored::Database(error) => error.into(),
+        }
+    }
 }
 
 /// The lines that would configure a backend for a wrapping key.

@@ -21,6 +21,7 @@ pub struct KeyMetrics {
     pub(super) calls_waiting: Family<BackendLabels, Gauge>,
     pub(super) retries: Family<BackendLabels, Counter>,
     pub(super) throttles: Family<BackendLabels, Counter>,
+    key_files: Family<BackendLabels, Gauge>,
 }
 
 /// What the cache of open data keys counts.
@@ -46,8 +47,16 @@ impl KeyMetrics {
         cache.register("evictions", "Keys that left the cache and were wiped", evictions);
         cache.register("entries", "Open data keys in the cache", entries);
 
-        let Self { calls, call_seconds, calls_in_flight, calls_waiting, retries, throttles, .. } =
-            self.clone();
+        let Self {
+            cache: _,
+            calls,
+            call_seconds,
+            calls_in_flight,
+            calls_waiting,
+            retries,
+            throttles,
+            key_files,
+        } = self.clone();
         let backend = registry.sub_registry_with_prefix("key_backend");
         backend.register("calls", "Calls that ended, by what became of them", calls);
         backend.register("call_seconds", "Time of a call, its retries included, its wait not", call_seconds);
@@ -55,6 +64,12 @@ impl KeyMetrics {
         backend.register("calls_waiting", "Calls that wait for their turn", calls_waiting);
         backend.register("retries", "Attempts after the first of a call", retries);
         backend.register("throttles", "Attempts that the backend refused as too many", throttles);
+        backend.register("key_file_usable", "Whether the key file could be used at the last look", key_files);
+    }
+
+    /// Whether a local backend's key file can be used.
+    pub(super) fn key_file_usable(&self, backend: &str) -> Gauge {
+        self.key_files.get_or_create_owned(&BackendLabels { backend: backend.to_owned() })
     }
 }
 
@@ -71,6 +86,7 @@ impl Default for KeyMetrics {
             calls_waiting: Family::default(),
             retries: Family::default(),
             throttles: Family::default(),
+            key_files: Family::default(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`aws_kms`] | wrapping keys in AWS KMS, or in LocalStack |
 //! | [`Backends`] | all configured backends: one active, the others still unwrap |
 //! | [`store`] | the table `data_keys` |
+//! | [`wrapping_keys`] | the table of wrapping keys: whether anything may still come under one |
 //! | [`Keyring`] | all of it together |
 //! | [`sweep`] | going through many data keys: shared, resumable, at a pace |
 //! | [`rewrap`] | moving data keys to another wrapping key |
@@ -26,12 +27,14 @@ mod keyring;
 pub mod local;
 mod metrics;
 mod open;
+mod open_data_key;
 pub mod rewrap;
 mod slot;
 pub mod store;
 pub mod sweep;
 mod unopened;
 mod wrapped_key;
+pub mod wrapping_keys;
 
 pub use backend::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
 pub use backends::{Backends, owner};
@@ -40,4 +43,6 @@ use fence::{Fence, Ticket};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
 pub use metrics::KeyMetrics;
 pub use open::{OpenError, open_backend, open_backends, open_what_can_be};
+pub use open_data_key::{DataKeyIdentity, OpenDataKey};
 pub use wrapped_key::{KekId, WrappedKey};
+pub use wrapping_keys::{Inactive, KekState, NotStored};

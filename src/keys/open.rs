@@ -68,7 +68,9 @@ pub async fn open_backend(
     metrics: &KeyMetrics,
 ) -> Result<Arc<dyn KeyBackend>, OpenError> {
     Ok(match config {
-        BackendConfig::Local(local) => Arc::new(LocalBackend::new(name, &KeyFile::read(&local.file)?)),
+        BackendConfig::Local(local) => {
+            Arc::new(LocalBackend::counted(name, &KeyFile::read(&local.file)?, metrics))
+        }
         BackendConfig::AwsKms(aws) => Arc::new(AwsKmsBackend::new(name, aws, metrics.clone()).await?),
     })
 }

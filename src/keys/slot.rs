@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{config::CacheConfig, envelope::DataKey};
+use super::OpenDataKey;
+use crate::config::CacheConfig;
 
 /// The longest part of its time to live by which one key's life is shorter than another's.
 const JITTER: f64 = 0.1;
@@ -18,7 +19,7 @@ const NEVER: u64 = u64::MAX;
 /// what it evicts when it finds the time.
 #[derive(Debug)]
 pub(super) struct Slot {
-    key: Mutex<Option<Arc<DataKey>>>,
+    key: Mutex<Option<Arc<OpenDataKey>>>,
     filled_at: Instant,
     lifetime: Duration,
     /// In milliseconds after `filled_at`.
@@ -29,7 +30,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// A slot with this key, and with a life of its own.
-    pub(super) fn new(key: Arc<DataKey>, config: &CacheConfig) -> Self {
+    pub(super) fn new(key: Arc<OpenDataKey>, config: &CacheConfig) -> Self {
         let lifetime = config.time_to_live.mul_f64(1.0 - JITTER * rand::random::<f64>());
         let refresh_at = if config.refresh_ahead.is_zero() {
             NEVER
@@ -46,7 +47,7 @@ impl Slot {
     }
 
     /// The key, unless the slot was emptied.
-    pub(super) fn key(&self) -> Option<Arc<DataKey>> {
+    pub(super) fn key(&self) -> Option<Arc<OpenDataKey>> {
         self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

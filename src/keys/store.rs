@@ -7,28 +7,55 @@ use std::collections::HashMap;
 
 use chrono::Utc;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Set, TransactionTrait, sea_query::IntoCondition,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::IntoCondition,
 };
 
 use uuid::Uuid;
 
-use super::{KekId, WrappedKey};
+use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, wrapping_keys};
 use crate::{
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
 
-/// Stores a subject's new data key, in the caller's transaction.
+/// A data key in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Which one.
+    pub identity: DataKeyIdentity,
+    /// What its backend opens.
+    pub wrapped: WrappedKey,
+}
+
+/// What a transaction that stores a data key has still to ask before it is committed.
+#[derive(Debug)]
+#[must_use = "a data key may come under an active wrapping key only"]
+pub struct Unconfirmed(KekId);
+
+impl Unconfirmed {
+    /// Asks whether the wrapping key is active, and locks it. Comes last in the transaction: see
+    /// [`wrapping_keys`](super::wrapping_keys).
+    ///
+    /// # Errors
+    ///
+    /// [`NotStored`]; then the transaction must not be committed.
+    pub async fn confirm(self, transaction: &DatabaseTransaction, backend: &str) -> Result<(), NotStored> {
+        wrapping_keys::require_active(transaction, &self.0, backend).await
+    }
+}
+
+/// Stores a subject's new data key, in the caller's transaction, which ends with [`Unconfirmed::confirm`].
 ///
 /// # Errors
 ///
 /// The database's error; also if the subject already has a key of this version.
 pub async fn insert(
-    db: &(impl ConnectionTrait + TransactionTrait),
+    transaction: &DatabaseTransaction,
     id: DataKeyId,
-    wrapped: WrappedKey,
-) -> Result<(), DbErr> {
+    StoredKey { identity, wrapped }: StoredKey,
+) -> Result<Unconfirmed, DbErr> {
+    let unconfirmed = Unconfirmed(wrapped.kek_id.clone());
     let row = ActiveModel {
         subject_id: Set(id.subject.into()),
         version: Set(version_column(id.version)?),
@@ -36,11 +63,14 @@ pub async fn insert(
         wrapped: Set(wrapped.bytes),
         created_at: Set(Utc::now()),
         rewrapped_at: Set(None),
+        id: Set(identity.into()),
+        commitment: Set(None),
     };
-    row.insert(db).await.map(drop)
+    Entity::insert(row).exec_without_returning(transaction).await?;
+    Ok(unconfirmed)
 }
 
-/// The wrapped keys of these ids, in one statement. Those that do not exist are left out.
+/// The data keys of these ids, in one statement. Those that do not exist are left out.
 ///
 /// # Errors
 ///
@@ -48,10 +78,14 @@ pub async fn insert(
 pub async fn find(
     db: &impl ConnectionTrait,
     ids: &[DataKeyId],
-) -> Result<HashMap<DataKeyId, WrappedKey>, DbErr> {
+) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
     let subjects = ids.iter().map(|id| *id.subject.as_uuid());
     let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(db).await?;
-    rows.into_iter().map(parse).collect()
+    let stored = rows.into_iter().map(|row| {
+        let identity = row.id.into();
+        parse(row).map(|(id, wrapped)| (id, StoredKey { identity, wrapped }))
+    });
+    stored.collect()
 }
 
 /// The ids of all data keys of these subjects.
@@ -73,25 +107,26 @@ pub async fn ids_of(db: &impl ConnectionTrait, subjects: &[SubjectId]) -> Result
         .collect()
 }
 
-/// The version of the subject's newest data key, if it has one.
+/// The version and the identity of the subject's newest data key, if it has one.
 ///
 /// # Errors
 ///
 /// The database's error.
-pub async fn newest_version(
+pub async fn newest(
     db: &impl ConnectionTrait,
     subject: SubjectId,
-) -> Result<Option<KeyVersion>, DbErr> {
-    let newest: Option<i32> = Entity::find()
+) -> Result<Option<(KeyVersion, DataKeyIdentity)>, DbErr> {
+    let newest: Option<(i32, Uuid)> = Entity::find()
         .select_only()
         .column(Column::Version)
+        .column(Column::Id)
         .filter(Column::SubjectId.eq(*subject.as_uuid()))
         .order_by_desc(Column::Version)
         .limit(1)
         .into_tuple()
         .one(db)
         .await?;
-    newest.map(key_version).transpose()
+    newest.map(|(version, identity)| Ok((key_version(version)?, identity.into()))).transpose()
 }
 
 /// Destroys all data keys of a subject, in the caller's transaction, and says which they were.
@@ -110,6 +145,15 @@ pub async fn destroy(
     let mut destroyed = rows.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     destroyed.sort_by_key(|(id, _)| *id);
     Ok(destroyed)
+}
+
+/// How many data keys are under a wrapping key.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn count_under(db: &impl ConnectionTrait, kek_id: &KekId) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::KekId.eq(kek_id.as_str())).count(db).await
 }
 
 /// How many data keys a wrapping key wraps.

@@ -53,7 +53,7 @@ impl KeyBackend for UnopenedBackend {
         self.refuse()
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<KekId, BackendError> {
         self.refuse()
     }
 }

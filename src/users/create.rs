@@ -21,27 +21,43 @@ impl Users {
 
     async fn create_now(self, new: NewUser, origin: Origin) -> Result<User, UserError> {
         let subject = SubjectId::generate();
+        let created = self.try_create(subject, &new, &origin).await;
+        if !created.as_ref().is_err_and(UserError::is_inactive_wrapping_key) {
+            return created;
+        }
+        // The backend may have missed that another wrapping key is current.
+        self.keyring.look().await;
+        self.try_create(subject, &new, &origin).await
+    }
+
+    async fn try_create(
+        &self,
+        subject: SubjectId,
+        new: &NewUser,
+        origin: &Origin,
+    ) -> Result<User, UserError> {
         // Before the transaction: none is held open over a call to the key backend.
         let data_key = self.keyring.generate(subject).await?;
-        let event = NewEvent::new(&origin, Action::Create).about(subject).attributes(&new.attributes());
+        let event = NewEvent::new(origin, Action::Create).about(subject).attributes(&new.attributes());
         let now = now();
         let row = user::Model {
             id: subject.into(),
-            username: new.username,
-            email: new.email.map(|email| data_key.key.seal(&email)).transpose()?,
-            phone: new.phone.map(|phone| data_key.key.seal(&phone)).transpose()?,
+            username: new.username.clone(),
+            email: new.email.as_ref().map(|email| data_key.key.seal(email)).transpose()?,
+            phone: new.phone.as_ref().map(|phone| data_key.key.seal(phone)).transpose()?,
             created_at: now,
             updated_at: now,
         };
         let transaction = begin_write(&self.db).await?;
         let insert = user::Entity::insert(user::ActiveModel::from(row.clone()).reset_all());
         insert.exec_without_returning(&transaction).await.map_err(username_taken)?;
-        store::insert(&transaction, data_key.key.id(), data_key.wrapped.clone()).await?;
+        let stored = store::insert(&transaction, data_key.key.id(), data_key.stored.clone()).await?;
         audit::append(&transaction, [&event]).await?;
+        self.keyring.confirm(&transaction, stored).await?;
         transaction.commit().await?;
         let key = data_key.key.clone();
         self.keyring.remember(data_key).await;
-        Ok(User::with_key(self, row, key))
+        Ok(User::with_key(self.clone(), row, key))
     }
 }
 

@@ -67,6 +67,11 @@ pub enum Unreadable {
 }
 
 impl UserError {
+    /// Whether a new data key was not stored since its wrapping key is being retired.
+    pub(super) fn is_inactive_wrapping_key(&self) -> bool {
+        matches!(self, Self::Keys(error) if matches!(**error, KeyringError::Inactive(_)))
+    }
+
     /// An attribute's value was refused. The field's name is the last part of the attribute's.
     pub(super) fn attribute<A: Attribute>(error: AttributeError) -> Self {
         let field = A::NAME.rsplit('.').next().unwrap_or(A::NAME);

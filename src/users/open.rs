@@ -8,10 +8,10 @@ use super::{UserError, Users, error::Unreadable};
 use crate::{
     entity::user,
     envelope::{
-        Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId,
+        Attribute, DataKeyId, Encrypted, OpenError, SubjectId,
         attributes::{Email, Phone},
     },
-    keys::{KeyringError, OpenedKey},
+    keys::{KeyringError, OpenDataKey, OpenedKey},
 };
 
 /// A user. Personal attributes are opened when they are asked for; until then no key is touched.
@@ -60,7 +60,7 @@ impl User {
     }
 
     /// A user whose data key is open already.
-    pub(super) fn with_key(users: Users, row: user::Model, key: Arc<DataKey>) -> Self {
+    pub(super) fn with_key(users: Users, row: user::Model, key: Arc<OpenDataKey>) -> Self {
         let ids = vec![key.id()];
         let opened = OnceCell::new_with(Some(vec![Ok(key)]));
         Self { row, keys: Arc::new(Keys { users, ids, opened }), first_key: 0 }
@@ -121,10 +121,28 @@ impl User {
             None => Box::pin(self.keys.users.keyring.open(id)).await,
         };
         match key {
-            Ok(key) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
+            Ok(key) => match key.open(value) {
+                Ok(opened) => Ok(Some(opened)),
+                Err(error) => Box::pin(self.open_anew(value, &key, error)).await,
+            },
             Err(error) if matches!(*error, KeyringError::Missing(_)) => {
                 Box::pin(self.reread(column, error)).await
             }
+            Err(error) => Err(self.keyless::<A>(error)),
+        }
+    }
+
+    /// A value did not open with a data key that may have been in the cache for a while: the table may have another one of the
+    /// same version, after a failover or a restore that lost a rotation.
+    async fn open_anew<A: Attribute>(
+        &self,
+        value: &Encrypted<A>,
+        stale: &OpenDataKey,
+        error: OpenError,
+    ) -> Result<Option<A>, UserError> {
+        match self.keys.users.keyring.open_instead_of(stale).await {
+            Ok(Some(key)) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
+            Ok(None) => Err(self.unreadable::<A>(error)),
             Err(error) => Err(self.keyless::<A>(error)),
         }
     }

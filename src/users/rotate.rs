@@ -18,7 +18,8 @@ use crate::{
     entity::{data_key, user},
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId},
     keys::{
-        BackendError, Backends, KekId, WrappedKey, store,
+        BackendError, Backends, DataKeyIdentity, Inactive, KekId, NotStored, WrappedKey,
+        store::{self, StoredKey},
         sweep::{
             Chore, Controls, Dealt, Failure, NewOperation, OperationKind, Pace, Refusal, Report, StopCause,
             SweepOptions, conduct,
@@ -139,11 +140,23 @@ impl RotateChore {
             Ok(Rotated::Failed(Failure { id, kek_id: kek_id.clone(), class, cause }, None))
         };
         let mut id = DataKeyId { subject, version: crate::envelope::KeyVersion::FIRST };
+        let mut looked = false;
         for _ in 0..ATTEMPTS {
             match self.try_rotate(subject, pace).await {
                 Ok(true) => return Ok(Rotated::Yes),
                 Ok(false) => return Ok(Rotated::NotNeeded),
                 Err(RotateError::Changed) => {}
+                Err(RotateError::Inactive(_)) if !looked => {
+                    looked = true;
+                    // The backend may have missed that another wrapping key is current.
+                    self.users.keyring.look().await;
+                }
+                Err(RotateError::Inactive(error)) => {
+                    let stop = StopCause(error.to_string());
+                    let cause = error.to_string();
+                    let failure = Failure { id, kek_id: error.kek_id, class: "inactive", cause };
+                    return Ok(Rotated::Failed(failure, Some(stop)));
+                }
                 Err(RotateError::Stopped) => return Ok(Rotated::Stopped),
                 Err(RotateError::Database(error)) => return Err(error),
                 Err(RotateError::Backend(key, error)) => {
@@ -177,16 +190,25 @@ impl RotateChore {
         if !keys.iter().any(|key| key.created_at < self.before) {
             return Ok(false);
         }
-        let keys = keys.into_iter().map(store::parse).collect::<Result<Vec<_>, _>>()?;
-        let Some(newest) = keys.iter().map(|(id, _)| *id).max() else { return Ok(false) };
+        let mut stored = Vec::with_capacity(keys.len());
+        for key in keys {
+            let identity: DataKeyIdentity = key.id.into();
+            let (id, wrapped) = store::parse(key)?;
+            stored.push((id, identity, wrapped));
+        }
+        let Some((newest, identity)) =
+            stored.iter().map(|(id, identity, _)| (*id, *identity)).max_by_key(|(id, _)| *id)
+        else {
+            return Ok(false);
+        };
         let Some(row) = user::Entity::find_by_id(*subject.as_uuid()).one(db).await? else {
             // Forgotten just now; or a data key of nobody.
-            let still_there = store::newest_version(db, subject).await?.is_some();
+            let still_there = store::newest(db, subject).await?.is_some();
             return if still_there { Err(RotateError::Userless(newest)) } else { Ok(false) };
         };
         let backends = self.users.keyring.backends();
-        let mut opened = Vec::with_capacity(keys.len());
-        for (id, wrapped) in &keys {
+        let mut opened = Vec::with_capacity(stored.len());
+        for (id, _, wrapped) in &stored {
             opened.push(unwrap(backends, *id, wrapped, pace).await?);
         }
         let id = DataKeyId { subject, version: (newest.version.get() + 1).into() };
@@ -205,7 +227,7 @@ impl RotateChore {
         let Some(locked) = locked else { return Ok(false) };
         let unchanged = locked.email == email
             && locked.phone == phone
-            && store::newest_version(&transaction, subject).await? == Some(newest.version);
+            && store::newest(&transaction, subject).await? == Some((newest.version, identity));
         if !unchanged {
             return Err(RotateError::Changed);
         }
@@ -215,10 +237,12 @@ impl RotateChore {
         changed.phone = Set(new_phone);
         changed.update(&transaction).await?;
         let old = store::destroy(&transaction, subject).await?;
-        store::insert(&transaction, id, generated.wrapped).await?;
+        let fresh = StoredKey { identity: DataKeyIdentity::generate(), wrapped: generated.wrapped };
+        let stored = store::insert(&transaction, id, fresh).await?;
         let event = NewEvent::new(&self.origin, Action::KeyRotate).about(subject);
         let event = event.target(format_args!("data key {}", id.version));
         audit::append(&transaction, [&event]).await?;
+        stored.confirm(&transaction, active.name()).await?;
         transaction.commit().await?;
         self.users.keyring.evict(subject, old.into_iter().map(|(id, _)| id)).await;
         Ok(true)
@@ -257,6 +281,8 @@ fn reseal<A: Attribute>(
 enum RotateError {
     #[error(transparent)]
     Database(#[from] DbErr),
+    #[error(transparent)]
+    Inactive(Inactive),
     #[error("data key {0}: {1}")]
     Backend(DataKeyId, BackendError),
     #[error("no configured key backend owns the wrapping key `{0}`")]
@@ -273,6 +299,15 @@ enum RotateError {
     Changed,
     #[error("the run is to end")]
     Stopped,
+}
+
+impl From<NotStored> for RotateError {
+    fn from(error: NotStored) -> Self {
+        match error {
+            NotStored::Inactive(inactive) => Self::Inactive(inactive),
+            NotStored::Database(error) => error.into(),
+        }
+    }
 }
 
 impl RotateError {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, QuerySelect, Set};
 
@@ -8,7 +8,7 @@ use crate::{
     database::{begin_write, now},
     entity::user,
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, SealError, SubjectId},
-    keys::{KeyringError, store},
+    keys::{KeyringError, OpenDataKey, store},
 };
 
 /// How often a change is sealed anew because the data key was rotated meanwhile.
@@ -51,7 +51,7 @@ impl Users {
         &self,
         subject: SubjectId,
         changes: &UserChanges,
-        key: Option<Arc<DataKey>>,
+        key: Option<Arc<OpenDataKey>>,
         event: &NewEvent,
     ) -> Result<Option<User>, UserError> {
         let transaction = begin_write(&self.db).await?;
@@ -62,17 +62,18 @@ impl Users {
             return Err(self.absent(subject).await);
         };
         if let Some(key) = &key
-            && store::newest_version(&transaction, subject).await? != Some(key.id().version)
+            && store::newest(&transaction, subject).await? != Some((key.id().version, key.identity()))
         {
             return Ok(None);
         }
         let mut row = row.into_active_model();
+        let key = key.as_deref().map(Deref::deref);
         let UserChanges { username, email, phone } = changes;
         if let Some(username) = username {
             row.username = Set(username.clone());
         }
-        apply(email, key.as_deref(), &mut row.email)?;
-        apply(phone, key.as_deref(), &mut row.phone)?;
+        apply(email, key, &mut row.email)?;
+        apply(phone, key, &mut row.phone)?;
         row.updated_at = Set(now());
         let row = row.update(&transaction).await.map_err(username_taken)?;
         audit::append(&transaction, [event]).await?;
@@ -80,16 +81,16 @@ impl Users {
         Ok(Some(User::alone(self.clone(), row)))
     }
 
-    async fn newest_key(&self, subject: SubjectId) -> Result<Arc<DataKey>, UserError> {
+    async fn newest_key(&self, subject: SubjectId) -> Result<Arc<OpenDataKey>, UserError> {
         let mut gone = None;
         loop {
-            let newest = store::newest_version(&self.db, subject).await?;
+            let newest = store::newest(&self.db, subject).await?;
             // One that is gone and still the newest was not replaced by a rotation.
-            let Some(version) = newest.filter(|version| gone != Some(*version)) else {
+            let Some((version, identity)) = newest.filter(|newest| gone != Some(*newest)) else {
                 return Err(self.absent_or_keyless(subject).await);
             };
-            match self.keyring.open(DataKeyId { subject, version }).await {
-                Err(error) if matches!(*error, KeyringError::Missing(_)) => gone = Some(version),
+            match self.keyring.open_identical(DataKeyId { subject, version }, identity).await {
+                Err(error) if matches!(*error, KeyringError::Missing(_)) => gone = newest,
                 opened => return opened.map_err(UserError::Keys),
             }
         }

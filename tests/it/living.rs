@@ -208,7 +208,7 @@ impl<'a> Case<'a> {
         let to = Some(self.app.backend.keks()[to].to_string());
         let plan = rewrap.plan(Selection { to, ..Selection::default() }).await.unwrap();
         let controls = controls(deeds);
-        Box::pin(rewrap.run(&plan, "a test", &sweep(), &controls)).await.unwrap();
+        Box::pin(rewrap.run(&plan, &Origin::new("a test"), &sweep(), &controls)).await.unwrap();
         assert_eq!(controls.tally.counts().failed, 0, "{deeds:?}");
     }
 

@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use sea_orm::Condition;
 use serde_json::json;
 
+use super::retire::{Retired, needed, retire};
 use crate::{
     admin::{
         office::{self, Actor, Office, connect},
@@ -13,7 +14,7 @@ use crate::{
     config::{BackendConfig, KeysConfig, LoadedConfig},
     keys::{
         local::{KeyFile, KeyFileEditor, kek_id},
-        store,
+        store, wrapping_keys,
     },
 };
 
@@ -23,7 +24,7 @@ use crate::{
   oubliette-admin keys local add
   oubliette-admin keys local promote NAME     # new data keys are under it
   oubliette-admin keys rewrap                 # and the old ones, too
-  oubliette-admin keys local retire OLD-NAME")]
+  oubliette-admin keys local retire OLD-NAME  # nothing comes under it any more; it leaves the file")]
 pub enum Local {
     /// Add a fresh wrapping key. It wraps nothing before it is promoted
     Add(Add),
@@ -105,7 +106,16 @@ impl Add {
     async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let mut file = self.which.edit(loaded)?;
         let name = file.add(self.name)?;
-        leave(loaded, &self.actor, Action::KeyLocalAdd, &name).await?;
+        let db = connect(loaded).await?;
+        if wrapping_keys::state(&db, &kek_id(&name)).await?.is_some() {
+            anyhow::bail!(
+                "there was a wrapping key {} already, and what is under it would be taken for what is under the new one: \
+                 choose another name",
+                kek_id(&name)
+            );
+        }
+        office::leave(&db, self.actor.event(Action::KeyLocalAdd, &name)).await?;
+        db.close().await?;
         file.save()?;
         let text = format!(
             "added {}. It wraps nothing yet: oubliette-admin keys local promote {name}\n",
@@ -151,9 +161,13 @@ impl Promote {
         let mut file = self.which.edit(loaded)?;
         let before = file.primary().to_owned();
         file.promote(name)?;
+        let db = connect(loaded).await?;
+        // First of all: a server that sees the file's change must be able to use the key.
+        wrapping_keys::activate(&db, &kek_id(name), &self.actor.origin()).await?;
         if before != name {
-            leave(loaded, &self.actor, Action::KeyLocalPromote, name).await?;
+            office::leave(&db, self.actor.event(Action::KeyLocalPromote, name)).await?;
         }
+        db.close().await?;
         file.save()?;
         let text = if before == name {
             format!("{} wraps new data keys already\n", kek_id(name))
@@ -178,41 +192,43 @@ impl Retire {
         );
         // A name that cannot be retired is said before anything is asked.
         self.which.edit(loaded)?.remove(name)?;
-        require_unused(loaded, id.as_str()).await?;
         if !confirm(&question, self.yes)? {
             return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
         }
+        self.which.wait_for_servers(loaded).await?;
         let mut file = self.which.edit(loaded)?;
         file.remove(name)?;
-        // Counted again with the file locked: nobody can make it the primary one meanwhile.
-        require_unused(loaded, id.as_str()).await?;
-        leave(loaded, &self.actor, Action::KeyLocalRetire, name).await?;
+        let office = Office::open(loaded).await?;
+        if let Retired::NeededBy(data_keys) = retire(&office, &id, &self.actor.origin()).await? {
+            anyhow::bail!("{}", needed(&id, data_keys));
+        }
+        office::leave(&office.db, self.actor.event(Action::KeyLocalRetire, name)).await?;
+        office.close().await?;
         file.save()?;
         self.which.answer(name, format!("{id} is retired\n"))
     }
 }
 
-/// Leaves a change of the key file in the audit trail.
-async fn leave(loaded: &LoadedConfig, actor: &Actor, action: Action, name: &str) -> anyhow::Result<()> {
-    let db = connect(loaded).await?;
-    office::leave(&db, NewEvent::new(&actor.origin(), action).target(kek_id(name))).await?;
-    Ok(db.close().await?)
-}
-
-async fn require_unused(loaded: &LoadedConfig, id: &str) -> anyhow::Result<()> {
-    let office = Office::open(loaded).await?;
-    let used = store::count_by_kek(&office.db, Condition::all()).await?;
-    office.close().await?;
-    match used.iter().find(|kek| kek.kek_id == id) {
-        Some(kek) => anyhow::bail!(
-            "{} data key(s) need {id}, and their data would be lost: first `oubliette-admin keys rewrap --from {id}`",
-            kek.data_keys
-        ),
-        None => Ok(()),
+impl Actor {
+    fn event(&self, action: Action, name: &str) -> NewEvent {
+        NewEvent::new(&self.origin(), action).target(kek_id(name))
     }
 }
 
+/// Servers look at the file each second. One that has not seen a key before the other ones are gone does not use the file.
+const SEEN_BY_SERVERS_AFTER: Duration = Duration::from_secs(3);
+
 impl Which {
+    /// Waits until servers have seen the last change of the file.
+    async fn wait_for_servers(&self, loaded: &LoadedConfig) -> anyhow::Result<()> {
+        let path = self.path(&loaded.config.keys)?;
+        let changed = std::fs::metadata(&path)?.modified()?;
+        // A change that seems to come was made under another clock.
+        let age = changed.elapsed().unwrap_or_default();
+        tokio::time::sleep(SEEN_BY_SERVERS_AFTER.saturating_sub(age)).await;
+        Ok(())
+    }
+
     fn edit(&self, loaded: &LoadedConfig) -> anyhow::Result<KeyFileEditor> {
         Ok(KeyFileEditor::open(&self.path(&loaded.config.keys)?)?)
     }

@@ -1,6 +1,7 @@
 //! `oubliette-admin keys`: data keys, and the wrapping keys they are under.
 
 mod local;
+mod retire;
 mod retire_check;
 mod rewrap;
 mod rotate;
@@ -24,7 +25,9 @@ pub enum Keys {
     Rotate(rotate::RotateCommand),
     /// Open everything, and report what does not open
     Verify(verify::Verify),
-    /// Say whether a wrapping key can be destroyed: whether any data key needs it
+    /// Let nothing new come under a wrapping key, and say whether any data key needs it still
+    Retire(retire::Retire),
+    /// Say whether a wrapping key can be destroyed. Changes nothing
     RetireCheck(retire_check::RetireCheck),
     /// Manage the wrapping keys of a local key file
     #[command(subcommand)]
@@ -35,9 +38,10 @@ impl Keys {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         match self {
             Self::Status(status) => status.run(loaded).await,
-            Self::Rewrap(rewrap) => rewrap.run(loaded).await,
+            Self::Rewrap(rewrap) => Box::pin(rewrap.run(loaded)).await,
             Self::Rotate(rotate) => rotate.run(loaded).await,
             Self::Verify(verify) => verify.run(loaded).await,
+            Self::Retire(retire) => retire.run(loaded).await,
             Self::RetireCheck(check) => check.run(loaded).await,
             Self::Local(local) => local.run(loaded).await,
         }

@@ -1,5 +1,4 @@
 use clap::Args;
-use sea_orm::{ColumnTrait, Condition};
 use serde_json::json;
 
 use crate::{
@@ -8,13 +7,13 @@ use crate::{
         terminal::{self, Output, counted},
     },
     config::LoadedConfig,
-    entity::data_key::Column,
-    keys::store,
+    keys::{KekId, KekState, store, wrapping_keys},
 };
 
-/// Says whether a wrapping key can be destroyed, as far as this database is concerned.
+/// Says whether a wrapping key can be destroyed, as far as this database is concerned: whether it is retired, and no data
+/// key needs it. Changes nothing.
 ///
-/// Exit status: 0 if no data key needs it, 1 if one does.
+/// Exit status: 0 if it can, 1 if not.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin keys retire-check arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")]
@@ -29,20 +28,20 @@ pub struct RetireCheck {
 impl RetireCheck {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let office = Office::open(loaded).await?;
-        let this = Condition::all().add(Column::KekId.eq(&*self.kek));
-        let used = store::count_by_kek(&office.db, this).await?;
-        let data_keys = used.first().map_or(0, |kek| kek.data_keys.cast_unsigned());
+        let kek_id = KekId::new(&*self.kek);
+        let state = wrapping_keys::state(&office.db, &kek_id).await?;
+        let data_keys = store::count_under(&office.db, &kek_id).await?;
         let current = match office.backends.active().current().await {
             Ok(current) => current.as_str() == self.kek,
             // Its backend may be the one that is to go.
             Err(_) => false,
         };
         office.close().await?;
-        let status = u8::from(data_keys > 0 || current);
+        let status = u8::from(data_keys > 0 || state != Some(KekState::Retired));
         if self.json {
             let object = json!({
                 "kek_id": self.kek, "data_keys": data_keys, "wraps_new_data_keys": current,
-                "can_be_destroyed": status == 0,
+                "state": state.map(KekState::as_str), "can_be_destroyed": status == 0,
             });
             return Ok(Output { text: terminal::json(&object)?, status });
         }
@@ -54,6 +53,11 @@ impl RetireCheck {
             ));
         } else if current {
             text.push_str("NO: it is the wrapping key of new data keys. First make another one current\n");
+        } else if status > 0 {
+            text.push_str(&format!(
+                "NO: a data key may come under it at any moment. First: oubliette-admin keys retire {}\n",
+                self.kek
+            ));
         } else {
             text.push_str(
                 "yes, as far as this database is concerned. Backups made before the last rewrap need it still: \

@@ -124,7 +124,7 @@ impl RewrapCommand {
         let planned = self.run.limited(plan.data_keys());
         let watch = Watch::new(planned, self.run.json, self.run.failures.as_deref())?;
         let origin = self.run.actor.origin();
-        let run = rewrap.run(plan, origin.actor(), options, watch.controls());
+        let run = rewrap.run(plan, &origin, options, watch.controls());
         let ended = watch.during(run).await.and_then(|report| Ok(report?));
         let report = leave(office, NewEvent::new(&origin, Action::KeyRewrap), ended).await?;
         let left = match self.from {

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use sea_orm::Condition;
@@ -10,11 +12,11 @@ use crate::{
     },
     config::LoadedConfig,
     entity::key_operation,
-    keys::{KekId, store, sweep},
+    keys::{KekId, KekState, store, sweep, wrapping_keys},
 };
 
-/// Counts the data keys under each wrapping key, says which backend opens them, and shows the last runs of
-/// `rewrap` and `rotate`. Asks the database only.
+/// Counts the data keys under each wrapping key, says which backend opens them, and whether more may come under it, and shows
+/// the last runs of `rewrap` and `rotate`. Retired wrapping keys that nothing needs are left out. Asks the database only.
 #[derive(Args, Debug)]
 pub struct Status {
     /// How many runs to show
@@ -30,37 +32,51 @@ impl Status {
         let office = Office::open(loaded).await?;
         let keks = store::count_by_kek(&office.db, Condition::all()).await?;
         let runs = sweep::recent(&office.db, self.runs).await?;
-        let keks: Vec<_> = keks
-            .into_iter()
-            .map(|kek| {
-                let owner = office.backends.owner(&KekId::new(&*kek.kek_id));
-                (kek.kek_id, owner.map(|backend| backend.name().to_owned()), kek.data_keys.cast_unsigned())
+        let states: HashMap<_, _> = wrapping_keys::all(&office.db).await?.into_iter().collect();
+        let unused = states.iter().filter(|(kek_id, state)| {
+            **state != KekState::Retired && !keks.iter().any(|kek| kek.kek_id == kek_id.as_str())
+        });
+        let mut unused: Vec<_> = unused.map(|(kek_id, _)| (kek_id.clone(), 0)).collect();
+        unused.sort_unstable();
+        let used = keks.into_iter().map(|kek| (KekId::new(kek.kek_id), kek.data_keys.cast_unsigned()));
+        let keks: Vec<_> = used
+            .chain(unused)
+            .map(|(kek_id, data_keys)| Kek {
+                backend: office.backends.owner(&kek_id).map(|backend| backend.name().to_owned()),
+                state: states.get(&kek_id).copied(),
+                id: kek_id,
+                data_keys,
             })
             .collect();
         office.close().await?;
-        let total = keks.iter().map(|(_, _, data_keys)| data_keys).sum();
+        let total = keks.iter().map(|kek| kek.data_keys).sum();
         if self.json {
             let keks: Vec<_> = keks
                 .iter()
-                .map(|(kek_id, owner, data_keys)| {
-                    json!({ "kek_id": kek_id, "backend": owner, "data_keys": data_keys })
+                .map(|kek| {
+                    json!({
+                        "kek_id": kek.id.as_str(), "backend": kek.backend, "data_keys": kek.data_keys,
+                        "state": kek.state.map(KekState::as_str),
+                    })
                 })
                 .collect();
             let runs: Vec<_> = runs.iter().map(run_object).collect();
-            let status = json!({ "data_keys": total, "wrapping_keys": keks, "runs": runs });
-            return Ok(terminal::json(&status)?.into());
+            let all = json!({ "data_keys": total, "wrapping_keys": keks, "runs": runs });
+            return Ok(terminal::json(&all)?.into());
         }
         let mut rows: Vec<_> = keks
             .into_iter()
-            .map(|(kek_id, owner, data_keys)| {
-                let owner = owner.unwrap_or_else(|| "none configured".to_owned());
-                [kek_id, owner, grouped(data_keys), bar(data_keys, total)]
+            .map(|kek| {
+                let backend = kek.backend.unwrap_or_else(|| "none configured".to_owned());
+                let state = kek.state.map(|state| state.to_string()).unwrap_or_default();
+                [kek.id.to_string(), backend, state, grouped(kek.data_keys), bar(kek.data_keys, total)]
             })
             .collect();
-        rows.push(["total".to_owned(), String::new(), grouped(total), String::new()]);
+        rows.push(["total".to_owned(), String::new(), String::new(), grouped(total), String::new()]);
         let header = [
             ("WRAPPING KEY", Align::Left),
             ("BACKEND", Align::Left),
+            ("STATE", Align::Left),
             ("DATA KEYS", Align::Right),
             ("", Align::Left),
         ];
@@ -71,6 +87,14 @@ impl Status {
         }
         Ok(text.into())
     }
+}
+
+/// A wrapping key, for people and programs.
+struct Kek {
+    id: KekId,
+    backend: Option<String>,
+    state: Option<KekState>,
+    data_keys: u64,
 }
 
 fn runs_table(runs: Vec<key_operation::Model>) -> String {

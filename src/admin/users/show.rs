@@ -53,8 +53,10 @@ impl Show {
         };
         let keys = store::ids_of(&office.db, &[subject]).await?;
         let wrapped = store::find(&office.db, &keys).await?;
-        let mut keys: Vec<_> =
-            wrapped.iter().map(|(id, wrapped)| (id.version.get(), wrapped.kek_id.to_string())).collect();
+        let mut keys: Vec<_> = wrapped
+            .iter()
+            .map(|(id, stored)| (id.version.get(), stored.wrapped.kek_id.to_string()))
+            .collect();
         keys.sort();
         let email = value(user.email().await, |email| {
             if self.reveal { email.text().expose().to_owned() } else { email.masked() }

@@ -300,8 +300,8 @@ impl KeyBackend for AwsKmsBackend {
         self.wrapped_under(&to, answer.key_id, answer.ciphertext_blob)
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
-        self.current().await?;
+    async fn check(&self) -> Result<KekId, BackendError> {
+        let current = self.current().await?;
         let dry_run = self
             .client
             .generate_data_key()
@@ -312,12 +312,12 @@ impl KeyBackend for AwsKmsBackend {
             .customize();
         match dry_run.interceptor(self.count_attempts::<GenerateDataKeyError>()).send().await {
             // LocalStack knows no dry runs, and makes a key that is dropped here.
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(current),
             // How KMS says that the call would have succeeded.
             Err(SdkError::ServiceError(error))
                 if matches!(error.err(), GenerateDataKeyError::DryRunOperationException(_)) =>
             {
-                Ok(())
+                Ok(current)
             }
             Err(error) => Err(self.failed(error)),
         }

@@ -1,12 +1,13 @@
 use std::{
     collections::BTreeMap,
-    fs, io,
-    io::Write,
+    fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::envelope::{KeyMaterial, RandomnessError};
@@ -125,7 +126,7 @@ impl KeyFile {
     /// [`KeyFileError`] if it cannot be written; then the file is as it was.
     pub(super) fn write(&self) -> Result<(), KeyFileError> {
         let text = self.to_text().map_err(|problem| self.error(problem))?;
-        replace(&self.path, &text).map_err(|error| self.error(Problem::Write(error)))
+        replace(&self.path, &text).map_err(|problem| self.error(problem))
     }
 
     fn require(&self, name: &str) -> Result<&LocalKey, KeyFileError> {
@@ -219,48 +220,61 @@ fn fresh_name(key: &LocalKey) -> String {
     format!("{}-{}", key.created_at.format("%Y%m%d"), hex::encode(rand::random::<[u8; 3]>()))
 }
 
-/// Links a draft into place, which fails if the place is taken.
+/// Puts a file where none is, at once and whole.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    fs::create_dir_all(folder(path))?;
-    let draft = draft(path);
-    let result = write_private(&draft, text)
-        .and_then(|()| fs::hard_link(&draft, path))
-        .and_then(|()| fs::File::open(folder(path))?.sync_all());
-    fs::remove_file(&draft)?;
-    result
+    let folder = folder(path);
+    fs::create_dir_all(folder)?;
+    let draft = draft(folder, text)?;
+    draft.as_file().sync_all()?;
+    draft.persist_noclobber(path)?;
+    File::open(folder)?.sync_all()
 }
 
-/// Moves a draft into the place of what is there.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let draft = draft(path);
-    let result = write_private(&draft, text)
-        .and_then(|()| fs::rename(&draft, path))
-        .and_then(|()| fs::File::open(folder(path))?.sync_all());
-    if result.is_err() {
-        // There may be none.
-        let _ = fs::remove_file(&draft);
-    }
-    result
+/// Puts a file into the place of another one, at once and whole: with the same owner, group and mode, and where symbolic links
+/// lead to.
+fn replace(path: &Path, text: &str) -> Result<(), Problem> {
+    let path = fs::canonicalize(path).map_err(Problem::Write)?;
+    let old = fs::metadata(&path).map_err(Problem::Write)?;
+    let folder = folder(&path);
+    let draft = draft(folder, text).map_err(Problem::Write)?;
+    give_to_owner_of(&old, draft.as_file())?;
+    let put = || {
+        draft.as_file().set_permissions(old.permissions())?;
+        draft.as_file().sync_all()?;
+        draft.persist(&path)?;
+        File::open(folder)?.sync_all()
+    };
+    put().map_err(Problem::Write)
 }
 
-/// A file beside it, written first, so that a crash leaves no half of a key file.
-fn draft(path: &Path) -> PathBuf {
-    path.with_extension(format!("{:08x}.new", rand::random::<u32>()))
+/// A file beside it, written first, so that a crash leaves no half of a key file. Its owner alone may read it.
+fn draft(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
+    let mut draft = tempfile::Builder::new().prefix(".keys-").suffix(".new").tempfile_in(folder)?;
+    draft.write_all(COMMENT.as_bytes())?;
+    draft.write_all(text.as_bytes())?;
+    Ok(draft)
 }
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(COMMENT.as_bytes())?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+/// A server that runs as somebody else than the operator must still be able to read the file.
+#[cfg(unix)]
+fn give_to_owner_of(old: &fs::Metadata, new: &File) -> Result<(), Problem> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let made = new.metadata().map_err(Problem::Write)?;
+    if (made.uid(), made.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    let (uid, gid) = (old.uid(), old.gid());
+    fchown(new, Some(uid), Some(gid)).map_err(|error| Problem::Owner { uid, gid, error })
+}
+
+/// Key files are not read here at all.
+#[cfg(not(unix))]
+fn give_to_owner_of(_: &fs::Metadata, _: &File) -> Result<(), Problem> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -300,6 +314,11 @@ pub(super) enum Problem {
     Read(io::Error),
     #[error("cannot be written: {0}")]
     Write(io::Error),
+    #[error(
+        "cannot be given to its owner (user {uid}, group {gid}), and a server that runs as them could not read it: run \
+         this as them, or as root: {error}"
+    )]
+    Owner { uid: u32, gid: u32, error: io::Error },
     #[error("is open to others (mode {0:04o}): run `chmod 600` on it")]
     Mode(u32),
     #[error("is not a key file{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]

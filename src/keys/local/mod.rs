@@ -4,27 +4,33 @@
 //! context. The wrapped bytes: format version 1, algorithm 1, a 96-bit random nonce, the sealed data key
 //! (32 bytes and a 16-byte tag): 62 in all.
 //!
-//! A change of the file takes effect in running servers by itself.
+//! A change of the file takes effect in running servers by itself: they look at it each second, and before they wrap. What it
+//! had once opens data keys for as long as a server runs; what it has now wraps them.
 
 mod editor;
 mod key_file;
 mod keys;
 mod wrapping_key;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use editor::KeyFileEditor;
 pub use key_file::{KeyFile, KeyFileError, LocalKey};
-use keys::Keys;
+use keys::{Keys, Unusable};
+use wrapping_key::WrappingKey;
 
-use super::{BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, WrappedKey};
+use super::{
+    BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
+};
 use crate::envelope::KeyMaterial;
 
 /// The key backend over a local key file.
 #[derive(Debug)]
 pub struct LocalBackend {
     name: String,
-    keys: Keys,
+    keys: Arc<Keys>,
 }
 
 /// What the ids of local wrapping keys begin with.
@@ -40,17 +46,29 @@ impl LocalBackend {
     /// A backend over the wrapping keys of a key file.
     #[must_use]
     pub fn new(name: impl Into<String>, file: &KeyFile) -> Self {
-        Self { name: name.into(), keys: Keys::new(file) }
+        Self::counted(name, file, &KeyMetrics::default())
     }
 
-    fn wrap_under(
+    /// The same; `metrics` tell whether the file can be used.
+    #[must_use]
+    pub fn counted(name: impl Into<String>, file: &KeyFile, metrics: &KeyMetrics) -> Self {
+        let name = name.into();
+        let keys = Arc::new(Keys::new(file, metrics.key_file_usable(&name)));
+        Self { name, keys }
+    }
+
+    /// The wrapping key, if it may wrap.
+    fn usable(&self, key: Result<Arc<WrappingKey>, Unusable>) -> Result<Arc<WrappingKey>, BackendError> {
+        key.map_err(|why| BackendError::new(&self.name, ErrorClass::KeyNotFound, why))
+    }
+
+    fn unwrap_with_known(
         &self,
-        kek_id: &KekId,
-        material: &KeyMaterial,
+        wrapped: &WrappedKey,
         context: &KeyContext,
-    ) -> Result<WrappedKey, BackendError> {
-        let key = self.keys.find(kek_id).ok_or(ErrorClass::KeyNotFound);
-        key.and_then(|key| key.wrap(material, context)).map_err(|class| self.error(class))
+    ) -> Result<KeyMaterial, BackendError> {
+        let key = self.keys.to_unwrap(&wrapped.kek_id).ok_or(ErrorClass::KeyNotFound);
+        key.and_then(|key| key.unwrap(&wrapped.bytes, context)).map_err(|class| self.error(class))
     }
 
     fn error(&self, class: ErrorClass) -> BackendError {
@@ -65,7 +83,7 @@ impl KeyBackend for LocalBackend {
     }
 
     fn owns(&self, kek_id: &KekId) -> Ownership {
-        let is_ours = kek_id.as_str().starts_with(KEK_PREFIX) && self.keys.find(kek_id).is_some();
+        let is_ours = kek_id.as_str().starts_with(KEK_PREFIX) && self.keys.to_unwrap(kek_id).is_some();
         if is_ours { Ownership::Certain } else { Ownership::No }
     }
 
@@ -74,13 +92,14 @@ impl KeyBackend for LocalBackend {
     }
 
     async fn current(&self) -> Result<KekId, BackendError> {
-        Ok(self.keys.primary())
+        self.usable(self.keys.primary()).map(|key| key.id().clone())
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
         let material = KeyMaterial::generate()
             .map_err(|error| BackendError::new(&self.name, ErrorClass::Unavailable, error))?;
-        let wrapped = self.wrap_under(&self.keys.primary(), &material, context)?;
+        let key = self.usable(self.keys.primary())?;
+        let wrapped = key.wrap(&material, context).map_err(|class| self.error(class))?;
         Ok(GeneratedKey { material, wrapped })
     }
 
@@ -90,12 +109,12 @@ impl KeyBackend for LocalBackend {
         context: &KeyContext,
         to: &KekId,
     ) -> Result<WrappedKey, BackendError> {
-        self.wrap_under(to, material, context)
+        let to = self.usable(self.keys.to_wrap(to))?;
+        to.wrap(material, context).map_err(|class| self.error(class))
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        let key = self.keys.find(&wrapped.kek_id).ok_or(ErrorClass::KeyNotFound);
-        key.and_then(|key| key.unwrap(&wrapped.bytes, context)).map_err(|class| self.error(class))
+        self.unwrap_with_known(wrapped, context)
     }
 
     async fn rewrap(
@@ -104,29 +123,22 @@ impl KeyBackend for LocalBackend {
         context: &KeyContext,
         to: &KekId,
     ) -> Result<WrappedKey, BackendError> {
-        let [from, to] =
-            self.keys.find_two([&wrapped.kek_id, to]).map(|key| key.ok_or(ErrorClass::KeyNotFound));
-        let material = from.and_then(|from| from.unwrap(&wrapped.bytes, context));
-        let rewrapped = material.and_then(|material| to?.wrap(&material, context));
-        rewrapped.map_err(|class| self.error(class))
+        let material = self.unwrap_with_known(wrapped, context)?;
+        self.wrap(&material, context, to).await
+    }
+
+    async fn look(&self) {
+        self.keys.follow();
     }
 
     /// Reads the file again: a server whose key file is gone runs on, and loses the data with its end.
-    async fn check(&self) -> Result<(), BackendError> {
-        let lost = |why: String| BackendError::new(&self.name, ErrorClass::KeyNotFound, why);
-        let path = self.keys.file().to_owned();
-        let read = tokio::task::spawn_blocking(move || KeyFile::read(&path)).await;
-        let file = read.map_err(|error| lost(error.to_string()))?.map_err(|error| lost(error.to_string()))?;
-        let stored = Self::new(&self.name, &file);
+    async fn check(&self) -> Result<KekId, BackendError> {
+        let keys = self.keys.clone();
+        let read = tokio::task::spawn_blocking(move || keys.read_again()).await;
+        read.map_err(|error| BackendError::new(&self.name, ErrorClass::Unavailable, error))?;
         let context = KeyContext::of_nobody();
         let wrapped = self.generate(&context).await?.wrapped;
-        match stored.unwrap(&wrapped, &context).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(lost(format!(
-                "key file `{}` no longer has the key `{}`",
-                file.path().display(),
-                wrapped.kek_id
-            ))),
-        }
+        self.unwrap(&wrapped, &context).await?;
+        Ok(wrapped.kek_id)
     }
 }

@@ -25,6 +25,10 @@ impl WrappingKey {
         Self { id, cipher: Aes256GcmSiv::new(<&Key<Aes256GcmSiv>>::from(material.expose())) }
     }
 
+    pub(super) fn id(&self) -> &KekId {
+        &self.id
+    }
+
     pub(super) fn wrap(&self, key: &KeyMaterial, context: &KeyContext) -> Result<WrappedKey, ErrorClass> {
         let nonce: [u8; NONCE_LENGTH] = rand::random();
         let payload = Payload { msg: key.expose(), aad: &self.associated_data(context) };
@@ -41,6 +45,13 @@ impl WrappingKey {
         let opened =
             self.cipher.decrypt(nonce.into(), payload).map_err(|aead::Error| ErrorClass::ContextMismatch)?;
         KeyMaterial::from_slice(&Zeroizing::new(opened)).ok_or(ErrorClass::Malformed)
+    }
+
+    /// Whether the other one has the same material.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        let context = KeyContext::of_nobody();
+        let tried = KeyMaterial::generate().ok().and_then(|material| self.wrap(&material, &context).ok());
+        tried.is_some_and(|wrapped| other.unwrap(&wrapped.bytes, &context).is_ok())
     }
 
     /// Header, wrapping key id, then the context's names and values, each after its length as a

@@ -8,7 +8,7 @@ use crate::{
     entity::data_key::Column,
     envelope::DataKeyId,
     keys::{
-        BackendError, Backends, ErrorClass, KekId, KeyBackend, WrappedKey,
+        BackendError, Backends, ErrorClass, KekId, KeyBackend, NotStored, WrappedKey,
         sweep::{Chore, Dealt, Failure, Pace, Refusal, StopCause},
     },
 };
@@ -20,6 +20,8 @@ pub(super) struct RewrapChore {
     pub(super) backends: Backends,
     pub(super) from: KekId,
     pub(super) to: KekId,
+    /// The name of the target's backend.
+    pub(super) backend: String,
     pub(super) before: Option<DateTime<Utc>>,
     pub(super) route: Route,
 }
@@ -110,8 +112,17 @@ impl Chore for RewrapChore {
         let (mut moved, mut dealt) = self.move_keys(keys, pace).await;
         // Rows are locked in one order, whoever locks them.
         moved.sort_by_key(|moved| moved.id);
-        dealt.done = replace(&self.db, &self.to, &moved).await?;
-        dealt.changed = (moved.len() as u64).saturating_sub(dealt.done);
+        match replace(&self.db, &self.to, &self.backend, &moved).await {
+            Ok(stored) => {
+                dealt.done = stored;
+                dealt.changed = (moved.len() as u64).saturating_sub(stored);
+            }
+            Err(NotStored::Inactive(inactive)) => {
+                pace.abort();
+                dealt.stop.get_or_insert(StopCause(inactive.to_string()));
+            }
+            Err(NotStored::Database(error)) => return Err(error),
+        }
         Ok(dealt)
     }
 }

@@ -19,10 +19,11 @@ use sea_orm::{DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, Q
 pub use plan::{Plan, PlanError, Route, Selection, Source};
 
 use super::{
-    Backends, KeyMetrics, store,
+    Backends, KeyMetrics, NotStored, store,
     sweep::{Chore, Controls, Dealt, NewOperation, OperationKind, Pace, Report, SweepOptions, conduct},
+    wrapping_keys,
 };
-use crate::{config::KeysConfig, entity::data_key};
+use crate::{audit::Origin, config::KeysConfig, entity::data_key};
 
 /// The engine that moves data keys to another wrapping key.
 #[derive(Clone, Debug)]
@@ -82,31 +83,33 @@ impl Rewrap {
         Ok(dealt)
     }
 
-    /// Moves all data keys of a plan, and those that come up meanwhile.
+    /// Moves all data keys of a plan, and those that come up meanwhile. A target that is being retired is active again.
     ///
     /// # Errors
     ///
-    /// The database's error. What was moved until then is stored, and the same run again moves the rest.
+    /// [`NotStored`]: the target is retired, or the database failed. What was moved until then is stored, and the same run
+    /// again moves the rest.
     pub async fn run(
         &self,
         plan: &Plan,
-        actor: &str,
+        origin: &Origin,
         options: &SweepOptions,
         controls: &Controls,
-    ) -> Result<Report, DbErr> {
+    ) -> Result<Report, NotStored> {
+        wrapping_keys::activate(&self.db, &plan.to, origin).await?;
         let from = match &plan.sources[..] {
             [source] => Some(source.kek_id.clone()),
             _ => None,
         };
         let new = NewOperation {
             kind: OperationKind::Rewrap,
-            actor: actor.to_owned(),
+            actor: origin.actor().to_owned(),
             from,
             to: Some(plan.to.clone()),
             planned: plan.data_keys(),
         };
         let chores = plan.sources.iter().map(|source| Arc::new(self.chore(plan, source)) as _).collect();
-        conduct(&self.db, new, chores, options, controls).await
+        Ok(conduct(&self.db, new, chores, options, controls).await?)
     }
 
     fn chore(&self, plan: &Plan, source: &Source) -> RewrapChore {
@@ -115,6 +118,7 @@ impl Rewrap {
             backends: self.backends.clone(),
             from: source.kek_id.clone(),
             to: plan.to.clone(),
+            backend: plan.backend.clone(),
             before: plan.before,
             route: source.route,
         }

@@ -3,7 +3,9 @@ use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
 
 use crate::{
     entity::data_key::Column,
-    keys::{BackendError, Backends, KekId, Ownership, keyring::advice, store},
+    keys::{
+        BackendError, Backends, Inactive, KekId, KekState, Ownership, keyring::advice, store, wrapping_keys,
+    },
 };
 
 /// Which data keys are to be moved, and where to.
@@ -89,6 +91,9 @@ impl Plan {
                 }
             }
         };
+        if let Some(state @ KekState::Retired) = wrapping_keys::state(db, &to).await? {
+            return Err(PlanError::Retired(Inactive { kek_id: to, state }));
+        }
         let mut sources = Vec::new();
         for kek in store::count_by_kek(db, before(&to, selection.before)).await? {
             let kek_id = KekId::new(kek.kek_id);
@@ -141,6 +146,9 @@ pub enum PlanError {
     /// The target cannot be used.
     #[error("the wrapping key to move to cannot be used")]
     Target(#[from] BackendError),
+    /// The target was retired.
+    #[error("{0}; if that is not meant any more: `oubliette-admin keys retire --undo {kek}`", kek = .0.kek_id)]
+    Retired(Inactive),
     /// A wrapping key is nobody's.
     #[error("no configured key backend owns the wrapping key `{0}`: {advice}; or leave it out with --from", advice = advice(.0))]
     NoBackend(KekId),

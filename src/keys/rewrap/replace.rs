@@ -1,12 +1,12 @@
 use chrono::Utc;
-use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr,
-    sqlx::{self, Postgres, QueryBuilder, Sqlite},
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
 
 use super::chore::Moved;
-use crate::keys::{KekId, store};
+use crate::{
+    database::begin_write,
+    keys::{KekId, NotStored, store, wrapping_keys},
+};
 
 /// Statements are made by hand here: SeaORM has neither arrays for `unnest` nor `UPDATE … FROM (VALUES …)`.
 const ON_POSTGRES: &str = "UPDATE data_keys SET kek_id = $1, wrapped = moved.new, rewrapped_at = $2 \
@@ -17,53 +17,68 @@ const ON_POSTGRES: &str = "UPDATE data_keys SET kek_id = $1, wrapped = moved.new
 /// SQLite permits 32,766 values in one statement; each data key has four.
 const CHUNK_ON_SQLITE: usize = 4000;
 
-/// Stores the new wrappings of data keys that still have the old ones, in one statement, and gives their number.
-pub(super) async fn replace(db: &DatabaseConnection, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
+/// Stores the new wrappings of data keys that still have the old ones, in one transaction, and gives their number.
+///
+/// # Errors
+///
+/// [`NotStored`]; then none is stored.
+pub(super) async fn replace(
+    db: &DatabaseConnection,
+    to: &KekId,
+    backend: &str,
+    moved: &[Moved],
+) -> Result<u64, NotStored> {
     if moved.is_empty() {
         return Ok(0);
     }
+    let transaction = begin_write(db).await?;
     let stored = match db.get_database_backend() {
-        DbBackend::Postgres => on_postgres(db, to, moved).await,
-        _ => on_sqlite(db, to, moved).await,
+        DbBackend::Postgres => on_postgres(&transaction, to, moved).await?,
+        _ => on_sqlite(&transaction, to, moved).await?,
     };
-    stored.map_err(|error| DbErr::Query(sea_orm::RuntimeErr::SqlxError(error.into())))
+    match wrapping_keys::require_active(&transaction, to, backend).await {
+        Ok(()) => transaction.commit().await?,
+        Err(refused) => {
+            transaction.rollback().await?;
+            return Err(refused);
+        }
+    }
+    Ok(stored)
 }
 
-async fn on_postgres(db: &DatabaseConnection, to: &KekId, moved: &[Moved]) -> Result<u64, sqlx::Error> {
+async fn on_postgres(transaction: &DatabaseTransaction, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
     let subjects: Vec<Uuid> = moved.iter().map(|moved| moved.id.subject.into()).collect();
     let versions: Vec<i32> = moved.iter().map(version).collect();
-    let old: Vec<&[u8]> = moved.iter().map(|moved| &*moved.old.bytes).collect();
-    let new: Vec<&[u8]> = moved.iter().map(|moved| &*moved.new.bytes).collect();
-    let update = sqlx::query::<Postgres>(ON_POSTGRES)
-        .bind(to.as_str())
-        .bind(Utc::now())
-        .bind(subjects)
-        .bind(versions)
-        .bind(old)
-        .bind(new);
-    Ok(update.execute(db.get_postgres_connection_pool()).await?.rows_affected())
+    let old: Vec<Vec<u8>> = moved.iter().map(|moved| moved.old.bytes.clone()).collect();
+    let new: Vec<Vec<u8>> = moved.iter().map(|moved| moved.new.bytes.clone()).collect();
+    let values: [Value; 6] =
+        [to.as_str().into(), Utc::now().into(), subjects.into(), versions.into(), old.into(), new.into()];
+    let update = Statement::from_sql_and_values(DbBackend::Postgres, ON_POSTGRES, values);
+    Ok(transaction.execute_raw(update).await?.rows_affected())
 }
 
-async fn on_sqlite(db: &DatabaseConnection, to: &KekId, moved: &[Moved]) -> Result<u64, sqlx::Error> {
+async fn on_sqlite(transaction: &DatabaseTransaction, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
     let mut stored = 0;
     for chunk in moved.chunks(CHUNK_ON_SQLITE) {
-        let mut update = QueryBuilder::<Sqlite>::new("WITH moved(subject_id, version, old, new) AS (");
-        update.push_values(chunk, |mut row, moved| {
-            row.push_bind(Uuid::from(moved.id.subject))
-                .push_bind(version(moved))
-                .push_bind(&*moved.old.bytes)
-                .push_bind(&*moved.new.bytes);
+        let rows = vec!["(?, ?, ?, ?)"; chunk.len()].join(", ");
+        let update = format!(
+            "WITH moved(subject_id, version, old, new) AS (VALUES {rows}) \
+             UPDATE data_keys SET wrapped = moved.new, kek_id = ?, rewrapped_at = ? FROM moved \
+             WHERE data_keys.subject_id = moved.subject_id AND data_keys.version = moved.version \
+             AND data_keys.wrapped = moved.old"
+        );
+        let values = chunk.iter().flat_map(|moved| -> [Value; 4] {
+            let subject = Uuid::from(moved.id.subject);
+            [
+                subject.into(),
+                version(moved).into(),
+                moved.old.bytes.clone().into(),
+                moved.new.bytes.clone().into(),
+            ]
         });
-        update
-            .push(") UPDATE data_keys SET wrapped = moved.new, kek_id = ")
-            .push_bind(to.as_str())
-            .push(", rewrapped_at = ")
-            .push_bind(Utc::now())
-            .push(
-                " FROM moved WHERE data_keys.subject_id = moved.subject_id \
-                 AND data_keys.version = moved.version AND data_keys.wrapped = moved.old",
-            );
-        stored += update.build().execute(db.get_sqlite_connection_pool()).await?.rows_affected();
+        let values = values.chain([to.as_str().into(), Utc::now().into()]);
+        let update = Statement::from_sql_and_values(DbBackend::Sqlite, update, values);
+        stored += transaction.execute_raw(update).await?.rows_affected();
     }
     Ok(stored)
 }

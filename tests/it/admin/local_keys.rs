@@ -71,15 +71,15 @@ async fn a_needed_key_is_not_retired(stack: TestStack) {
     let file = site.sandbox.read("data/local.toml");
     let needed = site.sandbox.admin_error(&retire);
     let expected = format!(
-        "error: 3 data key(s) need {old}, and their data would be lost: first `oubliette-admin keys rewrap --from \
-         {old}`\n"
+        "error: 3 data keys need {old}, and their data would be lost: first `oubliette-admin keys rewrap --from {old}`, \
+         then this again. To let data keys come under it again: `oubliette-admin keys retire --undo {old}`\n"
     );
     assert_eq!(needed, expected);
     let check: Value =
         serde_json::from_str(&site.sandbox.admin(&["keys", "retire-check", "local:next", "--json"]).stdout)
             .unwrap();
     let expected = json!({
-        "kek_id": "local:next", "data_keys": 0, "wraps_new_data_keys": true, "can_be_destroyed": false,
+        "kek_id": "local:next", "data_keys": 0, "wraps_new_data_keys": true, "state": null, "can_be_destroyed": false,
     });
     assert_eq!(check, expected);
     assert_eq!(site.sandbox.read("data/local.toml"), file);

@@ -180,7 +180,7 @@ impl KeyBackend for TestBackend {
         self.real.rewrap(wrapped, context, to).await
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<KekId, BackendError> {
         self.failure()?;
         self.real.check().await
     }

@@ -8,7 +8,7 @@ use oubliette::{
         Attribute, DataKey, DataKeyId, KeyVersion, SubjectId,
         attributes::{Email, Phone},
     },
-    keys::KeyBackend,
+    keys::{DataKeyIdentity, KeyBackend},
 };
 use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
@@ -76,6 +76,8 @@ async fn make(backend: &dyn KeyBackend) -> (Person, user::Model, data_key::Model
         wrapped: generated.wrapped.bytes,
         created_at: now,
         rewrapped_at: None,
+        id: DataKeyIdentity::generate().into(),
+        commitment: None,
     };
     (person, user, key)
 }

@@ -29,7 +29,14 @@ async fn users_move_inside_kms() {
     assert_eq!(site.user_rows().await, rows, "users' rows are untouched, `updated_at` among them");
     let keys = site.data_keys().await;
     assert!(keys.iter().all(|key| key.kek_id == new && key.rewrapped_at.is_some()));
+    let early = site.sandbox.admin(&["keys", "retire-check", &old]);
+    assert_eq!(early.status, Some(1));
+    assert!(early.stdout.contains("NO: a data key may come under it at any moment."), "{}", early.stdout);
+    let retired = site.sandbox.admin_ok(&["keys", "retire", &old, "--yes"]);
+    assert!(retired.starts_with(&format!("{old} is retired: ")), "{retired}");
     site.sandbox.admin_ok(&["keys", "retire-check", &old]);
+    let error = site.sandbox.admin_error(&["keys", "retire", &new, "--yes"]);
+    assert!(error.contains("is the wrapping key of new data keys: first make another one current"), "{error}");
     assert_eq!(site.sandbox.admin(&["keys", "retire-check", &new]).status, Some(1));
     localstack().disable(&old).await;
     site.verify(users);

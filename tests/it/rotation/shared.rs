@@ -12,6 +12,7 @@ use std::{
 
 use chrono::{TimeDelta, Utc};
 use oubliette::{
+    audit::Origin,
     config::KeysConfig,
     entity::{key_claim, key_operation},
     keys::{
@@ -148,7 +149,7 @@ async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(sta
         tally: Arc::new(Tally::default()),
         on_failure: Arc::new(|failure| panic!("{failure:?}")),
     };
-    let report = rewrap.run(&plan, "a test", &options, &controls).await.unwrap();
+    let report = rewrap.run(&plan, &Origin::new("a test"), &options, &controls).await.unwrap();
     assert!(looks.load(Relaxed) > WORKERS);
     assert_eq!((report.outcome, report.left), (Outcome::Completed, 0));
     assert_eq!(controls.tally.counts().done, USERS as u64);

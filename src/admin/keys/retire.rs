@@ -1,0 +1,162 @@
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    admin::{
+        office::{Actor, Office},
+        terminal::{self, Output, confirm, counted},
+    },
+    audit::Origin,
+    config::LoadedConfig,
+    keys::{
+        KekId, KekState, store,
+        wrapping_keys::{self, Changed},
+    },
+};
+
+/// Lets nothing new come under a wrapping key, then counts what is under it. If that is nothing, the wrapping key is
+/// retired, and can be destroyed as far as this database is concerned.
+///
+/// Holds for all servers at once, also for one that does not see that another wrapping key is current: it cannot create users
+/// any more. Data keys under the wrapping key are opened as before.
+///
+/// Exit status: 0 if it is retired, 1 if data keys need it still.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin keys rewrap --from arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  oubliette-admin keys retire arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  oubliette-admin keys retire --undo local:20261124-fa27d3   # it may wrap again")]
+pub struct Retire {
+    /// The wrapping key's id, as `keys status` shows it
+    kek: String,
+    /// Let data keys come under it again
+    #[arg(long)]
+    undo: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+impl Retire {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let office = Office::open(loaded).await?;
+        let kek_id = KekId::new(&*self.kek);
+        let origin = self.actor.origin();
+        let output = if self.undo {
+            self.undo(&office, &kek_id, &origin).await?
+        } else {
+            require_known(&office, &kek_id).await?;
+            require_not_current(&office, &kek_id).await?;
+            let question = format!("Let nothing new come under {kek_id}, on no server of this database?");
+            if confirm(&question, self.yes)? {
+                self.said(&kek_id, retire(&office, &kek_id, &origin).await?)?
+            } else {
+                Output { text: "nothing was done\n".to_owned(), status: 1 }
+            }
+        };
+        office.close().await?;
+        Ok(output)
+    }
+
+    async fn undo(&self, office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Output> {
+        require_known(office, kek_id).await?;
+        if office.backends.owner(kek_id).is_none() {
+            anyhow::bail!(
+                "no configured key backend has the wrapping key {kek_id}, so nothing can come under it"
+            );
+        }
+        let changed = wrapping_keys::undo_retirement(&office.db, kek_id, origin).await?;
+        if self.json {
+            let object = json!({ "kek_id": kek_id.as_str(), "state": KekState::Active.as_str() });
+            return Ok(terminal::json(&object)?.into());
+        }
+        Ok(match changed {
+            Changed::Yes => format!("data keys may come under {kek_id} again\n"),
+            Changed::No => format!("{kek_id} is not being retired: nothing was done\n"),
+        }
+        .into())
+    }
+
+    fn said(&self, kek_id: &KekId, retired: Retired) -> anyhow::Result<Output> {
+        let (state, needed_by) = match retired {
+            Retired::Done => (KekState::Retired, 0),
+            Retired::NeededBy(data_keys) => (KekState::Retiring, data_keys),
+        };
+        let status = u8::from(needed_by > 0);
+        if self.json {
+            let object =
+                json!({ "kek_id": kek_id.as_str(), "state": state.as_str(), "data_keys": needed_by });
+            return Ok(Output { text: terminal::json(&object)?, status });
+        }
+        let text = match retired {
+            Retired::Done => format!(
+                "{kek_id} is retired: no data key of this database is under it, and none can come under it\n\
+                 backups made before the last rewrap need it still: keep it as long as you keep them\n"
+            ),
+            Retired::NeededBy(data_keys) => {
+                format!("nothing new comes under {kek_id} any more\n{}\n", needed(kek_id, data_keys))
+            }
+        };
+        Ok(Output { text, status })
+    }
+}
+
+/// How a retirement ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Retired {
+    /// Nothing is under the wrapping key, and nothing can come under it.
+    Done,
+    /// So many data keys are under it; no more are added.
+    NeededBy(u64),
+}
+
+/// Lets nothing new come under a wrapping key, and then counts: in the other order, a transaction that waits could still
+/// bring a data key under it.
+pub(super) async fn retire(office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Retired> {
+    wrapping_keys::begin_retirement(&office.db, kek_id, origin).await?;
+    let left = store::count_under(&office.db, kek_id).await?;
+    if left > 0 {
+        return Ok(Retired::NeededBy(left));
+    }
+    wrapping_keys::end_retirement(&office.db, kek_id, origin).await?;
+    match wrapping_keys::state(&office.db, kek_id).await? {
+        Some(KekState::Retired) => Ok(Retired::Done),
+        _ => anyhow::bail!("somebody else let data keys come under {kek_id} again: nothing was retired"),
+    }
+}
+
+/// What to do about data keys that need a wrapping key.
+pub(super) fn needed(kek_id: &KekId, data_keys: u64) -> String {
+    let them = if data_keys == 1 { "needs" } else { "need" };
+    format!(
+        "{} {them} {kek_id}, and their data would be lost: first `oubliette-admin keys rewrap --from {kek_id}`, then this \
+         again. To let data keys come under it again: `oubliette-admin keys retire --undo {kek_id}`",
+        counted(data_keys, "data key")
+    )
+}
+
+async fn require_known(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
+    let known =
+        wrapping_keys::state(&office.db, kek_id).await?.is_some() || office.backends.owner(kek_id).is_some();
+    anyhow::ensure!(
+        known,
+        "no data key was ever under {kek_id}, and no configured key backend has it: see `oubliette-admin keys status`"
+    );
+    Ok(())
+}
+
+async fn require_not_current(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
+    let current = office.backends.active().current().await;
+    let current = current.context("whether it is the wrapping key of new data keys cannot be told")?;
+    anyhow::ensure!(
+        current != *kek_id,
+        "{kek_id} is the wrapping key of new data keys: first make another one current"
+    );
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The table `wrapping_keys`: whether anything may still be wrapped under a wrapping key.
+//!
+//! What a process remembers of a wrapping key may open data keys. Whether it may wrap is decided here, in the transaction
+//! that stores what was wrapped: a key file that is not seen any more, or a data key that was made before its transaction
+//! had to wait, would otherwise bring a data key under a wrapping key that is about to be destroyed.
+//!
+//! Locks are taken in one order: the subject's row, the erasure ledger's head, the audit trail's head, the wrapping key's
+//! row. So it comes last, also where some of the others are not needed.
+
+use std::fmt;
+
+use sea_orm::{
+    ActiveModelTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    QueryOrder, QuerySelect, Set, sea_query::OnConflict,
+};
+
+use super::KekId;
+use crate::{
+    audit::{self, Action, NewEvent, Origin},
+    database::{begin_write, now},
+    entity::wrapping_key::{Column, Entity, Model},
+};
+
+/// What may be done with a wrapping key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KekState {
+    /// Data keys are wrapped under it, and opened.
+    Active,
+    /// Data keys under it are opened, and none is added.
+    Retiring,
+    /// No data key was under it any more, and none is added.
+    Retired,
+}
+
+impl KekState {
+    /// As the table has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn parse(column: &str) -> Result<Self, DbErr> {
+        [Self::Active, Self::Retiring, Self::Retired]
+            .into_iter()
+            .find(|state| state.as_str() == column)
+            .ok_or_else(|| DbErr::Type(format!("wrapping_keys.state is `{column}`")))
+    }
+}
+
+impl fmt::Display for KekState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A wrapping key that nothing new may be under.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the wrapping key `{kek_id}` is {state}: nothing new is wrapped under it")]
+pub struct Inactive {
+    /// Which.
+    pub kek_id: KekId,
+    /// Why not.
+    pub state: KekState,
+}
+
+/// Why what was wrapped under a wrapping key may not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStored {
+    /// The wrapping key is being retired, or was.
+    #[error(transparent)]
+    Inactive(#[from] Inactive),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// Locks a wrapping key's row until the transaction ends, and refuses one that is not active. A wrapping key that was
+/// never used is added. Comes last in a transaction, right before it is committed.
+///
+/// # Errors
+///
+/// [`NotStored`]; then the transaction must not be committed.
+pub(crate) async fn require_active(
+    transaction: &DatabaseTransaction,
+    kek_id: &KekId,
+    backend: &str,
+) -> Result<(), NotStored> {
+    let find = || Entity::find_by_id(kek_id.as_str()).lock_shared().one(transaction);
+    let row = if let Some(row) = find().await? {
+        row
+    } else {
+        add(transaction, kek_id, Some(backend)).await?;
+        find().await?.ok_or(DbErr::RecordNotInserted)?
+    };
+    match KekState::parse(&row.state)? {
+        KekState::Active => Ok(()),
+        state => Err(Inactive { kek_id: kek_id.clone(), state }.into()),
+    }
+}
+
+/// The state of a wrapping key; `None` if nothing was ever under it.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn state(db: &DatabaseConnection, kek_id: &KekId) -> Result<Option<KekState>, DbErr> {
+    let row = Entity::find_by_id(kek_id.as_str()).one(db).await?;
+    row.map(|row| KekState::parse(&row.state)).transpose()
+}
+
+/// All wrapping keys that were ever used, in the order of their ids.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn all(db: &DatabaseConnection) -> Result<Vec<(KekId, KekState)>, DbErr> {
+    let rows = Entity::find().order_by_asc(Column::KekId).all(db).await?;
+    rows.into_iter().map(|row| Ok((KekId::new(row.kek_id), KekState::parse(&row.state)?))).collect()
+}
+
+/// Whether a change was made, or the wrapping key had the state already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It was.
+    Yes,
+    /// It had.
+    No,
+}
+
+/// Lets nothing new come under a wrapping key. Once this has returned, whoever was about to store a data key under it either has
+/// stored it or will not.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn begin_retirement(
+    db: &DatabaseConnection,
+    kek_id: &KekId,
+    origin: &Origin,
+) -> Result<Changed, DbErr> {
+    let begun = change(db, kek_id, origin, Action::KeyRetiring, |state| match state {
+        KekState::Active => Some(KekState::Retiring),
+        KekState::Retiring | KekState::Retired => None,
+    });
+    begun.await
+}
+
+/// Ends a retirement that has begun, and whose data keys were counted to be none.
+///
+/// # Errors
+///
+/// The database's error. A wrapping key that was made active again meanwhile is left so.
+pub async fn end_retirement(
+    db: &DatabaseConnection,
+    kek_id: &KekId,
+    origin: &Origin,
+) -> Result<Changed, DbErr> {
+    let ended = change(db, kek_id, origin, Action::KeyRetired, |state| match state {
+        KekState::Retiring => Some(KekState::Retired),
+        KekState::Active | KekState::Retired => None,
+    });
+    ended.await
+}
+
+/// Lets data keys come under a wrapping key again.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn undo_retirement(
+    db: &DatabaseConnection,
+    kek_id: &KekId,
+    origin: &Origin,
+) -> Result<Changed, DbErr> {
+    let undone = change(db, kek_id, origin, Action::KeyReactivated, |state| match state {
+        KekState::Retiring | KekState::Retired => Some(KekState::Active),
+        KekState::Active => None,
+    });
+    undone.await
+}
+
+/// Makes a wrapping key active that is to be used from now on, unless it is retired.
+///
+/// # Errors
+///
+/// [`NotStored`].
+pub async fn activate(db: &DatabaseConnection, kek_id: &KekId, origin: &Origin) -> Result<(), NotStored> {
+    match state(db, kek_id).await? {
+        None | Some(KekState::Active) => return Ok(()),
+        Some(state @ KekState::Retired) => return Err(Inactive { kek_id: kek_id.clone(), state }.into()),
+        Some(KekState::Retiring) => {}
+    }
+    let activated = change(db, kek_id, origin, Action::KeyReactivated, |state| match state {
+        KekState::Retiring => Some(KekState::Active),
+        KekState::Active | KekState::Retired => None,
+    });
+    activated.await?;
+    match state(db, kek_id).await? {
+        None | Some(KekState::Active) => Ok(()),
+        Some(state) => Err(Inactive { kek_id: kek_id.clone(), state }.into()),
+    }
+}
+
+/// Changes the state, and leaves an event of it, if `next` gives another one.
+///
+/// The trail's head is locked first, as by all who store a data key: so this waits in one queue with them, and a steady
+/// stream of them does not keep the row from being locked.
+async fn change(
+    db: &DatabaseConnection,
+    kek_id: &KekId,
+    origin: &Origin,
+    action: Action,
+    next: impl FnOnce(KekState) -> Option<KekState>,
+) -> Result<Changed, DbErr> {
+    let transaction = begin_write(db).await?;
+    audit::append(&transaction, [&NewEvent::new(origin, action).target(kek_id)]).await?;
+    add(&transaction, kek_id, None).await?;
+    let row = Entity::find_by_id(kek_id.as_str()).lock_exclusive().one(&transaction).await?;
+    let row = row.ok_or(DbErr::RecordNotInserted)?;
+    let Some(state) = next(KekState::parse(&row.state)?) else {
+        transaction.rollback().await?;
+        return Ok(Changed::No);
+    };
+    let now = now();
+    let mut row = row.into_active_model();
+    row.state = Set(state.as_str().to_owned());
+    match state {
+        KekState::Active => (row.retiring_at, row.retired_at) = (Set(None), Set(None)),
+        KekState::Retiring => row.retiring_at = Set(Some(now)),
+        KekState::Retired => row.retired_at = Set(Some(now)),
+    }
+    row.update(&transaction).await?;
+    transaction.commit().await?;
+    Ok(Changed::Yes)
+}
+
+/// Adds a wrapping key that nothing was under, as an active one. Another may have added it just now.
+async fn add(transaction: &DatabaseTransaction, kek_id: &KekId, backend: Option<&str>) -> Result<(), DbErr> {
+    let row = Model {
+        kek_id: kek_id.as_str().to_owned(),
+        backend: backend.map(str::to_owned),
+        state: KekState::Active.as_str().to_owned(),
+        first_used_at: now(),
+        retiring_at: None,
+        retired_at: None,
+    };
+    let insert = Entity::insert(row.into_active_model().reset_all());
+    let insert = insert.on_conflict(OnConflict::column(Column::KekId).do_nothing().to_owned());
+    insert.exec_without_returning(transaction).await.map(drop)
+}
