@@ -3,6 +3,7 @@
 mod killed;
 mod kms;
 mod moving;
+mod retire;
 mod rotate;
 mod shared;
 mod troubles;

@@ -35,6 +35,8 @@ pub(crate) struct TestBackend {
     failure: Mutex<Option<ErrorClass>>,
     /// Unwraps pass one by one while this has permits; unlimited unless held up.
     gate: Semaphore,
+    /// The same for new data keys, once they are made.
+    made: Semaphore,
     delay: Mutex<Duration>,
 }
 
@@ -71,6 +73,7 @@ impl TestBackend {
             most_in_flight: AtomicUsize::new(0),
             failure: Mutex::new(None),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            made: Semaphore::new(Semaphore::MAX_PERMITS),
             delay: Mutex::new(Duration::ZERO),
         }
     }
@@ -111,6 +114,15 @@ impl TestBackend {
         self.gate.add_permits(Semaphore::MAX_PERMITS);
     }
 
+    /// From now on new data keys are made, and not handed out until `release_made`.
+    pub(crate) fn hold_made(&self) {
+        self.made.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn release_made(&self) {
+        self.made.add_permits(Semaphore::MAX_PERMITS);
+    }
+
     fn failure(&self) -> Result<(), BackendError> {
         match *self.failure.lock().unwrap() {
             Some(class) => Err(BackendError { backend: "test".to_owned(), class, source: None }),
@@ -139,10 +151,11 @@ impl KeyBackend for TestBackend {
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
-        self.generated.fetch_add(1, SeqCst);
         self.failure()?;
         let generated = self.real.generate(context).await?;
         remember_key(&generated.material);
+        self.generated.fetch_add(1, SeqCst);
+        drop(self.made.acquire().await.unwrap());
         Ok(generated)
     }
 
@@ -183,6 +196,10 @@ impl KeyBackend for TestBackend {
     async fn check(&self) -> Result<KekId, BackendError> {
         self.failure()?;
         self.real.check().await
+    }
+
+    async fn look(&self) {
+        self.real.look().await;
     }
 }
 

@@ -36,7 +36,10 @@ async fn users_move_inside_kms() {
     assert!(retired.starts_with(&format!("{old} is retired: ")), "{retired}");
     site.sandbox.admin_ok(&["keys", "retire-check", &old]);
     let error = site.sandbox.admin_error(&["keys", "retire", &new, "--yes"]);
-    assert!(error.contains("is the wrapping key of new data keys: first make another one current"), "{error}");
+    assert!(
+        error.contains("is the wrapping key of new data keys: first make another one current"),
+        "{error}"
+    );
     assert_eq!(site.sandbox.admin(&["keys", "retire-check", &new]).status, Some(1));
     localstack().disable(&old).await;
     site.verify(users);
