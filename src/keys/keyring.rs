@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use tracing::Instrument;
 
 use super::{
-    BackendError, Backends, DataKeyIdentity, GeneratedKey, Inactive, KekId, KeyMetrics, NotStored,
+    BackendError, Backends, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, KeyMetrics, NotStored,
     OpenDataKey, Ticket, aws_kms,
     cache::{Cached, KeyCache},
     local,
@@ -190,12 +190,14 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyringError::Backend`], [`KeyringError::Inactive`], [`KeyringError::Database`].
+    /// [`KeyringError::Backend`], [`KeyringError::Inactive`]. That the database does not tell is no fault of the keys.
     pub async fn check(&self) -> Result<(), KeyringError> {
         let kek_id = self.0.backends.active().check().await?;
-        match wrapping_keys::state(&self.0.db, &kek_id).await? {
-            None | Some(wrapping_keys::KekState::Active) => Ok(()),
-            Some(state) => Err(Inactive { kek_id, state }.into()),
+        match wrapping_keys::state(&self.0.db, &kek_id).await {
+            Ok(Some(state @ (KekState::Retiring | KekState::Retired))) => {
+                Err(Inactive { kek_id, state }.into())
+            }
+            Ok(None | Some(KekState::Active)) | Err(_) => Ok(()),
         }
     }
 

@@ -15,13 +15,14 @@ use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databa
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "m20261123_000001_users",
     "m20261123_000002_data_keys",
     "m20261123_000003_erasures",
     "m20261124_000004_key_operations",
     "m20261124_000005_audit",
     "m20261124_000006_access_tokens",
+    "m20261128_000007_wrapping_keys",
 ];
 
 fn sandbox(database: &TestStack) -> Sandbox {
@@ -71,7 +72,10 @@ async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
         assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), warning));
         finished.stdout
     };
-    assert_eq!(status(&[]), "WRAPPING KEY  BACKEND  DATA KEYS\ntotal                          0\n");
+    assert_eq!(
+        status(&[]),
+        "WRAPPING KEY  BACKEND  STATE  DATA KEYS\ntotal                                 0\n"
+    );
     let none = json!({ "data_keys": 0, "wrapping_keys": [], "runs": [] });
     assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), none);
 
@@ -80,20 +84,21 @@ async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
         ids.push(app.create(&Person::new()).await);
     }
     app.sql("UPDATE data_keys SET kek_id = 'local:new'").await;
+    app.sql("UPDATE wrapping_keys SET kek_id = 'local:new'").await;
     for id in &ids[..2] {
         let id = app.literal(*id);
         app.sql(&format!("UPDATE data_keys SET kek_id = 'arn:aws:kms:x' WHERE subject_id = {id}")).await;
     }
     let expected = "\
-WRAPPING KEY   BACKEND          DATA KEYS
-local:new      none configured         10  █████████████████░░░
-arn:aws:kms:x  none configured          2  ████░░░░░░░░░░░░░░░░
-total                                  12
+WRAPPING KEY   BACKEND          STATE   DATA KEYS
+local:new      none configured  active         10  █████████████████░░░
+arn:aws:kms:x  none configured                  2  ████░░░░░░░░░░░░░░░░
+total                                          12
 ";
     assert_eq!(status(&[]), expected);
     let expected = json!({ "data_keys": 12, "wrapping_keys": [
-        { "kek_id": "local:new", "backend": null, "data_keys": 10 },
-        { "kek_id": "arn:aws:kms:x", "backend": null, "data_keys": 2 },
+        { "kek_id": "local:new", "backend": null, "data_keys": 10, "state": "active" },
+        { "kek_id": "arn:aws:kms:x", "backend": null, "data_keys": 2, "state": null },
     ], "runs": [] });
     assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), expected);
     assert!(!sandbox.path("data").exists());

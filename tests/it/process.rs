@@ -3,6 +3,7 @@
 mod broken_disk;
 mod disabled_key;
 mod key_file;
+mod key_file_followed;
 mod memory;
 mod schema;
 mod stop;
@@ -108,7 +109,8 @@ async fn the_log_does_not_have_the_database_password() {
     let url = TestStack::postgres().url();
     let password = url::Url::parse(&url).unwrap().password().unwrap().to_owned();
 
-    let server = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &url).start().await;
+    let sandbox = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL", &url);
+    let server = sandbox.start().await;
     let person = Person::new();
     let id = server.create(&person).await;
     assert_eq!(server.read(&id).await["data"]["user"]["email"], person.email);

@@ -61,7 +61,7 @@ fn a_shell_completes_commands() {
     sandbox.write("completions", &sandbox.admin_ok(&["completions", "bash"]));
     for (words, completed) in [
         ("ke", "keys"),
-        ("keys re", "rewrap retire-check"),
+        ("keys re", "rewrap retire retire-check"),
         ("keys local pro", "promote"),
         ("keys retire-check --js", "--json"),
     ] {

@@ -43,9 +43,9 @@ async fn the_wrapping_key_is_changed_while_a_server_serves(stack: TestStack) {
 
     admin(&["keys", "rewrap", "--yes", "--json"]);
     assert_eq!(wrapped_by(&site, "next").await, people.len());
+    assert_eq!(admin(&["keys", "local", "retire", &old, "--yes"]), format!("local:{old} is retired\n"));
     let checked = admin(&["keys", "retire-check", &format!("local:{old}")]);
     assert!(checked.contains("\nyes, as far as this database is concerned."), "{checked}");
-    assert_eq!(admin(&["keys", "local", "retire", &old, "--yes"]), format!("local:{old} is retired\n"));
     assert!(!site.sandbox.read("data/local.toml").contains(&old));
     people.push(create(&server).await);
     for (id, person) in &people {

@@ -57,6 +57,8 @@ async fn commands_leave_their_events(stack: TestStack) {
         (who, "key_local_add", Some("local:next"), "ok"),
         (who, "key_local_promote", Some("local:next"), "ok"),
         (who, "key_rewrap", Some(rewrapped.as_str()), "ok"),
+        (who, "key_retiring", Some(old.as_str()), "ok"),
+        (who, "key_retired", Some(old.as_str()), "ok"),
         (who, "key_local_retire", Some(old.as_str()), "ok"),
         (who, "key_rotate", Some("data key 2"), "ok"),
         (who, "key_rotate", Some(rotated.as_str()), "ok"),

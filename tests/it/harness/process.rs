@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use super::{Person, server_log};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The two programs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Programs {
     server: PathBuf,
     admin: PathBuf,
@@ -48,7 +49,7 @@ impl Programs {
 /// A working folder, and how the binaries are called in it. Nothing of our own environment reaches them.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     programs: Programs,
     config_dir: PathBuf,
     profile: String,
@@ -68,7 +69,7 @@ impl Sandbox {
     /// With the configuration files of the repository, and the profile `local`.
     pub(crate) fn new() -> Self {
         Self {
-            folder: TempDir::new().unwrap(),
+            folder: Arc::new(TempDir::new().unwrap()),
             programs: Programs::debug(),
             config_dir: Path::new(env!("CARGO_MANIFEST_DIR")).join("config"),
             profile: "local".to_owned(),
@@ -81,6 +82,33 @@ impl Sandbox {
     pub(crate) fn optimised(mut self) -> Self {
         self.programs = Programs::optimised();
         self
+    }
+
+    /// The same folder, for programs that are called in another way.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            programs: self.programs.clone(),
+            config_dir: self.config_dir.clone(),
+            profile: self.profile.clone(),
+            environment: self.environment.clone(),
+            wrapper: self.wrapper.clone(),
+        }
+    }
+
+    /// With copies of the programs and of the configuration in the folder itself, for a user who may read nothing else.
+    pub(crate) fn with_own_programs(mut self) -> Self {
+        let copy = |program: &Path| {
+            let own = self.path(&program.file_name().unwrap().to_string_lossy());
+            fs::copy(program, &own).unwrap();
+            own
+        };
+        self.programs = Programs { server: copy(&self.programs.server), admin: copy(&self.programs.admin) };
+        let (profile, text) = (
+            self.profile.clone(),
+            fs::read_to_string(self.config_dir.join(format!("{}.toml", self.profile))).unwrap(),
+        );
+        self.with_profile(&profile, &text)
     }
 
     /// Runs all programs through this command.

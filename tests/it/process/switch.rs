@@ -36,12 +36,15 @@ async fn old_users_stay_readable_and_new_ones_are_wrapped_by_kms() {
     let status: Value = serde_json::from_str(&sandbox.admin_ok(&["keys", "status", "--json"])).unwrap();
     let keks = status["wrapping_keys"].as_array().unwrap();
     assert_eq!(keks.len(), 2, "{status}");
-    assert!(keks.contains(&json!({ "kek_id": arn, "backend": "kms", "data_keys": 1 })), "{status}");
+    assert!(
+        keks.contains(&json!({ "kek_id": arn, "backend": "kms", "data_keys": 1, "state": "active" })),
+        "{status}"
+    );
     let local = keks.iter().find(|kek| kek["backend"] == "local").unwrap();
     let local_id = local["kek_id"].as_str().unwrap().to_owned();
     assert!(local_id.starts_with("local:"));
     let table = sandbox.admin_ok(&["keys", "status"]);
-    assert!(table.contains(&format!("{arn}  kms              1  ")), "{table}");
+    assert!(table.contains(&format!("{arn}  kms      active          1  ")), "{table}");
     drop(server);
 
     // Without the old backend: the error names the wrapping key, and the lines that would add it.
