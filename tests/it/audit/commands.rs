@@ -69,7 +69,10 @@ async fn commands_leave_their_events(stack: TestStack) {
     ];
     assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected);
     let about: Vec<_> = events.iter().map(|event| event.subject_id.is_some()).collect();
-    assert_eq!(about, [true, false, false, false, false, true, false, false, false, true, true]);
+    assert_eq!(
+        about,
+        [true, false, false, false, false, false, false, true, false, false, false, true, true]
+    );
     assert!(events.iter().all(|event| event.subject_id.is_none_or(|subject| subject == id)));
     let read = &events[0];
     assert_eq!((read.attributes.as_str(), &read.request_id), ("email,phone", &None));
