@@ -19,6 +19,7 @@ mod attack;
 mod audit;
 mod backends;
 mod envelope;
+mod failover;
 mod faults;
 mod forgetting;
 mod http;

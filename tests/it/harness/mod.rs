@@ -16,6 +16,7 @@ mod raw_connection;
 mod site;
 mod size;
 mod stack;
+mod standby;
 
 pub(crate) use app::TestApp;
 pub(crate) use authority::{Authority, Pair};
@@ -31,6 +32,7 @@ pub(crate) use raw_connection::RawConnection;
 pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};
 pub(crate) use size::{is_long, sized};
 pub(crate) use stack::TestStack;
+pub(crate) use standby::Replicated;
 
 /// Runs each of these tests on local keys and SQLite, on local keys and PostgreSQL, and on LocalStack and
 /// PostgreSQL. A test takes a fresh [`TestStack`].

@@ -49,6 +49,10 @@ full_page_writes = off
 CONFIGURATION
 }
 
+copy() {
+    "$binaries/pg_basebackup" --pgdata="$data" --dbname="$1" --write-recovery-conf --checkpoint=fast --no-sync
+}
+
 start() {
     "$binaries/pg_ctl" start --wait --pgdata="$data" --log="$directory/server.log" --options="-p $1"
 }
@@ -97,6 +101,11 @@ impl Postgres {
     pub(crate) fn url(&self, database: &str) -> String {
         let Self { password, port, .. } = self;
         format!("postgres://{USER}:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// Where it listens, on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The directory with the server's files: tables, write-ahead log, everything but its log.
@@ -158,6 +167,28 @@ impl Postgres {
 
     /// A server of a test's own, for one that changes how it is set up.
     pub(crate) fn launch() -> Self {
+        let mut server = Self::prepare(format!("{:032x}", rand::random::<u128>()));
+        server.order("initialise", &server.password);
+        server.start_on_free_port();
+        server
+    }
+
+    /// A streaming standby of this server: a copy of it, in a directory and on a port of its own.
+    pub(crate) fn launch_standby(&self) -> Self {
+        let mut standby = Self::prepare(self.password.clone());
+        standby.order("copy", &self.conninfo());
+        standby.start_on_free_port();
+        standby
+    }
+
+    /// Where a standby finds this server.
+    pub(crate) fn conninfo(&self) -> String {
+        let Self { password, port, .. } = self;
+        format!("host=127.0.0.1 port={port} user={USER} password={password}")
+    }
+
+    /// A directory, a watchdog, and no server yet.
+    fn prepare(password: String) -> Self {
         let binaries = find_binaries().unwrap_or_else(|| {
             panic!(
                 "no PostgreSQL server binaries in $OUBLIETTE_TEST_POSTGRES_BIN, $PATH or \
@@ -167,17 +198,14 @@ impl Postgres {
         remove_stale_directories();
         let unique = format!("{DIRECTORY_PREFIX}{}-{:08x}", std::process::id(), rand::random::<u32>());
         let directory = std::env::temp_dir().join(unique);
-        let mut server = Self {
+        Self {
             data: directory.join("data"),
             port: 0,
-            password: format!("{:032x}", rand::random::<u128>()),
+            password,
             watchdog: Mutex::new(Watchdog::spawn(&directory, &binaries)),
             directory,
             binaries,
-        };
-        server.order("initialise", &server.password);
-        server.start_on_free_port();
-        server
+        }
     }
 
     /// Another process may take the port between our look and the server's bind: then try another one.

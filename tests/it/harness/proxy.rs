@@ -7,11 +7,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A TCP proxy that can lose its connections, and hang.
+/// A TCP proxy that can lose its connections, hang, and lead elsewhere.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     port: u16,
+    target: watch::Sender<String>,
     state: watch::Sender<State>,
+    /// Grows when the connections that there are shall end.
+    generation: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
@@ -30,12 +33,33 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (state, watched) = watch::channel(State::Open);
+        let (target, targets) = watch::channel(target);
+        let (generation, generations) = watch::channel(0);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, target.clone(), watched.clone()));
+                let mut generations = generations.clone();
+                // What was before does not count.
+                generations.mark_unchanged();
+                let passing = pass(client, targets.borrow().clone(), watched.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = passing => {}
+                        _ = generations.changed() => {}
+                    }
+                });
             }
         });
-        Self { port, state, accepting }
+        Self { port, target, state, generation, accepting }
+    }
+
+    /// Passes new connections on to another address. Those that there are stay where they are.
+    pub(crate) fn lead_to(&self, target: String) {
+        self.target.send_replace(target);
+    }
+
+    /// Ends the connections that there are. New ones are passed on as before.
+    pub(crate) fn drop_connections(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
     pub(crate) fn port(&self) -> u16 {
