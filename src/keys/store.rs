@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use chrono::Utc;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Set, TransactionTrait, sea_query::IntoCondition,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Set, sea_query::IntoCondition,
 };
 
 use uuid::Uuid;
@@ -24,11 +24,7 @@ use crate::{
 /// # Errors
 ///
 /// The database's error; also if the subject already has a key of this version.
-pub async fn insert(
-    db: &(impl ConnectionTrait + TransactionTrait),
-    id: DataKeyId,
-    wrapped: WrappedKey,
-) -> Result<(), DbErr> {
+pub async fn insert(db: &impl ConnectionTrait, id: DataKeyId, wrapped: WrappedKey) -> Result<(), DbErr> {
     let row = ActiveModel {
         subject_id: Set(id.subject.into()),
         version: Set(version_column(id.version)?),
@@ -37,7 +33,7 @@ pub async fn insert(
         created_at: Set(Utc::now()),
         rewrapped_at: Set(None),
     };
-    row.insert(db).await.map(drop)
+    Entity::insert(row).exec_without_returning(db).await.map(drop)
 }
 
 /// The wrapped keys of these ids, in one statement. Those that do not exist are left out.

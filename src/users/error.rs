@@ -3,6 +3,7 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 
 use crate::{
+    database::MayBeDatabases,
     envelope::{Attribute, AttributeError, OpenError, SealError, SubjectId},
     keys::KeyringError,
 };
@@ -71,6 +72,15 @@ impl UserError {
     pub(super) fn attribute<A: Attribute>(error: AttributeError) -> Self {
         let field = A::NAME.rsplit('.').next().unwrap_or(A::NAME);
         Self::Invalid { field, problem: error.to_string() }
+    }
+}
+
+impl MayBeDatabases for UserError {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::Users;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     causes,
-    database::{begin_write, scrub},
+    database::{MayBeDatabases, begin_write, on_the_primary, scrub},
     entity::{data_key, user},
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId},
     keys::{
@@ -140,7 +140,7 @@ impl RotateChore {
         };
         let mut id = DataKeyId { subject, version: crate::envelope::KeyVersion::FIRST };
         for _ in 0..ATTEMPTS {
-            match self.try_rotate(subject, pace).await {
+            match on_the_primary(&self.users.db, || self.try_rotate(subject, pace)).await {
                 Ok(true) => return Ok(Rotated::Yes),
                 Ok(false) => return Ok(Rotated::NotNeeded),
                 Err(RotateError::Changed) => {}
@@ -273,6 +273,15 @@ enum RotateError {
     Changed,
     #[error("the run is to end")]
     Stopped,
+}
+
+impl MayBeDatabases for RotateError {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl RotateError {

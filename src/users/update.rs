@@ -5,7 +5,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, Query
 use super::{Change, User, UserChanges, UserError, Users, create::username_taken, to_its_end};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now},
+    database::{begin_write, now, on_the_primary},
     entity::user,
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, SealError, SubjectId},
     keys::{KeyringError, store},
@@ -39,7 +39,8 @@ impl Users {
         let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.attributes());
         for _ in 0..ATTEMPTS {
             let key = if changes.seals() { Some(self.newest_key(subject).await?) } else { None };
-            if let Some(user) = self.try_update(subject, &changes, key, &event).await? {
+            let attempt = || self.try_update(subject, &changes, key.as_deref(), &event);
+            if let Some(user) = on_the_primary(&self.db, attempt).await? {
                 return Ok(user);
             }
         }
@@ -51,7 +52,7 @@ impl Users {
         &self,
         subject: SubjectId,
         changes: &UserChanges,
-        key: Option<Arc<DataKey>>,
+        key: Option<&DataKey>,
         event: &NewEvent,
     ) -> Result<Option<User>, UserError> {
         let transaction = begin_write(&self.db).await?;
@@ -61,7 +62,7 @@ impl Users {
             transaction.rollback().await?;
             return Err(self.absent(subject).await);
         };
-        if let Some(key) = &key
+        if let Some(key) = key
             && store::newest_version(&transaction, subject).await? != Some(key.id().version)
         {
             return Ok(None);
@@ -71,8 +72,8 @@ impl Users {
         if let Some(username) = username {
             row.username = Set(username.clone());
         }
-        apply(email, key.as_deref(), &mut row.email)?;
-        apply(phone, key.as_deref(), &mut row.phone)?;
+        apply(email, key, &mut row.email)?;
+        apply(phone, key, &mut row.phone)?;
         row.updated_at = Set(now());
         let row = row.update(&transaction).await.map_err(username_taken)?;
         audit::append(&transaction, [event]).await?;
