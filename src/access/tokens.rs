@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Scopes, SecretToken, TokenHash};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now},
+    database::{MayBeDatabases, begin_write, now, on_the_primary},
     entity::access_token::{Column, Entity, Model},
     envelope::SubjectId,
 };
@@ -64,6 +64,11 @@ pub async fn create(
         last_used_at: None,
         revoked_at: None,
     };
+    on_the_primary(db, || insert(db, &row, origin)).await?;
+    Ok((row, token))
+}
+
+async fn insert(db: &DatabaseConnection, row: &Model, origin: &Origin) -> Result<(), TokenError> {
     let transaction = begin_write(db).await?;
     let insert = Entity::insert(row.clone().into_active_model().reset_all());
     insert.exec_without_returning(&transaction).await.map_err(|error| match error.sql_err() {
@@ -71,9 +76,8 @@ pub async fn create(
         Some(SqlErr::UniqueConstraintViolation(_)) => TokenError::Taken(row.name.clone()),
         _ => error.into(),
     })?;
-    audit::append(&transaction, [&event(origin, Action::TokenCreate, &row)]).await?;
-    transaction.commit().await?;
-    Ok((row, token))
+    audit::append(&transaction, [&event(origin, Action::TokenCreate, row)]).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// All tokens, the newest last.
@@ -92,6 +96,10 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
 ///
 /// [`TokenError::Unknown`], [`TokenError::Database`].
 pub async fn revoke(db: &DatabaseConnection, name_or_id: &str, origin: &Origin) -> Result<Model, TokenError> {
+    on_the_primary(db, || try_revoke(db, name_or_id, origin)).await
+}
+
+async fn try_revoke(db: &DatabaseConnection, name_or_id: &str, origin: &Origin) -> Result<Model, TokenError> {
     let which = match Uuid::try_parse(name_or_id) {
         Ok(id) => Column::Id.eq(id),
         Err(_) => Column::Name.eq(name_or_id),
@@ -160,4 +168,13 @@ pub enum TokenError {
     /// The database.
     #[error("the tokens cannot be read or written")]
     Database(#[from] DbErr),
+}
+
+impl MayBeDatabases for TokenError {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, IntoActiveModel, QuerySelect, Set, Unchanged,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IntoActiveModel,
+    QuerySelect, Set, Unchanged,
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     postgres,
 };
 use crate::{
-    database::begin_write,
+    database::{WriteTransaction, begin_write, on_the_primary},
     entity::{audit_event, audit_head},
 };
 
@@ -46,10 +46,13 @@ pub(super) struct Moved {
 ///
 /// The same.
 pub(super) async fn record_all(db: DatabaseConnection, batches: Vec<Arc<Batch>>) -> Result<Moved, DbErr> {
-    let transaction = begin_write(&db).await?;
-    let moved = append_all(&transaction, &batches).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    on_the_primary(&db, || async {
+        let transaction = begin_write(&db).await?;
+        let moved = append_all(&transaction, &batches).await?;
+        transaction.commit().await?;
+        Ok(moved)
+    })
+    .await
 }
 
 /// Appends batches to a head that was the newest a moment ago, in one statement, without a lock before. `None` if it is
@@ -65,7 +68,7 @@ pub(super) async fn record_all_after(
 ) -> Result<Option<Moved>, DbErr> {
     let chain = Chain::of(events(&batches), &from);
     let to = chain.head();
-    let stored = postgres::append_alone(&db, &chain, &from, &to).await?;
+    let stored = on_the_primary(&db, || postgres::append_alone(&db, &chain, &from, &to)).await?;
     Ok(stored.then_some(Moved { from, to }))
 }
 
@@ -76,7 +79,7 @@ pub(super) async fn record_all_after(
 ///
 /// The database's error.
 pub(crate) async fn append<'a>(
-    transaction: &DatabaseTransaction,
+    transaction: &WriteTransaction,
     events: impl IntoIterator<Item = &'a NewEvent>,
 ) -> Result<(), DbErr> {
     append_all(transaction, &[Arc::new(events.into_iter().collect())]).await.map(drop)
@@ -86,7 +89,7 @@ fn events(batches: &[Arc<Batch>]) -> impl Iterator<Item = Content<'_>> {
     batches.iter().flat_map(|batch| batch.iter())
 }
 
-async fn append_all(transaction: &DatabaseTransaction, batches: &[Arc<Batch>]) -> Result<Moved, DbErr> {
+async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> Result<Moved, DbErr> {
     let from: Head = audit_head::Entity::find_by_id(head::ID)
         .lock_exclusive()
         .one(transaction)
@@ -106,7 +109,7 @@ async fn append_all(transaction: &DatabaseTransaction, batches: &[Arc<Batch>]) -
     Ok(Moved { from, to })
 }
 
-async fn on_sqlite(transaction: &DatabaseTransaction, chain: &Chain<'_>, to: &Head) -> Result<(), DbErr> {
+async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head) -> Result<(), DbErr> {
     let rows: Vec<_> = chain.links().map(|link| row(&link).into_active_model().reset_all()).collect();
     for chunk in rows.chunks(CHUNK_ON_SQLITE) {
         audit_event::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;

@@ -11,6 +11,7 @@ use async_graphql::{Error, ErrorExtensions, Response};
 use crate::{
     access::{Denied, Exhausted},
     causes,
+    database::takes_no_writes,
     keys::KeyringError,
     users::UserError,
 };
@@ -145,6 +146,9 @@ impl From<UserError> for Error {
             }
             UserError::Keys(keys) => keys_unavailable(keys),
             UserError::Contended => key_backend(true),
+            UserError::Database(database) if takes_no_writes(database) => {
+                coded("the database takes no writes at the moment; try again", ErrorCode::Unavailable)
+            }
             UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => coded(
                 "an internal error occurred; the log has it under this request's id",
                 ErrorCode::Internal,

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 use tracing::Instrument;
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     causes,
     config::KeysConfig,
+    database::WriteTransaction,
     envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
 };
 
@@ -44,7 +45,7 @@ pub type OpenedKey = Result<Arc<OpenDataKey>, Arc<KeyringError>>;
 pub struct NewDataKey {
     /// The open key.
     pub key: Arc<OpenDataKey>,
-    /// The key as [`store::insert`] takes it.
+    /// The key as the table has it.
     pub stored: StoredKey,
     ticket: Ticket,
 }
@@ -210,13 +211,13 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyringError::Inactive`], [`KeyringError::Database`]; then the transaction must not be committed.
-    pub async fn confirm(
+    /// [`NotStored`]; then the transaction must not be committed.
+    pub(crate) async fn confirm(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &WriteTransaction,
         unconfirmed: Unconfirmed,
-    ) -> Result<(), KeyringError> {
-        Ok(unconfirmed.confirm(transaction, self.0.backends.active().name()).await?)
+    ) -> Result<(), NotStored> {
+        unconfirmed.confirm(transaction, self.0.backends.active().name()).await
     }
 
     /// Drops expired keys from memory, and has backends follow their key files, for as long as the future is polled.
@@ -327,15 +328,6 @@ pub enum KeyringError {
     /// The server is shutting down, or a bug stopped the load.
     #[error("the load of a data key was interrupted")]
     Interrupted,
-}
-
-impl From<NotStored> for KeyringError {
-    fn from(error: NotStored) -> Self {
-        match error {
-            NotStored::Inactive(inactive) => inactive.into(),
-            NotStored::Database(error) => error.into(),
-        }
-    }
 }
 
 /// The lines that would configure a backend for a wrapping key.

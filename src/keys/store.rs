@@ -7,14 +7,15 @@ use std::collections::HashMap;
 
 use chrono::Utc;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::IntoCondition,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set, sea_query::IntoCondition,
 };
 
 use uuid::Uuid;
 
 use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, wrapping_keys};
 use crate::{
+    database::WriteTransaction,
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
@@ -31,7 +32,7 @@ pub struct StoredKey {
 /// What a transaction that stores a data key has still to ask before it is committed.
 #[derive(Debug)]
 #[must_use = "a data key may come under an active wrapping key only"]
-pub struct Unconfirmed(KekId);
+pub(crate) struct Unconfirmed(KekId);
 
 impl Unconfirmed {
     /// Asks whether the wrapping key is active, and locks it. Comes last in the transaction: see
@@ -40,7 +41,11 @@ impl Unconfirmed {
     /// # Errors
     ///
     /// [`NotStored`]; then the transaction must not be committed.
-    pub async fn confirm(self, transaction: &DatabaseTransaction, backend: &str) -> Result<(), NotStored> {
+    pub(crate) async fn confirm(
+        self,
+        transaction: &WriteTransaction,
+        backend: &str,
+    ) -> Result<(), NotStored> {
         wrapping_keys::require_active(transaction, &self.0, backend).await
     }
 }
@@ -50,8 +55,8 @@ impl Unconfirmed {
 /// # Errors
 ///
 /// The database's error; also if the subject already has a key of this version.
-pub async fn insert(
-    transaction: &DatabaseTransaction,
+pub(crate) async fn insert(
+    transaction: &WriteTransaction,
     id: DataKeyId,
     StoredKey { identity, wrapped }: StoredKey,
 ) -> Result<Unconfirmed, DbErr> {

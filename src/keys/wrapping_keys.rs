@@ -10,14 +10,14 @@
 use std::fmt;
 
 use sea_orm::{
-    ActiveModelTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    QueryOrder, QuerySelect, Set, sea_query::OnConflict,
+    ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Set,
+    sea_query::OnConflict,
 };
 
 use super::KekId;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now},
+    database::{MayBeDatabases, WriteTransaction, begin_write, now, on_the_primary},
     entity::wrapping_key::{Column, Entity, Model},
 };
 
@@ -78,6 +78,15 @@ pub enum NotStored {
     Database(#[from] DbErr),
 }
 
+impl MayBeDatabases for NotStored {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Inactive(_) => None,
+            Self::Database(error) => Some(error),
+        }
+    }
+}
+
 /// Locks a wrapping key's row until the transaction ends, and refuses one that is not active. A wrapping key that was
 /// never used is added. Comes last in a transaction, right before it is committed.
 ///
@@ -85,7 +94,7 @@ pub enum NotStored {
 ///
 /// [`NotStored`]; then the transaction must not be committed.
 pub(crate) async fn require_active(
-    transaction: &DatabaseTransaction,
+    transaction: &WriteTransaction,
     kek_id: &KekId,
     backend: &str,
 ) -> Result<(), NotStored> {
@@ -214,7 +223,17 @@ async fn change(
     kek_id: &KekId,
     origin: &Origin,
     action: Action,
-    next: impl FnOnce(KekState) -> Option<KekState>,
+    next: impl Fn(KekState) -> Option<KekState>,
+) -> Result<Changed, DbErr> {
+    on_the_primary(db, || try_change(db, kek_id, origin, action, &next)).await
+}
+
+async fn try_change(
+    db: &DatabaseConnection,
+    kek_id: &KekId,
+    origin: &Origin,
+    action: Action,
+    next: impl Fn(KekState) -> Option<KekState>,
 ) -> Result<Changed, DbErr> {
     let transaction = begin_write(db).await?;
     audit::append(&transaction, [&NewEvent::new(origin, action).target(kek_id)]).await?;
@@ -239,7 +258,7 @@ async fn change(
 }
 
 /// Adds a wrapping key that nothing was under, as an active one. Another may have added it just now.
-async fn add(transaction: &DatabaseTransaction, kek_id: &KekId, backend: Option<&str>) -> Result<(), DbErr> {
+async fn add(transaction: &WriteTransaction, kek_id: &KekId, backend: Option<&str>) -> Result<(), DbErr> {
     let row = Model {
         kek_id: kek_id.as_str().to_owned(),
         backend: backend.map(str::to_owned),

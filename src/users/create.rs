@@ -3,10 +3,10 @@ use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
 use super::{NewUser, User, UserError, Users, to_its_end};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now},
+    database::{begin_write, now, on_the_primary},
     entity::user,
     envelope::SubjectId,
-    keys::store,
+    keys::{NewDataKey, store},
 };
 
 impl Users {
@@ -48,16 +48,25 @@ impl Users {
             created_at: now,
             updated_at: now,
         };
+        on_the_primary(&self.db, || self.store(&row, &data_key, &event)).await?;
+        let key = data_key.key.clone();
+        self.keyring.remember(data_key).await;
+        Ok(User::with_key(self.clone(), row, key))
+    }
+
+    async fn store(
+        &self,
+        row: &user::Model,
+        data_key: &NewDataKey,
+        event: &NewEvent,
+    ) -> Result<(), UserError> {
         let transaction = begin_write(&self.db).await?;
         let insert = user::Entity::insert(user::ActiveModel::from(row.clone()).reset_all());
         insert.exec_without_returning(&transaction).await.map_err(username_taken)?;
         let stored = store::insert(&transaction, data_key.key.id(), data_key.stored.clone()).await?;
-        audit::append(&transaction, [&event]).await?;
+        audit::append(&transaction, [event]).await?;
         self.keyring.confirm(&transaction, stored).await?;
-        transaction.commit().await?;
-        let key = data_key.key.clone();
-        self.keyring.remember(data_key).await;
-        Ok(User::with_key(self.clone(), row, key))
+        Ok(transaction.commit().await?)
     }
 }
 

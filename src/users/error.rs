@@ -3,8 +3,9 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 
 use crate::{
+    database::MayBeDatabases,
     envelope::{Attribute, AttributeError, OpenError, SealError, SubjectId},
-    keys::KeyringError,
+    keys::{KeyringError, NotStored},
 };
 
 /// Why something could not be done with a user. Contains no personal value.
@@ -79,9 +80,27 @@ impl UserError {
     }
 }
 
+impl MayBeDatabases for UserError {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl From<DbErr> for UserError {
     fn from(error: DbErr) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<NotStored> for UserError {
+    fn from(error: NotStored) -> Self {
+        match error {
+            NotStored::Inactive(inactive) => KeyringError::from(inactive).into(),
+            NotStored::Database(error) => error.into(),
+        }
     }
 }
 

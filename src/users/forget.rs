@@ -4,7 +4,7 @@ use super::{Erasure, UserError, Users, ledger, to_its_end};
 use crate::{
     access::tokens,
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, scrub},
+    database::{begin_write, on_the_primary, scrub},
     entity::user,
     envelope::SubjectId,
     keys::store,
@@ -24,7 +24,9 @@ impl Users {
     ///
     /// [`UserError::NotFound`], [`UserError::Database`]; then nothing was destroyed.
     pub async fn forget(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
-        to_its_end(self.clone().forget_now(subject, origin.clone())).await
+        let (users, origin) = (self.clone(), origin.clone());
+        to_its_end(async move { on_the_primary(&users.db, || users.forget_now(subject, &origin)).await })
+            .await
     }
 
     /// The record of a user's erasure, if they were forgotten.
@@ -51,7 +53,7 @@ impl Users {
         Ok(returned.len())
     }
 
-    async fn forget_now(self, subject: SubjectId, origin: Origin) -> Result<Erasure, UserError> {
+    async fn forget_now(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
         let transaction = begin_write(&self.db).await?;
         // The row first: it waits for changes in flight, and later ones find it gone.
         let users = user::Entity::delete_by_id(*subject.as_uuid()).exec(&transaction).await?.rows_affected;
@@ -65,7 +67,7 @@ impl Users {
         // Where nothing was left to destroy, nothing has happened.
         let anything = users > 0 || !destroyed.is_empty();
         if anything {
-            audit::append(&transaction, [&NewEvent::new(&origin, Action::Forget).about(subject)]).await?;
+            audit::append(&transaction, [&NewEvent::new(origin, Action::Forget).about(subject)]).await?;
         }
         transaction.commit().await?;
         self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;

@@ -16,15 +16,15 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QuerySelect, QueryTrait, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QuerySelect, QueryTrait, Set,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::LedgerPlace;
 use crate::{
-    database::now,
+    database::{WriteTransaction, now},
     entity::{data_key, erasure, erasure_head, user},
     envelope::{DataKeyId, KeyVersion, SubjectId},
     keys::WrappedKey,
@@ -96,7 +96,7 @@ pub(super) fn check(place: &LedgerPlace, entry: &erasure::Model) -> Option<Vec<D
 
 /// Appends an entry. Holds the ledger's lock until the transaction ends.
 pub(super) async fn append(
-    transaction: &DatabaseTransaction,
+    transaction: &WriteTransaction,
     subject: SubjectId,
     actor: &str,
     destroyed: &[(DataKeyId, WrappedKey)],

@@ -14,7 +14,7 @@ use super::Users;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     causes,
-    database::{begin_write, scrub},
+    database::{MayBeDatabases, begin_write, on_the_primary, scrub},
     entity::{data_key, user},
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId},
     keys::{
@@ -142,7 +142,7 @@ impl RotateChore {
         let mut id = DataKeyId { subject, version: crate::envelope::KeyVersion::FIRST };
         let mut looked = false;
         for _ in 0..ATTEMPTS {
-            match self.try_rotate(subject, pace).await {
+            match on_the_primary(&self.users.db, || self.try_rotate(subject, pace)).await {
                 Ok(true) => return Ok(Rotated::Yes),
                 Ok(false) => return Ok(Rotated::NotNeeded),
                 Err(RotateError::Changed) => {}
@@ -306,6 +306,15 @@ impl From<NotStored> for RotateError {
         match error {
             NotStored::Inactive(inactive) => Self::Inactive(inactive),
             NotStored::Database(error) => error.into(),
+        }
+    }
+}
+
+impl MayBeDatabases for RotateError {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
         }
     }
 }

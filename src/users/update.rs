@@ -5,7 +5,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, Query
 use super::{Change, User, UserChanges, UserError, Users, create::username_taken, to_its_end};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now},
+    database::{begin_write, now, on_the_primary},
     entity::user,
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, SealError, SubjectId},
     keys::{KeyringError, OpenDataKey, store},
@@ -39,7 +39,8 @@ impl Users {
         let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.attributes());
         for _ in 0..ATTEMPTS {
             let key = if changes.seals() { Some(self.newest_key(subject).await?) } else { None };
-            if let Some(user) = self.try_update(subject, &changes, key, &event).await? {
+            let attempt = || self.try_update(subject, &changes, key.as_deref(), &event);
+            if let Some(user) = on_the_primary(&self.db, attempt).await? {
                 return Ok(user);
             }
         }
@@ -51,7 +52,7 @@ impl Users {
         &self,
         subject: SubjectId,
         changes: &UserChanges,
-        key: Option<Arc<OpenDataKey>>,
+        key: Option<&OpenDataKey>,
         event: &NewEvent,
     ) -> Result<Option<User>, UserError> {
         let transaction = begin_write(&self.db).await?;
@@ -61,13 +62,13 @@ impl Users {
             transaction.rollback().await?;
             return Err(self.absent(subject).await);
         };
-        if let Some(key) = &key
+        if let Some(key) = key
             && store::newest(&transaction, subject).await? != Some((key.id().version, key.identity()))
         {
             return Ok(None);
         }
         let mut row = row.into_active_model();
-        let key = key.as_deref().map(Deref::deref);
+        let key = key.map(Deref::deref);
         let UserChanges { username, email, phone } = changes;
         if let Some(username) = username {
             row.username = Set(username.clone());

@@ -1,6 +1,68 @@
 //! A failover below servers: a real streaming standby takes the place of the primary.
 
-use crate::harness::Replicated;
+use std::time::{Duration, Instant};
+
+use oubliette::keys::local::KeyFile;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::{Person, Replicated, Sandbox, Server, local_backend};
+
+/// How soon a server has to work again by itself.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A folder to run servers in that know the database by the switch.
+fn sandbox(replicated: &Replicated) -> Sandbox {
+    let profile = format!(
+        "[auth]\nmode = \"off\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{}\"\nconnect_timeout = \"2s\"\n\
+         migrate_on_start = true\n[keys]\nactive = \"local\"\n{}",
+        replicated.url("app"),
+        local_backend("local")
+    );
+    let sandbox = Sandbox::new().with_profile("replicated", &profile);
+    KeyFile::create(&sandbox.path("data/local.toml")).unwrap();
+    sandbox
+}
+
+async fn ready(server: &Server) -> StatusCode {
+    server.client().get(server.url("/readyz")).send().await.unwrap().status()
+}
+
+async fn create(server: &Server) -> Value {
+    let query = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
+    let input = json!({ "username": Person::new().username });
+    server.try_graphql(query, json!({ "input": input })).await.unwrap()
+}
+
+async fn forget(server: &Server, id: &str) -> Value {
+    let query = "mutation($id: ID!) { forgetUser(id: $id) { sequence digest } }";
+    server.try_graphql(query, json!({ "id": id })).await.unwrap()
+}
+
+/// Reads nothing personal, through several connections at the same time; those that were cut fail once.
+async fn read(server: &Server) {
+    let query = "{ users(first: 1) { edges { node { id } } } }";
+    soon("it reads", async || {
+        let reads = (0..4).map(|_| server.try_graphql(query, json!({})));
+        let answers = futures::future::join_all(reads).await;
+        answers.into_iter().all(|answer| answer.unwrap().get("errors").is_none())
+    })
+    .await;
+}
+
+fn code(answer: &Value) -> &str {
+    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+}
+
+/// Waits until something is so. Gives how long that took.
+async fn soon(what: &str, is_so: impl AsyncFn() -> bool) -> Duration {
+    let started = Instant::now();
+    while !is_so().await {
+        assert!(started.elapsed() < SOON, "waited too long: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    started.elapsed()
+}
 
 /// What the other tests of this kind depend on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,4 +79,67 @@ async fn an_asynchronous_standby_loses_what_it_did_not_receive() {
     let db = sea_orm::Database::connect(replicated.url("app")).await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&db, "INSERT INTO t VALUES (8)").await.unwrap();
     assert_eq!(standby.psql("app", "SELECT sum(n) FROM t"), "13");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_left_on_a_standby_works_again_when_that_is_promoted() {
+    for cut in [true, false] {
+        let replicated = Replicated::launch("app").await;
+        let sandbox = sandbox(&replicated);
+        let server = sandbox.start().await;
+        let doomed = server.create(&Person::new()).await;
+        let doomed_too = server.create(&Person::new()).await;
+        replicated.catch_up();
+
+        replicated.switch_over();
+        if cut {
+            replicated.switch.drop_connections();
+        } else {
+            // Connections that were made before still lead to the primary.
+            assert_eq!(create(&server).await.get("errors"), None);
+            replicated.catch_up();
+            replicated.primary.stop();
+        }
+        read(&server).await;
+        for answer in [create(&server).await, forget(&server, &doomed).await] {
+            assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains("takes no writes"), "{answer}");
+        }
+        soon("it is not ready", async || ready(&server).await == StatusCode::SERVICE_UNAVAILABLE).await;
+        read(&server).await;
+
+        replicated.promote();
+        let taken = soon("it writes", async || create(&server).await.get("errors").is_none()).await;
+        tracing::info!(cut, ?taken, "from the promotion to the first write");
+        for id in [&doomed, &doomed_too] {
+            let answer = forget(&server, id).await;
+            assert_eq!(answer.get("errors"), None, "{answer}");
+        }
+        soon("it is ready", async || ready(&server).await == StatusCode::OK).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_on_a_connection_to_a_standby_is_made_on_the_primary() {
+    let replicated = Replicated::launch("app").await;
+    let sandbox = sandbox(&replicated);
+    let server = sandbox.start().await;
+    let doomed = server.create(&Person::new()).await;
+    let moved_away = async || {
+        replicated.catch_up();
+        replicated.switch_over();
+        replicated.switch.drop_connections();
+        // Not by its readiness: to look at that would help.
+        read(&server).await;
+        replicated.switch_back();
+    };
+    for what in ["create", "forget", "forget again"] {
+        moved_away().await;
+        let refused = server.log().matches("the database only reads, as a standby does").count();
+        let answer = if what == "create" { create(&server).await } else { forget(&server, &doomed).await };
+        assert_eq!(answer.get("errors"), None, "{what}: {answer}");
+        let seen = server.log().matches("the database only reads, as a standby does").count();
+        assert!(seen > refused, "{what}: it was not on the standby: the test shows nothing");
+    }
 }

@@ -18,6 +18,7 @@ mod api;
 mod attack;
 mod audit;
 mod backends;
+mod connections;
 mod envelope;
 mod failover;
 mod faults;

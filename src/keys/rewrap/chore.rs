@@ -5,6 +5,7 @@ use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
 
 use super::{Route, plan, replace::replace};
 use crate::{
+    database::on_the_primary,
     entity::data_key::Column,
     envelope::DataKeyId,
     keys::{
@@ -112,7 +113,8 @@ impl Chore for RewrapChore {
         let (mut moved, mut dealt) = self.move_keys(keys, pace).await;
         // Rows are locked in one order, whoever locks them.
         moved.sort_by_key(|moved| moved.id);
-        match replace(&self.db, &self.to, &self.backend, &moved).await {
+        let stored = on_the_primary(&self.db, || replace(&self.db, &self.to, &self.backend, &moved)).await;
+        match stored {
             Ok(stored) => {
                 dealt.done = stored;
                 dealt.changed = (moved.len() as u64).saturating_sub(stored);

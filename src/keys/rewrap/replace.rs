@@ -1,10 +1,10 @@
 use chrono::Utc;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
 
 use super::chore::Moved;
 use crate::{
-    database::begin_write,
+    database::{WriteTransaction, begin_write},
     keys::{KekId, NotStored, store, wrapping_keys},
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn replace(
     Ok(stored)
 }
 
-async fn on_postgres(transaction: &DatabaseTransaction, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
+async fn on_postgres(transaction: &WriteTransaction, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
     let subjects: Vec<Uuid> = moved.iter().map(|moved| moved.id.subject.into()).collect();
     let versions: Vec<i32> = moved.iter().map(version).collect();
     let old: Vec<Vec<u8>> = moved.iter().map(|moved| moved.old.bytes.clone()).collect();
@@ -57,7 +57,7 @@ async fn on_postgres(transaction: &DatabaseTransaction, to: &KekId, moved: &[Mov
     Ok(transaction.execute_raw(update).await?.rows_affected())
 }
 
-async fn on_sqlite(transaction: &DatabaseTransaction, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
+async fn on_sqlite(transaction: &WriteTransaction, to: &KekId, moved: &[Moved]) -> Result<u64, DbErr> {
     let mut stored = 0;
     for chunk in moved.chunks(CHUNK_ON_SQLITE) {
         let rows = vec!["(?, ?, ?, ?)"; chunk.len()].join(", ");

@@ -12,7 +12,7 @@ use sea_orm::{Condition, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
 use tokio_util::sync::CancellationToken;
 
 use super::{Counts, Failure, Operation, Pace, StopCause, Tally, claims};
-use crate::{entity::data_key, envelope::DataKeyId, keys::WrappedKey};
+use crate::{database::on_the_primary, entity::data_key, envelope::DataKeyId, keys::WrappedKey};
 
 /// Batches in hand at the same time: while one is stored, others are at the backend.
 const WORKERS: usize = 4;
@@ -213,9 +213,9 @@ impl Walk {
         if size == 0 {
             return Ok(None);
         }
-        let claim =
-            claims::claim(&self.db, self.operation.id(), self.chore.remaining(), position.after, size)
-                .await?;
+        let (operation, after) = (self.operation.id(), position.after);
+        let claim = || claims::claim(&self.db, operation, self.chore.remaining(), after, size);
+        let claim = on_the_primary(&self.db, claim).await?;
         if let Some(claim) = &claim {
             position.after = claim.keys.last().map(|(id, _)| *id);
             position.budget = position.budget.saturating_sub(claim.keys.len() as u64);

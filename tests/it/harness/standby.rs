@@ -76,6 +76,11 @@ impl Replicated {
         self.switch.lead_to(address(&self.standby));
     }
 
+    /// New connections through the switch lead to the primary again. Those that there are stay.
+    pub(crate) fn switch_back(&self) {
+        self.switch.lead_to(address(&self.primary));
+    }
+
     /// A whole failover: the primary ends, and the standby takes its place.
     pub(crate) fn take_over(&self) {
         self.primary.stop();

@@ -40,10 +40,11 @@ async fn old_data_keys_get_an_identity_and_their_wrapping_keys_are_active(stack:
     identities.dedup();
     assert_eq!(identities.len(), 30);
     assert!(keys.iter().all(|key| key.commitment.is_none() && key.wrapped == [0]));
-    let keks = wrapping_key::Entity::find().order_by_asc(wrapping_key::Column::KekId).all(&db).await.unwrap();
-    let told: Vec<_> = keks.iter().map(|kek| (kek.kek_id.as_str(), kek.state.as_str())).collect();
+    let wrapping_keys =
+        wrapping_key::Entity::find().order_by_asc(wrapping_key::Column::KekId).all(&db).await.unwrap();
+    let told: Vec<_> = wrapping_keys.iter().map(|kek| (kek.kek_id.as_str(), kek.state.as_str())).collect();
     assert_eq!(told, [("arn:c", "active"), ("local:a", "active"), ("local:b", "active")]);
-    assert_eq!(keks[1].first_used_at.to_rfc3339(), "2026-11-01T00:00:00+00:00");
+    assert_eq!(wrapping_keys[1].first_used_at.to_rfc3339(), "2026-11-01T00:00:00+00:00");
 
     // And back.
     let since = u32::try_from(Migrator::migrations().len()).unwrap() - BEFORE;

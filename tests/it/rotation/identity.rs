@@ -20,7 +20,7 @@ on_both_databases!(
     identities_are_random_and_outlive_a_rewrap,
 );
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// By a copy of the tables that is put back, as a restore does.
 async fn what_is_sealed_is_sealed_under_the_key_that_the_table_has(stack: TestStack) {

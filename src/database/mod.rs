@@ -1,16 +1,26 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
-use std::{path::Path, time::Duration};
+mod primary;
+mod suspects;
+mod transaction;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::{self, Connection, SqliteConnection},
 };
 use secrecy::ExposeSecret;
 
+pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
+pub(crate) use transaction::{WriteTransaction, begin_write};
+
+use self::{
+    primary::Refusal,
+    suspects::{Suspects, suspect_all, watch_over},
+};
 use crate::config::{DatabaseConfig, DatabaseUrlError};
 
 /// How long a write waits for another one, on SQLite: as [`connect`] sets it.
@@ -33,6 +43,8 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
     if let Some(file) = url.expose_secret().strip_prefix("sqlite:") {
         make_folder(file).map_err(|error| named(DbErr::Custom(error.to_string())))?;
     }
+    let suspects = Arc::new(Suspects::default());
+    let (on_sqlite, on_postgres) = (suspects.clone(), suspects.clone());
     let mut options = ConnectOptions::new(url.expose_secret());
     options
         .max_connections(config.max_connections.get())
@@ -50,8 +62,17 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
                 // live on in a free page.
                 .pragma("secure_delete", "ON")
         })
-        .map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(is_outside_a_transaction(connection)));
-    Database::connect(options).await.map_err(named)
+        .map_sqlx_sqlite_before_acquire(move |connection, known| {
+            let is_suspect = on_sqlite.include(known.age);
+            Box::pin(async move { Ok(!is_suspect && is_outside_a_transaction(connection).await?) })
+        })
+        .map_sqlx_postgres_before_acquire(move |_, known| {
+            let is_suspect = on_postgres.include(known.age);
+            Box::pin(async move { Ok(!is_suspect) })
+        });
+    let db = Database::connect(options).await.map_err(named)?;
+    watch_over(&db, &suspects);
+    Ok(db)
 }
 
 /// Whether an idle connection to SQLite may be handed out again.
@@ -92,10 +113,11 @@ pub async fn require_writable(db: &DatabaseConnection) -> Result<(), DbErr> {
         .await?;
     let read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
     if read_only.as_deref() == Some("off") {
-        Ok(())
-    } else {
-        Err(DbErr::Custom("the database only reads".to_owned()))
+        return Ok(());
     }
+    // A failover may have moved the address meanwhile.
+    suspect_all(db, Refusal::ReadOnly.says());
+    Err(DbErr::Custom("the database only reads".to_owned()))
 }
 
 /// Brings the schema to this release's.
@@ -125,18 +147,6 @@ pub async fn pending_migrations(db: &DatabaseConnection) -> Result<Vec<String>, 
 pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), DatabaseError> {
     let pending = pending_migrations(db).await?;
     if pending.is_empty() { Ok(()) } else { Err(DatabaseError::Outdated { pending: pending.len() }) }
-}
-
-/// Begins a transaction that will write.
-///
-/// On SQLite it takes the write lock at once: one that read first and wrote later would fail instead of
-/// waiting when another wrote in between.
-pub(crate) async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    db.begin_with_options(TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    })
-    .await
 }
 
 /// Now, as precisely as both databases keep it.
