@@ -1,5 +1,6 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
+mod durability;
 mod primary;
 mod suspects;
 mod transaction;
@@ -14,6 +15,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
+pub(crate) use durability::warn_of_loss;
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub(crate) use transaction::{WriteTransaction, begin_write};
 

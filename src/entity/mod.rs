@@ -12,4 +12,5 @@ pub mod erasure_head;
 pub mod key_claim;
 pub mod key_claim_turn;
 pub mod key_operation;
+pub mod ledger_rollback;
 pub mod user;

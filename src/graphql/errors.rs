@@ -146,6 +146,7 @@ impl From<UserError> for Error {
             }
             UserError::Keys(keys) => keys_unavailable(keys),
             UserError::Contended => key_backend(true),
+            UserError::LedgerWentBack => coded(error.to_string(), ErrorCode::Unavailable),
             UserError::Database(database) if takes_no_writes(database) => {
                 coded("the database takes no writes at the moment; try again", ErrorCode::Unavailable)
             }
@@ -196,6 +197,7 @@ fn log(error: &UserError) {
         | UserError::NotFound(_)
         | UserError::Forgotten(_)
         | UserError::UsernameTaken => tracing::debug!("refused: {line}"),
+        UserError::LedgerWentBack => tracing::warn!("refused: {line}"),
         UserError::Keys(keys) if is_retryable(keys) => tracing::warn!("{line}"),
         _ => tracing::error!("{line}"),
     }
