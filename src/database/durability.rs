@@ -24,7 +24,7 @@ pub(crate) async fn warn_of_loss(db: &DatabaseConnection) {
         }
         Ok(Ok(None)) => {}
         Ok(Err(error)) => {
-            tracing::debug!("it is not known how the database replicates: {}", causes::line(&error))
+            tracing::debug!("it is not known how the database replicates: {}", causes::line(&error));
         }
         Err(_) => tracing::debug!("it is not known how the database replicates: no answer in time"),
     }

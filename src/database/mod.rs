@@ -66,7 +66,7 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         })
         .map_sqlx_sqlite_before_acquire(move |connection, known| {
             let is_suspect = on_sqlite.include(known.age);
-            Box::pin(async move { Ok(!is_suspect && is_outside_a_transaction(connection).await?) })
+            Box::pin(async move { Ok(is_outside_a_transaction(connection).await? && !is_suspect) })
         })
         .map_sqlx_postgres_before_acquire(move |_, known| {
             let is_suspect = on_postgres.include(known.age);

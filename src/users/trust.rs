@@ -23,6 +23,7 @@ impl Users {
     }
 
     /// From now on, nothing personal is answered, or is again. Whether that changed.
+    #[must_use]
     pub fn trust_ledger(&self, is_trusted: bool) -> bool {
         self.trust.went_back.swap(!is_trusted, Ordering::AcqRel) == is_trusted
     }

@@ -290,7 +290,7 @@ async fn a_user_who_was_read_before_does_not_open() {
     let (users, _) = fleet.users();
     let user = users.find(id.into()).await.unwrap().unwrap();
     assert!(user.email().await.unwrap().is_some());
-    users.trust_ledger(false);
+    assert!(users.trust_ledger(false));
     assert!(matches!(user.email().await, Err(UserError::LedgerWentBack)));
     assert!(matches!(user.phone().await, Err(UserError::LedgerWentBack)));
 }

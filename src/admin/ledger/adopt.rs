@@ -46,7 +46,9 @@ impl Adopt {
             .into());
         }
         if !self.json {
-            waiting.iter().for_each(|rollback| say(&line(rollback)));
+            for rollback in &waiting {
+                say(&line(rollback));
+            }
             say("whoever was forgotten there, and is in the database again, is answered about from then on");
         }
         if !confirm("Adopt the ledger as it is?", self.yes)? {
