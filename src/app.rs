@@ -59,6 +59,7 @@ impl App {
         } else {
             database::require_current_schema(&db).await?;
         }
+        database::warn_of_loss(&db).await;
         let metrics = KeyMetrics::default();
         let backends = open_backends(&config.keys, &db, &metrics).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
@@ -100,6 +101,7 @@ impl App {
             api,
             db: db.clone(),
             keyring: keyring.clone(),
+            users: users.clone(),
             authenticator: authenticator.clone(),
             rates: rates.clone(),
             metrics: Arc::new(registry),

@@ -7,6 +7,7 @@
 //! | [`Authenticator`] | from a credential to a [`Caller`] |
 //! | [`Scope`] | one thing that a caller may do; `schema.graphql` names those that each field needs |
 //! | [`tokens`] | the table of opaque tokens |
+//! | [`revocation`] | ending many of them at once |
 //! | `jwt` | tokens that an issuer elsewhere signs |
 //! | [`Budget`] | how many subjects a caller opens within a minute |
 //! | [`RequestRates`] | how many requests a caller, or an address, sends |
@@ -17,6 +18,7 @@ mod caller;
 mod error;
 mod jwt;
 mod rates;
+pub mod revocation;
 mod scope;
 mod secret_token;
 pub mod tokens;

@@ -40,6 +40,8 @@ pub enum Action {
     KeyLocalPromote,
     /// A wrapping key was taken out of a key file.
     KeyLocalRetire,
+    /// The erasure ledger went back, and was adopted as it is.
+    LedgerAdopt,
 }
 
 impl Action {
@@ -62,6 +64,7 @@ impl Action {
             Self::KeyLocalAdd => "key_local_add",
             Self::KeyLocalPromote => "key_local_promote",
             Self::KeyLocalRetire => "key_local_retire",
+            Self::LedgerAdopt => "ledger_adopt",
         }
     }
 }

@@ -12,5 +12,6 @@ pub mod erasure_head;
 pub mod key_claim;
 pub mod key_claim_turn;
 pub mod key_operation;
+pub mod ledger_rollback;
 pub mod user;
 pub mod wrapping_key;
