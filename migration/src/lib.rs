@@ -8,6 +8,7 @@ mod m20261123_000003_erasures;
 mod m20261124_000004_key_operations;
 mod m20261124_000005_audit;
 mod m20261124_000006_access_tokens;
+mod m20261128_000009_audit_2;
 
 pub use sea_orm_migration::{self, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_key_operations::Migration),
             Box::new(m20261124_000005_audit::Migration),
             Box::new(m20261124_000006_access_tokens::Migration),
+            Box::new(m20261128_000009_audit_2::Migration),
         ]
     }
 }

@@ -8,7 +8,8 @@
 //! | [`Scope`] | one thing that a caller may do; `schema.graphql` names those that each field needs |
 //! | [`tokens`] | the table of opaque tokens |
 //! | `jwt` | tokens that an issuer elsewhere signs |
-//! | [`Budget`] | how many subjects a caller opens within a minute |
+//! | [`Budget`] | how many subjects a caller opens within a minute, and within a second |
+//! | [`Refusals`] | how often a caller is refused something |
 //! | [`RequestRates`] | how many requests a caller, or an address, sends |
 
 mod authenticator;
@@ -17,6 +18,7 @@ mod caller;
 mod error;
 mod jwt;
 mod rates;
+mod refusals;
 mod scope;
 mod secret_token;
 pub mod tokens;
@@ -27,5 +29,6 @@ pub use caller::{Caller, Denied};
 pub use error::AuthError;
 pub use jwt::KeySourceError;
 pub use rates::{RequestRates, TooMany};
+pub use refusals::Refusals;
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use secret_token::{SecretToken, TokenHash};

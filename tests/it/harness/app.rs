@@ -59,6 +59,8 @@ impl TestApp {
         config.auth.mode = AuthMode::Off;
         config.limits.requests_per_second_per_address = 0;
         config.limits.requests_per_second_per_token = 0;
+        config.limits.looks_per_second_per_token = 0;
+        config.limits.refusals_per_minute_per_token = 0;
         config.http.playground = true;
         config.graphql.introspection = true;
         configure(&mut config);
