@@ -62,8 +62,8 @@ async fn what_is_recorded_soon_is_there_soon(stack: TestStack) {
 async fn closing_writes_what_waits(stack: TestStack) {
     let db = migrated(&stack).await;
     let trail = trail(&db);
-    for _ in 0..20 {
-        trail.record_soon(&reads("ada", 1000));
+    for actor in 0..20 {
+        trail.record_soon(&reads(&actor.to_string(), 1000));
     }
     trail.close().await;
     assert_eq!(events(&db).await.len(), 20_000);
