@@ -127,7 +127,12 @@ impl Trail {
     }
 
     async fn store(&self, events: &[NewEvent]) -> Result<(), AuditError> {
-        for answer in self.shared.durable.put(events)? {
+        let put = self.shared.durable.put(events).inspect_err(|error| {
+            if matches!(error, AuditError::Crowded) {
+                self.shared.metrics.crowded.inc();
+            }
+        });
+        for answer in put? {
             answer.await.unwrap_or(Err(AuditError::Closed))?;
         }
         Ok(())
