@@ -121,11 +121,7 @@ async fn by_token(
     let mut wrong = 0;
     for turns in [
         Turns { title: "the same 1,000 people, at the limit", requests: pages.clone(), every: PACE },
-        Requests {
-            title: "the same 1,000 people, as fast as it goes",
-            requests: pages,
-            every: Duration::ZERO,
-        },
+        Turns { title: "the same 1,000 people, as fast as it goes", requests: pages, every: Duration::ZERO },
         Turns { title: "78 refused mutations a request", requests: refused, every: Duration::ZERO },
     ] {
         let server = guarded.start().await?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{events, fault};
-use crate::harness::{Server, Site, TestStack, on_both_databases, populate};
+use crate::harness::{Server, Site, TestStack, is_long, on_both_databases, populate};
 
 on_both_databases!(
     a_server_that_is_killed_has_answered_nothing_without_its_event,
@@ -92,6 +92,11 @@ async fn a_server_that_is_stopped_tells_how_much_it_did_not_read(stack: TestStac
     let unread = 50;
     for _ in 0..unread {
         assert!(!read(&server, people[0].0, "r-2").await);
+    }
+    if is_long() {
+        // Once the minute is over, nobody needs to come again, or to stop it.
+        tokio::time::sleep(Duration::from_secs(63)).await;
+        assert!(events(&site.db).await.iter().any(|event| event.action == "requests_refused"));
     }
     server.signal("TERM");
     assert_eq!(server.exit().await.code(), Some(0));
