@@ -14,9 +14,9 @@ use super::{AuditError, NewEvent, batch::Batch};
 /// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each.
 const ROOM: usize = 65_536;
 
-/// The part of the free room that one actor may hold: a third. So whoever is alone gets a quarter of all of it, and
-/// however many want too much, there is room left for whoever wants little.
-const SHARE: usize = 3;
+/// The part of the room that whoever wants much may have: as much of it as is left. So whoever is alone gets half of this, a
+/// quarter of all; and the other half of the room is for those who want little, however many want too much.
+const COMMON: usize = ROOM / 2;
 
 /// Events of one actor that are written together, at most. Whoever comes meanwhile waits for no more than these: about
 /// 10 ms. A quarter of it makes each event dearer, by what a commit costs; four times as many, everybody slower.
@@ -179,11 +179,9 @@ impl Lane {
 impl Queue {
     /// Whoever has nothing in the lane may put in one request, whatever its size: it would never come otherwise.
     fn has_room(&self, actor: &str, events: usize) -> bool {
-        let free = ROOM.saturating_sub(self.held);
-        match self.actors.get(actor) {
-            None => free > 0,
-            Some(waiting) => waiting.held + events <= free / SHARE,
-        }
+        let held = self.actors.get(actor).map_or(0, |waiting| waiting.held);
+        let wants_little = held == 0 || held + events <= QUANTUM;
+        (wants_little && self.held < ROOM) || held + events <= COMMON.saturating_sub(self.held + events)
     }
 
     fn push(&mut self, actor: &Arc<str>, mut events: &[NewEvent], mut added: impl FnMut(&mut Load)) {
