@@ -9,7 +9,8 @@
 //! | [`tokens`] | the table of opaque tokens |
 //! | [`revocation`] | ending many of them at once |
 //! | `jwt` | tokens that an issuer elsewhere signs |
-//! | [`Budget`] | how many subjects a caller opens within a minute |
+//! | [`Budget`] | how many subjects a caller opens within a minute, and within a second |
+//! | [`Refusals`] | how often a caller is refused something |
 //! | [`RequestRates`] | how many requests a caller, or an address, sends |
 
 mod authenticator;
@@ -19,6 +20,7 @@ mod error;
 mod jwt;
 mod rates;
 pub mod revocation;
+mod refusals;
 mod scope;
 mod secret_token;
 pub mod tokens;
@@ -29,5 +31,6 @@ pub use caller::{Caller, Denied};
 pub use error::AuthError;
 pub use jwt::KeySourceError;
 pub use rates::{RequestRates, TooMany};
+pub use refusals::Refusals;
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use secret_token::{SecretToken, TokenHash};

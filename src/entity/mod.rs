@@ -5,6 +5,7 @@
 
 pub mod access_token;
 pub mod audit_event;
+pub mod audit_event_subject;
 pub mod audit_head;
 pub mod data_key;
 pub mod erasure;

@@ -119,7 +119,7 @@ impl From<Denied> for Error {
 
 impl From<Exhausted> for Error {
     fn from(exhausted: Exhausted) -> Self {
-        let seconds = whole_seconds(exhausted.retry_after);
+        let seconds = whole_seconds(exhausted.retry_after());
         coded(exhausted.to_string(), ErrorCode::RateLimited)
             .extend_with(|_, extensions| extensions.set("retryAfter", seconds))
     }

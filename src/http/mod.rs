@@ -54,7 +54,7 @@ pub use tls::{PemError, TlsError};
 
 use self::hosts::Hosts;
 use crate::{
-    access::{Authenticator, RequestRates},
+    access::{Authenticator, Refusals, RequestRates},
     config::{Config, HttpConfig},
     graphql::Api,
     keys::Keyring,
@@ -76,6 +76,8 @@ pub struct HttpState {
     pub authenticator: Authenticator,
     /// How often.
     pub rates: RequestRates,
+    /// How often they are refused something.
+    pub refusals: Refusals,
     /// What is counted.
     pub metrics: Arc<Registry>,
     /// What readiness found out last.
