@@ -154,8 +154,8 @@ impl Watch {
 
     /// Answers nothing personal any more. Whether that is new.
     async fn distrust(&self) -> bool {
-        self.metrics.ledger_rolled_back.set(1);
         let is_new = self.users.trust_ledger(false);
+        self.metrics.ledger_rolled_back.set(1);
         if is_new {
             // Whom it does not name any more cannot be told; nor whether a key still fits.
             self.keyring.evict_everybody().await;

@@ -223,6 +223,33 @@ async fn after_a_failover_that_lost_an_erasure_nobody_is_answered_about_until_it
     }
 }
 
+/// While it is behind, it would answer about who is forgotten. Nothing is lost, so nobody has to adopt anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_is_only_behind_is_trusted_once_it_has_caught_up() {
+    let replicated = Replicated::launch("app").await;
+    let sandbox = sandbox(&replicated);
+    let server = sandbox.start().await;
+    let doomed = server.create(&Person::new()).await;
+    replicated.catch_up();
+    replicated.cut_off();
+    assert_eq!(forget(&server, &doomed).await["data"]["forgetUser"]["sequence"], 1);
+    let read = "oubliette_peer_eviction_delay_seconds_count 1";
+    soon("the server has read its entry", async || server.metrics().await.contains(read)).await;
+
+    replicated.switch_over();
+    replicated.switch.drop_connections();
+    let rolled_back = async |value: u8| {
+        server.metrics().await.contains(&format!("oubliette_peer_ledger_rolled_back {value}\n"))
+    };
+    soon("the server notices", async || rolled_back(1).await).await;
+    soon("nobody is answered about", async || code(&server.read(&doomed).await) == "UNAVAILABLE").await;
+    replicated.attach();
+    soon("the server trusts it again", async || rolled_back(0).await).await;
+    assert_eq!(code(&server.read(&doomed).await), "FORGOTTEN");
+    replicated.switch_back();
+    assert!(sandbox.admin_ok(&["ledger", "status"]).starts_with("sequence   1\n"));
+}
+
 /// Also to a role that may not see what standbys do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_warns_if_standbys_are_asynchronous() {

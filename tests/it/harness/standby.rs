@@ -66,6 +66,13 @@ impl Replicated {
         wait("the WAL sender ends", || self.primary.psql("postgres", senders) == "0");
     }
 
+    /// The standby receives again what it was [cut off](Self::cut_off) from.
+    pub(crate) fn attach(&self) {
+        let from = self.primary.conninfo();
+        self.standby.psql("postgres", &format!("ALTER SYSTEM SET primary_conninfo = '{from}'"));
+        self.standby.psql("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// The standby becomes a primary. Sessions that it has stay, and may write from now on.
     pub(crate) fn promote(&self) {
         assert_eq!(self.standby.psql("postgres", "SELECT pg_promote()"), "t");

@@ -25,6 +25,9 @@ async fn readiness_follows_the_key_backend() {
         assert_eq!(get(&app, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, not_ready.clone()));
         let without_keys = json!({ "status": "ready", "checks": { "database": "ok", "ledger": "ok" } });
         assert_eq!(get(&app, "/readyz?exclude=keys").await, (StatusCode::OK, without_keys));
+        let database_only = json!({ "status": "ready", "checks": { "database": "ok" } });
+        let answer = get(&app, "/readyz?exclude=keys&exclude=ledger").await;
+        assert_eq!(answer, (StatusCode::OK, database_only));
         assert_eq!(
             get(&app, "/healthz").await,
             (StatusCode::OK, json!({ "status": "ok" })),
