@@ -18,8 +18,8 @@ const ROOM: usize = 65_536;
 /// quarter of all; and the other half of the room is for those who want little, however many want too much.
 const COMMON: usize = ROOM / 2;
 
-/// Events of one actor that are written together, at most. Whoever comes meanwhile waits for no more than these: about
-/// 10 ms. A quarter of it makes each event dearer, by what a commit costs; four times as many, everybody slower.
+/// Events of one actor that are written together, at most. Whoever comes meanwhile waits for no more than these. Fewer make
+/// each event dearer, by what a commit costs; more make everybody else wait longer.
 const QUANTUM: usize = 512;
 
 /// Events that are written together, about.
