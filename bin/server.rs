@@ -63,6 +63,7 @@ async fn run() -> anyhow::Result<()> {
     tokio::spawn(app.keyring.keep_house());
     tokio::spawn(app.authenticator.keep_fresh());
     tokio::spawn(app.rates.keep_house());
+    tokio::spawn(app.refusals.clone().keep_house(app.trail.clone()));
     let peers = tokio::spawn(peers.keep_up());
     let serving = http::serve(listener, app.router, connections, stop);
     match watchers {
@@ -80,6 +81,7 @@ async fn run() -> anyhow::Result<()> {
     peers.abort();
     // What a client no longer waits for may still be changing something.
     let end = async {
+        app.refusals.finish(&app.trail);
         app.trail.close().await;
         app.db.close().await
     };

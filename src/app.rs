@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::{
-    access::{Authenticator, Budget, KeySourceError, RequestRates},
+    access::{Authenticator, Budget, KeySourceError, Refusals, RequestRates},
     audit::{AuditMetrics, Trail},
     causes,
     config::{Config, PeersConfig},
@@ -38,6 +38,8 @@ pub struct App {
     pub authenticator: Authenticator,
     /// How often.
     pub rates: RequestRates,
+    /// How often they are refused something. To be finished before the trail is closed.
+    pub refusals: Refusals,
     /// The audit trail's batch writer. To be closed before the process ends.
     pub trail: Trail,
     /// The database behind them.
@@ -59,6 +61,7 @@ impl App {
         } else {
             database::require_current_schema(&db).await?;
         }
+        database::warn_of_loss(&db).await;
         let metrics = KeyMetrics::default();
         let backends = open_backends(&config.keys, &db, &metrics).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
@@ -94,21 +97,37 @@ impl App {
         peer_metrics.register(&mut registry);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
         let users = Users::new(db.clone(), keyring.clone()).announcing(config.peers.notify);
-        let api = Api::new(users.clone(), Budget::new(), trail.clone(), &config.graphql);
         let rates = RequestRates::new(&config.limits);
+        let refusals = Refusals::new(config.limits.refusals_per_minute_per_token);
+        let budget = Budget::new(&config.limits);
+        let api = Api::new(users.clone(), budget, refusals.clone(), trail.clone(), &config.graphql);
         let state = Arc::new(HttpState {
             api,
             db: db.clone(),
             keyring: keyring.clone(),
+            users: users.clone(),
             authenticator: authenticator.clone(),
             rates: rates.clone(),
+            refusals: refusals.clone(),
             metrics: Arc::new(registry),
             checks: Checks::default(),
         });
         let router = http::router(state.clone(), &config.http);
         let metrics_router = http::metrics_router(state, config);
         let peers = config.peers.clone();
-        Self { router, metrics_router, users, keyring, authenticator, rates, trail, db, peers, peer_metrics }
+        Self {
+            router,
+            metrics_router,
+            users,
+            keyring,
+            authenticator,
+            rates,
+            refusals,
+            trail,
+            db,
+            peers,
+            peer_metrics,
+        }
     }
 
     /// What follows the forgettings of other servers. Call before the router serves.

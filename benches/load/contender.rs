@@ -71,6 +71,7 @@ impl Contender {
     pub(crate) fn counting(self) -> Self {
         self.with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", PLENTY)
             .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", PLENTY)
+            .with("OUBLIETTE_LIMITS__LOOKS_PER_SECOND_PER_TOKEN", PLENTY)
     }
 
     /// The same with access tokens, a limit on subjects that counts and is never reached, and an audit trail of reads. Its
@@ -85,18 +86,24 @@ impl Contender {
             ("OUBLIETTE_AUDIT__READS", reads.to_owned()),
             ("OUBLIETTE_LIMITS__SUBJECTS_PER_MINUTE", PLENTY.to_owned()),
         ]);
-        let mut create = guarded.command_of(Path::new(env!("CARGO_BIN_EXE_oubliette-admin")));
-        create.args(["tokens", "create", "--name", reads, "--scopes", "users:read,pii:read"]);
-        let created = create.stderr(Stdio::inherit()).output()?;
-        ensure!(created.status.success(), "no token was created: {}", created.status);
-        guarded.credential = Some(String::from_utf8(created.stdout)?.trim().to_owned());
+        guarded.credential = Some(guarded.token(reads, "users:read,pii:read")?);
         Ok(guarded)
     }
 
-    /// The same without limits on requests, which the bare server has not.
+    /// Makes an access token.
+    pub(crate) fn token(&self, name: &str, scopes: &str) -> anyhow::Result<String> {
+        let mut create = self.command_of(Path::new(env!("CARGO_BIN_EXE_oubliette-admin")));
+        create.args(["tokens", "create", "--name", name, "--scopes", scopes]);
+        let created = create.stderr(Stdio::inherit()).output()?;
+        ensure!(created.status.success(), "no token was created: {}", created.status);
+        Ok(String::from_utf8(created.stdout)?.trim().to_owned())
+    }
+
+    /// The same without limits on requests and looks, which the bare server has not.
     pub(crate) fn unlimited(self) -> Self {
         self.with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", "0")
             .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", "0")
+            .with("OUBLIETTE_LIMITS__LOOKS_PER_SECOND_PER_TOKEN", "0")
     }
 
     /// The same with another setting.

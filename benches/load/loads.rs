@@ -110,7 +110,7 @@ fn check(seen: &[User], population: &Population) -> anyhow::Result<()> {
 }
 
 /// Goes through the connection once, and returns the variables that ask for each page.
-async fn walk(server: &Running, users: usize) -> anyhow::Result<Vec<Value>> {
+pub(crate) async fn walk(server: &Running, users: usize) -> anyhow::Result<Vec<Value>> {
     let mut connection = Connection::open(server.address).await?;
     let mut pages = Vec::new();
     let mut after = None;

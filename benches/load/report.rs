@@ -94,7 +94,7 @@ fn print_figures(name: &str, digits: usize, results: &Pair<Results>, figure: imp
 
 /// The median of some figures and how far they are apart.
 #[derive(Debug)]
-struct Spread {
+pub(crate) struct Spread {
     minimum: f64,
     median: f64,
     maximum: f64,
@@ -102,14 +102,14 @@ struct Spread {
 
 impl Spread {
     /// There must be at least one figure.
-    fn of(mut figures: Vec<f64>) -> Self {
+    pub(crate) fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_unstable_by(f64::total_cmp);
         let last = figures.len() - 1;
         let median = f64::midpoint(figures[last / 2], figures[last.div_ceil(2)]);
         Self { minimum: figures[0], median, maximum: figures[last] }
     }
 
-    fn show(&self, digits: usize) -> String {
+    pub(crate) fn show(&self, digits: usize) -> String {
         let Self { minimum, median, maximum } = self;
         format!("{median:.digits$} ({minimum:.digits$}–{maximum:.digits$})")
     }

@@ -9,6 +9,8 @@ mod m20261124_000004_key_operations;
 mod m20261124_000005_audit;
 mod m20261124_000006_access_tokens;
 mod m20261128_000007_wrapping_keys;
+mod m20261128_000008_ledger_rollbacks;
+mod m20261128_000009_audit_2;
 
 pub use sea_orm_migration::{self, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -28,6 +30,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_audit::Migration),
             Box::new(m20261124_000006_access_tokens::Migration),
             Box::new(m20261128_000007_wrapping_keys::Migration),
+            Box::new(m20261128_000008_ledger_rollbacks::Migration),
+            Box::new(m20261128_000009_audit_2::Migration),
         ]
     }
 }

@@ -1,21 +1,37 @@
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use governor::{
+    DefaultDirectRateLimiter, NotUntil, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
 use moka::sync::Cache;
 
-use super::Caller;
-use crate::envelope::SubjectId;
+use super::{Caller, rates::quota};
+use crate::{config::LimitsConfig, envelope::SubjectId};
 
 /// A subject counts for this long after it was opened first.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// How many subjects each caller has opened within the last minute, so that a stolen credential cannot empty
-/// the store. In this process: each server counts for itself. All clones count together.
+/// How many subjects each caller has opened: different ones within the last minute, so that a stolen credential cannot
+/// empty the store; and any within a second, so that nobody keeps the server, and the audit trail, busy with the same
+/// ones. In this process: each server counts for itself. All clones count together.
 #[derive(Clone, Debug)]
-pub struct Budget(Cache<String, Arc<Mutex<Opened>>>);
+pub struct Budget {
+    /// Of looks, by the generic cell rate algorithm.
+    quota: Option<Quota>,
+    spent: Cache<String, Arc<Spent>>,
+}
+
+/// What a caller has spent.
+#[derive(Debug)]
+struct Spent {
+    opened: Mutex<Opened>,
+    looks: Option<DefaultDirectRateLimiter>,
+}
 
 /// What a caller has opened.
 #[derive(Debug, Default)]
@@ -25,56 +41,82 @@ struct Opened {
     order: VecDeque<(Instant, SubjectId)>,
 }
 
-/// A caller has opened as many subjects as they may.
+/// A caller has opened as many subjects as they may. Each says when the next one may be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many users' personal attributes were opened within a minute")]
-pub struct Exhausted {
+pub enum Exhausted {
+    /// Different ones.
+    #[error("too many users' personal attributes were opened within a minute")]
+    Subjects(Duration),
+    /// Any, the same again among them.
+    #[error("too many users' personal attributes were opened within a second")]
+    Looks(Duration),
+}
+
+impl Exhausted {
     /// When the next one may be opened.
-    pub retry_after: Duration,
+    #[must_use]
+    pub fn retry_after(self) -> Duration {
+        let (Self::Subjects(wait) | Self::Looks(wait)) = self;
+        wait
+    }
 }
 
 impl Budget {
     /// Nobody has opened anything.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(limits: &LimitsConfig) -> Self {
         // Whoever is dropped has opened nothing within the window.
-        Self(Cache::builder().time_to_idle(WINDOW * 2).build())
+        let spent = Cache::builder().time_to_idle(WINDOW * 2).build();
+        Self { quota: quota(limits.looks_per_second_per_token), spent }
     }
 
     /// What `caller` has opened, and may open.
     #[must_use]
     pub fn account(&self, caller: &Caller) -> Account {
-        Account(caller.subjects_per_minute.map(|limit| {
-            let opened = match self.0.get(&caller.actor) {
-                Some(opened) => opened,
-                None => self.0.get_with(caller.actor.clone(), Arc::default),
-            };
-            (limit, opened)
-        }))
+        let spent = self.spent.get(&caller.actor).unwrap_or_else(|| {
+            let looks = self.quota.map(RateLimiter::direct);
+            let spent = || Arc::new(Spent { opened: Mutex::default(), looks });
+            self.spent.get_with(caller.actor.clone(), spent)
+        });
+        Account { limit: caller.subjects_per_minute, spent, charged: Mutex::default() }
     }
 }
 
 /// The budget of one caller: to be asked for once a request.
-#[derive(Clone, Debug)]
-pub struct Account(Option<(u32, Arc<Mutex<Opened>>)>);
+#[derive(Debug)]
+pub struct Account {
+    /// Of different subjects within a minute.
+    limit: Option<u32>,
+    spent: Arc<Spent>,
+    /// Whom this request asked for, and whether it may open them.
+    charged: Mutex<HashMap<SubjectId, Result<(), Exhausted>>>,
+}
 
 impl Account {
-    /// Counts that something of `subject` is about to be opened. The same subject again is free.
+    /// Counts that something of `subject` is about to be opened. The same subject again within the request is free, or
+    /// refused again.
     ///
     /// # Errors
     ///
     /// [`Exhausted`]; then it may not be opened.
     pub fn charge(&self, subject: SubjectId) -> Result<(), Exhausted> {
-        let Some((limit, opened)) = &self.0 else { return Ok(()) };
         // Nothing panics while it is locked; if it did, the counts would still be sound.
-        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.charge(*limit, subject, Instant::now())
+        let mut charged = self.charged.lock().unwrap_or_else(PoisonError::into_inner);
+        *charged.entry(subject).or_insert_with(|| self.spent.charge(self.limit, subject))
     }
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self::new()
+impl Spent {
+    fn charge(&self, limit: Option<u32>, subject: SubjectId) -> Result<(), Exhausted> {
+        if let Some(looks) = &self.looks {
+            let wait = |until: NotUntil<_>| until.wait_time_from(DefaultClock::default().now());
+            looks.check().map_err(|until| Exhausted::Looks(wait(until)))?;
+        }
+        if let Some(limit) = limit {
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            opened.charge(limit, subject, Instant::now())?;
+        }
+        Ok(())
     }
 }
 
@@ -91,7 +133,7 @@ impl Opened {
         }
         if self.order.len() >= limit as usize {
             let oldest = self.order.front().map_or(now, |(since, _)| *since);
-            return Err(Exhausted { retry_after: WINDOW.saturating_sub(now.duration_since(oldest)) });
+            return Err(Exhausted::Subjects(WINDOW.saturating_sub(now.duration_since(oldest))));
         }
         self.subjects.insert(subject);
         self.order.push_back((now, subject));
@@ -113,7 +155,7 @@ mod tests {
         }
         let later = start + Duration::from_secs(10);
         assert_eq!(opened.charge(3, subjects[0], later), Ok(()));
-        let exhausted = Exhausted { retry_after: Duration::from_secs(50) };
+        let exhausted = Exhausted::Subjects(Duration::from_secs(50));
         assert_eq!(opened.charge(3, subjects[3], later), Err(exhausted));
         // Once the first has left the window, there is room for one.
         let after = start + WINDOW;
@@ -124,7 +166,7 @@ mod tests {
 
     #[test]
     fn callers_count_apart() {
-        let budget = Budget::new();
+        let budget = Budget::new(&LimitsConfig::default());
         let caller = |actor: &str| Caller {
             actor: actor.to_owned(),
             subjects_per_minute: Some(1),
@@ -136,5 +178,25 @@ mod tests {
         assert!(budget.account(&caller("token:y")).charge(b).is_ok());
         let unlimited = Caller { subjects_per_minute: None, ..caller("token:x") };
         assert!(budget.account(&unlimited).charge(b).is_ok());
+    }
+
+    #[test]
+    fn the_same_again_counts_once_a_request() {
+        let limits = LimitsConfig { looks_per_second_per_token: 2, ..LimitsConfig::default() };
+        let budget = Budget::new(&limits);
+        let caller = Caller { subjects_per_minute: Some(1), ..Caller::anonymous() };
+        let subject = SubjectId::generate();
+        // At once, as many as come within two seconds.
+        for _ in 0..4 {
+            let account = budget.account(&caller);
+            assert!((0..10).all(|_| account.charge(subject).is_ok()));
+        }
+        let refused = budget.account(&caller).charge(subject);
+        assert!(
+            matches!(refused, Err(Exhausted::Looks(wait)) if wait <= Duration::from_secs(1)),
+            "{refused:?}"
+        );
+        let other = Caller { actor: "token:y".to_owned(), ..caller };
+        assert!(budget.account(&other).charge(subject).is_ok());
     }
 }

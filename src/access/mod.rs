@@ -7,8 +7,10 @@
 //! | [`Authenticator`] | from a credential to a [`Caller`] |
 //! | [`Scope`] | one thing that a caller may do; `schema.graphql` names those that each field needs |
 //! | [`tokens`] | the table of opaque tokens |
+//! | [`revocation`] | ending many of them at once |
 //! | `jwt` | tokens that an issuer elsewhere signs |
-//! | [`Budget`] | how many subjects a caller opens within a minute |
+//! | [`Budget`] | how many subjects a caller opens within a minute, and within a second |
+//! | [`Refusals`] | how often a caller is refused something |
 //! | [`RequestRates`] | how many requests a caller, or an address, sends |
 
 mod authenticator;
@@ -17,6 +19,8 @@ mod caller;
 mod error;
 mod jwt;
 mod rates;
+pub mod revocation;
+mod refusals;
 mod scope;
 mod secret_token;
 pub mod tokens;
@@ -27,5 +31,6 @@ pub use caller::{Caller, Denied};
 pub use error::AuthError;
 pub use jwt::KeySourceError;
 pub use rates::{RequestRates, TooMany};
+pub use refusals::Refusals;
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use secret_token::{SecretToken, TokenHash};

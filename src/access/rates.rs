@@ -81,10 +81,13 @@ impl RequestRates {
 }
 
 fn limiter<K: Clone + Eq + Hash>(per_second: u32) -> Option<Arc<DefaultKeyedRateLimiter<K>>> {
+    Some(Arc::new(RateLimiter::keyed(quota(per_second)?)))
+}
+
+/// So many within a second, on average; at once, as many as come within two seconds. 0 is no limit.
+pub(super) fn quota(per_second: u32) -> Option<Quota> {
     let per_second = NonZeroU32::new(per_second)?;
-    // At once, as many as come within two seconds.
-    let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_add(per_second.get()));
-    Some(Arc::new(RateLimiter::keyed(quota)))
+    Some(Quota::per_second(per_second).allow_burst(per_second.saturating_add(per_second.get())))
 }
 
 fn charge<K: Clone + Eq + Hash>(

@@ -142,7 +142,7 @@ pub(super) async fn touch(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbE
         .map(drop)
 }
 
-fn event(origin: &Origin, action: Action, row: &Model) -> NewEvent {
+pub(super) fn event(origin: &Origin, action: Action, row: &Model) -> NewEvent {
     let event = NewEvent::new(origin, action).target(row.id);
     row.subject_id.into_iter().fold(event, |event, subject| event.about(subject.into()))
 }

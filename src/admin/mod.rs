@@ -4,6 +4,7 @@ mod audit;
 mod completions;
 mod config;
 mod keys;
+mod ledger;
 mod migrate;
 mod office;
 mod schema;
@@ -32,6 +33,9 @@ pub enum Command {
     /// Look after data keys and wrapping keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Look at the erasure ledger, and adopt one that went back
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Look at users, and forget them, without the API
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -57,6 +61,7 @@ impl Command {
             Self::Migrate(migrate) => Ok(migrate.run(&load(arguments)?).await?.into()),
             Self::Config(config) => Ok(config.run(&ConfigSources::from(arguments).load()?)?.into()),
             Self::Keys(keys) => keys.run(&load(arguments)?).await,
+            Self::Ledger(ledger) => ledger.run(&load(arguments)?).await,
             Self::Users(users) => users.run(&load(arguments)?).await,
             Self::Tokens(tokens) => tokens.run(&load(arguments)?).await,
             Self::Audit(audit) => audit.run(&load(arguments)?).await,

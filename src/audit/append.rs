@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     database::{WriteTransaction, begin_write, on_the_primary},
-    entity::{audit_event, audit_head},
+    entity::{audit_event, audit_event_subject, audit_head},
 };
 
-/// SQLite permits 32,766 values in one statement; each event has eleven.
-const CHUNK_ON_SQLITE: usize = 2900;
+/// SQLite permits 32,766 values in one statement; each event has fourteen.
+const CHUNK_ON_SQLITE: usize = 2300;
 
 /// Appends events, in a transaction of their own.
 ///
@@ -114,6 +114,15 @@ async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head)
     for chunk in rows.chunks(CHUNK_ON_SQLITE) {
         audit_event::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;
     }
+    let index: Vec<_> = chain
+        .index()
+        .map(|(subject_id, sequence)| {
+            audit_event_subject::Model { subject_id, sequence }.into_active_model().reset_all()
+        })
+        .collect();
+    for chunk in index.chunks(CHUNK_ON_SQLITE) {
+        audit_event_subject::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;
+    }
     let moved = audit_head::ActiveModel {
         id: Unchanged(head::ID),
         sequence: Set(to.sequence),
@@ -136,5 +145,8 @@ fn row(link: &Link) -> audit_event::Model {
         outcome: link.event.outcome.to_owned(),
         previous_digest: link.previous_digest.to_vec(),
         digest: link.digest.to_vec(),
+        version: link.event.version,
+        count: link.event.count,
+        subject_ids: filled(link.event.subject_ids),
     }
 }

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::{Action, NewEvent, Outcome, content::Content};
+use super::{Action, NewEvent, Outcome, content::Content, digest::VERSION};
 use crate::envelope::SubjectId;
 
 /// Events that are written together, in two blocks of memory however many there are. Thousands of small ones that
@@ -17,9 +17,10 @@ struct Packed {
     occurred_at: DateTime<Utc>,
     action: Action,
     subject: Option<SubjectId>,
+    count: i32,
     outcome: Outcome,
-    /// Of the actor, the attributes, the target and the request's id, in bytes.
-    lengths: [usize; 4],
+    /// Of the actor, several subjects' ids, the attributes, the target and the request's id, in bytes.
+    lengths: [usize; 5],
 }
 
 impl Batch {
@@ -30,6 +31,7 @@ impl Batch {
             occurred_at: event.occurred_at,
             action: event.action,
             subject: event.subject,
+            count: event.count,
             outcome: event.outcome,
             lengths: texts.map(str::len),
         });
@@ -47,16 +49,19 @@ impl Batch {
     pub(super) fn iter(&self) -> impl Iterator<Item = Content<'_>> {
         let mut rest = self.texts.as_str();
         self.events.iter().map(move |event| {
-            let [actor, attributes, target, request_id] = event.lengths.map(|length| {
+            let [actor, subject_ids, attributes, target, request_id] = event.lengths.map(|length| {
                 let (text, after) = rest.split_at(length);
                 rest = after;
                 text
             });
             Content {
+                version: VERSION,
                 occurred_at: event.occurred_at,
                 actor,
                 action: event.action.as_str(),
                 subject_id: event.subject.map(Into::into),
+                subject_ids,
+                count: event.count,
                 attributes,
                 target,
                 request_id,

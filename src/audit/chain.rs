@@ -1,3 +1,5 @@
+use uuid::Uuid;
+
 use super::{content::Content, digest::digest, head::Head};
 
 /// Events at their places in the chain, after a head.
@@ -41,6 +43,17 @@ impl<'a> Chain<'a> {
             event: *event,
             previous_digest,
             digest,
+        })
+    }
+
+    /// By which events that concern several subjects are found: each subject, and the event's place.
+    pub(super) fn index(&self) -> impl Iterator<Item = (Uuid, i64)> {
+        self.links().flat_map(|link| {
+            // Most events have none.
+            let several = (!link.event.subject_ids.is_empty()).then_some(link.event);
+            several.into_iter().flat_map(move |event| {
+                event.several().map(|subject| (subject, link.sequence)).collect::<Vec<_>>()
+            })
         })
     }
 

@@ -6,12 +6,18 @@ use crate::{database::now, envelope::SubjectId};
 
 /// As the column of the actor.
 const MAX_ACTOR: usize = 255;
+/// Subjects that one event names, at most: the first ones. Its count is that of all.
+pub(crate) const MAX_SUBJECTS: usize = 100;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Somebody looked at personal values.
     ReadPii,
+    /// Somebody was refused something that is not personal, and changes nothing.
+    Read,
+    /// Somebody's requests were refused before they were read, as too many things had been refused to them.
+    RequestsRefused,
     /// A user was created.
     Create,
     /// A user was changed.
@@ -40,6 +46,8 @@ pub enum Action {
     KeyLocalPromote,
     /// A wrapping key was taken out of a key file.
     KeyLocalRetire,
+    /// The erasure ledger went back, and was adopted as it is.
+    LedgerAdopt,
 }
 
 impl Action {
@@ -48,6 +56,8 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReadPii => "read_pii",
+            Self::Read => "read",
+            Self::RequestsRefused => "requests_refused",
             Self::Create => "create",
             Self::Update => "update",
             Self::Forget => "forget",
@@ -62,6 +72,7 @@ impl Action {
             Self::KeyLocalAdd => "key_local_add",
             Self::KeyLocalPromote => "key_local_promote",
             Self::KeyLocalRetire => "key_local_retire",
+            Self::LedgerAdopt => "ledger_adopt",
         }
     }
 }
@@ -137,7 +148,11 @@ pub struct NewEvent {
     pub(super) occurred_at: DateTime<Utc>,
     origin: Origin,
     pub(super) action: Action,
+    /// Whom it concerns, if it is one.
     pub(super) subject: Option<SubjectId>,
+    /// If it is more: their ids, joined by commas.
+    subjects: String,
+    pub(super) count: i32,
     attributes: String,
     target: Option<String>,
     pub(super) outcome: Outcome,
@@ -152,6 +167,8 @@ impl NewEvent {
             origin: origin.clone(),
             action,
             subject: None,
+            subjects: String::new(),
+            count: 1,
             attributes: String::new(),
             target: None,
             outcome: Outcome::Ok,
@@ -161,7 +178,33 @@ impl NewEvent {
     /// Whom it concerns.
     #[must_use]
     pub fn about(self, subject: SubjectId) -> Self {
-        Self { subject: Some(subject), ..self }
+        Self { subject: Some(subject), subjects: String::new(), ..self }
+    }
+
+    /// Whom it concerns: as many as there are, the first hundred of them.
+    #[must_use]
+    pub fn about_each(self, subjects: &[SubjectId]) -> Self {
+        let mut distinct: Vec<SubjectId> = Vec::new();
+        for subject in subjects {
+            if distinct.len() < MAX_SUBJECTS && !distinct.contains(subject) {
+                distinct.push(*subject);
+            }
+        }
+        distinct.sort_unstable();
+        match distinct[..] {
+            [] => Self { subject: None, subjects: String::new(), ..self },
+            [one] => self.about(one),
+            _ => {
+                let ids: Vec<_> = distinct.iter().map(ToString::to_string).collect();
+                Self { subject: None, subjects: ids.join(","), ..self }
+            }
+        }
+    }
+
+    /// How often it happened.
+    #[must_use]
+    pub fn times(self, count: u32) -> Self {
+        Self { count: count.try_into().unwrap_or(i32::MAX), ..self }
     }
 
     /// Which attributes. Their names are known when the program is built; so no value gets in here.
@@ -182,10 +225,20 @@ impl NewEvent {
         Self { outcome, ..self }
     }
 
-    /// The actor, the attributes, the target and the request's id; empty if there is none.
-    pub(super) fn texts(&self) -> [&str; 4] {
-        let Self { origin: Origin { actor, request_id }, attributes, target, .. } = self;
-        [actor, attributes, target.as_deref().unwrap_or_default(), request_id.as_deref().unwrap_or_default()]
+    pub(super) fn actor(&self) -> &Arc<str> {
+        &self.origin.actor
+    }
+
+    /// The actor, several subjects' ids, the attributes, the target and the request's id; empty if there is none.
+    pub(super) fn texts(&self) -> [&str; 5] {
+        let Self { origin: Origin { actor, request_id }, subjects, attributes, target, .. } = self;
+        [
+            actor,
+            subjects,
+            attributes,
+            target.as_deref().unwrap_or_default(),
+            request_id.as_deref().unwrap_or_default(),
+        ]
     }
 }
 

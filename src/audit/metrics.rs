@@ -16,6 +16,7 @@ use prometheus_client::{
 pub struct AuditMetrics {
     pub(super) events: Counter,
     pub(super) dropped: Counter,
+    pub(super) crowded: Counter,
     pub(super) batches: Family<BatchLabels, Counter>,
     pub(super) waiting: Gauge,
     pub(super) write_seconds: Histogram,
@@ -24,13 +25,18 @@ pub struct AuditMetrics {
 impl AuditMetrics {
     /// Adds the metrics to what `/metrics` shows.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { events, dropped, batches, waiting, write_seconds } = self.clone();
+        let Self { events, dropped, crowded, batches, waiting, write_seconds } = self.clone();
         let audit = registry.sub_registry_with_prefix("audit");
         audit.register("events", "Events that the batch writer stored", events);
         audit.register(
             "dropped",
             "Events that were lost: nothing waited for them, and no room was left",
             dropped,
+        );
+        audit.register(
+            "crowded",
+            "Requests whose events had no room, as too many of the same actor waited",
+            crowded,
         );
         audit.register("batches", "Batches that were written, by what became of them", batches);
         audit.register("waiting", "Events that wait to be stored", waiting);
@@ -43,6 +49,7 @@ impl Default for AuditMetrics {
         Self {
             events: Counter::default(),
             dropped: Counter::default(),
+            crowded: Counter::default(),
             batches: Family::default(),
             waiting: Gauge::default(),
             // 0.5 ms to 8 s.

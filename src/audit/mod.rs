@@ -8,7 +8,7 @@
 //! | [`NewEvent`], [`Origin`] | something that happened, and who did it, within which request |
 //! | append | the one place that writes events, after the head |
 //! | chain, digest | an event's place, and what its digest is taken over |
-//! | [`Trail`], lane, writer | the batch writer, for events off the request path, and the ways to it |
+//! | [`Trail`], lane, writer | the batch writer, for events off the request path, and the ways to it, which actors share |
 //! | [`page`] | reading events |
 //! | [`verify`] | walking the whole chain |
 //! | [`AuditMetrics`] | what can be seen of it from outside |
@@ -33,6 +33,7 @@ mod writer;
 pub(crate) use append::append;
 pub use append::record;
 pub use digest::GENESIS_DIGEST;
+pub(crate) use event::MAX_SUBJECTS;
 pub use event::{Action, NewEvent, Origin, Outcome};
 pub use head::{Head, NotAHead, head};
 pub use metrics::AuditMetrics;

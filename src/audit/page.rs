@@ -1,10 +1,15 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, sea_query::Query,
 };
 
+use super::content::Content;
 use crate::{
-    entity::audit_event::{Column, Entity, Model},
+    entity::{
+        audit_event::{Column, Entity, Model},
+        audit_event_subject,
+    },
     envelope::SubjectId,
 };
 
@@ -19,8 +24,10 @@ pub struct Event {
     pub actor: String,
     /// What was done: an [`Action`](super::Action)'s name.
     pub action: String,
-    /// Whom it concerns.
-    pub subject: Option<SubjectId>,
+    /// Whom it concerns. If it is more than a hundred, the first of them.
+    pub subjects: Vec<SubjectId>,
+    /// How often it happened.
+    pub count: i32,
     /// Names of attributes.
     pub attributes: Vec<String>,
     /// What else it is about.
@@ -33,12 +40,22 @@ pub struct Event {
     pub previous_digest: Vec<u8>,
     /// SHA-256 over this event and the digest before.
     pub digest: Vec<u8>,
+    /// Of the text that the digest is taken over.
+    pub version: i16,
+}
+
+impl Event {
+    /// Whom it concerns, if it is one.
+    #[must_use]
+    pub fn subject(&self) -> Option<SubjectId> {
+        if let [one] = self.subjects[..] { Some(one) } else { None }
+    }
 }
 
 /// Which events. Empty: all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those that concern this subject.
+    /// Only those that concern this subject, alone or among others.
     pub subject: Option<SubjectId>,
     /// Only those of this actor.
     pub actor: Option<String>,
@@ -74,29 +91,71 @@ pub struct Page {
 ///
 /// The database's error.
 pub async fn page(db: &impl ConnectionTrait, filter: &Filter, request: PageRequest) -> Result<Page, DbErr> {
-    let condition = Condition::all()
-        .add_option(filter.subject.map(|subject| Column::SubjectId.eq(*subject.as_uuid())))
-        .add_option(filter.actor.as_ref().map(|actor| Column::Actor.eq(actor)))
-        .add_option(filter.since.map(|since| Column::OccurredAt.gte(since)))
-        .add_option(filter.until.map(|until| Column::OccurredAt.lt(until)))
-        .add_option(request.after.map(|after| Column::Sequence.gt(after)))
-        .add_option(request.before.map(|before| Column::Sequence.lt(before)));
     // One more than asked for tells whether there are more, without counting.
-    let select = Entity::find().filter(condition).order_by_asc(Column::Sequence).limit(request.size + 1);
-    let mut rows = select.all(db).await?;
+    let limit = request.size + 1;
+    let mut rows = match filter.subject {
+        None => select(filter, request).limit(limit).all(db).await?,
+        Some(subject) => of_subject(db, subject, filter, request, limit).await?,
+    };
     let has_next = rows.len() as u64 > request.size;
     rows.truncate(usize::try_from(request.size).unwrap_or(usize::MAX));
     Ok(Page { events: rows.into_iter().map(Event::from).collect(), has_next })
 }
 
+/// Events that concern a subject alone are found by their own column, the others by their index. By two questions: none
+/// that asks for both at once uses an index for either. Whatever is appended between the two is left for later, so that
+/// nobody who goes on from the last event has missed one.
+async fn of_subject(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+    filter: &Filter,
+    request: PageRequest,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let newest = Entity::find().order_by_desc(Column::Sequence).one(db).await?;
+    let Some(newest) = newest.map(|event| event.sequence) else { return Ok(Vec::new()) };
+    let before = request.before.map_or(newest + 1, |before| before.min(newest + 1));
+    let request = PageRequest { before: Some(before), ..request };
+    let alone = select(filter, request).filter(Column::SubjectId.eq(*subject.as_uuid()));
+    let mut indexed = Query::select();
+    indexed
+        .column(audit_event_subject::Column::Sequence)
+        .from(audit_event_subject::Entity)
+        .and_where(audit_event_subject::Column::SubjectId.eq(*subject.as_uuid()))
+        .and_where(audit_event_subject::Column::Sequence.lt(before));
+    if let Some(after) = request.after {
+        indexed.and_where(audit_event_subject::Column::Sequence.gt(after));
+    }
+    let several = select(filter, request).filter(Column::Sequence.in_subquery(indexed));
+    let mut rows = alone.limit(limit).all(db).await?;
+    rows.extend(several.limit(limit).all(db).await?);
+    rows.sort_unstable_by_key(|row| row.sequence);
+    rows.dedup_by_key(|row| row.sequence);
+    Ok(rows)
+}
+
+/// What fits, but for the subject, the oldest first.
+fn select(filter: &Filter, request: PageRequest) -> Select<Entity> {
+    let condition = Condition::all()
+        .add_option(filter.actor.as_ref().map(|actor| Column::Actor.eq(actor)))
+        .add_option(filter.since.map(|since| Column::OccurredAt.gte(since)))
+        .add_option(filter.until.map(|until| Column::OccurredAt.lt(until)))
+        .add_option(request.after.map(|after| Column::Sequence.gt(after)))
+        .add_option(request.before.map(|before| Column::Sequence.lt(before)));
+    Entity::find().filter(condition).order_by_asc(Column::Sequence)
+}
+
 impl From<Model> for Event {
     fn from(row: Model) -> Self {
+        let several = Content::from(&row).several().map(SubjectId::from);
+        let subjects = row.subject_id.map(SubjectId::from).into_iter().chain(several).collect();
         Self {
             sequence: row.sequence,
             occurred_at: row.occurred_at,
             actor: row.actor,
             action: row.action,
-            subject: row.subject_id.map(SubjectId::from),
+            subjects,
+            count: row.count,
             attributes: row
                 .attributes
                 .split(',')
@@ -108,6 +167,7 @@ impl From<Model> for Event {
             outcome: row.outcome,
             previous_digest: row.previous_digest,
             digest: row.digest,
+            version: row.version,
         }
     }
 }

@@ -7,22 +7,27 @@ use uuid::Uuid;
 
 use super::{
     chain::Chain,
+    digest::VERSION,
     head::{self, Head},
 };
 
-/// The events, and the head that they move, in one statement: nothing happens if the head is another one than they were
-/// chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
+/// The events, by which subjects those of several are found, and the head that they move, in one statement: nothing
+/// happens if the head is another one than they were chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
 /// here: what is absent comes as an empty text, which nothing else is; an id that is absent is told by `has_subject`, as
 /// any id may be one.
 const APPEND: &str = "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
-    WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id) \
+    WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id), \
+    indexed AS (INSERT INTO audit_event_subjects (subject_id, sequence) \
+    SELECT subject_id, sequence FROM unnest($18::uuid[], $19::int8[]) AS new(subject_id, sequence) \
+    WHERE EXISTS (SELECT FROM moved)) \
     INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
-    target, request_id, outcome, previous_digest, digest) \
+    target, request_id, outcome, previous_digest, digest, version, count, subject_ids) \
     SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
-    NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest \
+    NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest, $20, count, NULLIF(subject_ids, '') \
     FROM unnest($6::int8[], $7::timestamptz[], $8::text[], $9::text[], $10::bool[], $11::uuid[], $12::text[], \
-    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[]) AS new(sequence, occurred_at, actor, action, \
-    has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest) \
+    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[], $21::int4[], $22::text[]) AS new(sequence, \
+    occurred_at, actor, action, has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest, \
+    count, subject_ids) \
     WHERE EXISTS (SELECT FROM moved)";
 
 /// Appends events after `from`, and moves the head to `to`. Whether `from` was the head, and so they are stored.
@@ -82,11 +87,17 @@ struct Columns<'a> {
     outcome: Vec<&'a str>,
     previous_digest: Vec<&'a [u8]>,
     digest: Vec<&'a [u8]>,
+    count: Vec<i32>,
+    subject_ids: Vec<&'a str>,
+    /// Of events that concern several subjects: each of these, and the event's place.
+    indexed_subject: Vec<Uuid>,
+    indexed_sequence: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
     fn of(chain: &'a Chain<'_>) -> Self {
         let count = chain.len();
+        let (indexed_subject, indexed_sequence) = chain.index().unzip();
         let mut columns = Self {
             sequence: Vec::with_capacity(count),
             occurred_at: Vec::with_capacity(count),
@@ -100,6 +111,10 @@ impl<'a> Columns<'a> {
             outcome: Vec::with_capacity(count),
             previous_digest: Vec::with_capacity(count),
             digest: Vec::with_capacity(count),
+            count: Vec::with_capacity(count),
+            subject_ids: Vec::with_capacity(count),
+            indexed_subject,
+            indexed_sequence,
         };
         for link in chain.links() {
             columns.sequence.push(link.sequence);
@@ -114,11 +129,13 @@ impl<'a> Columns<'a> {
             columns.outcome.push(link.event.outcome);
             columns.previous_digest.push(link.previous_digest);
             columns.digest.push(link.digest);
+            columns.count.push(link.event.count);
+            columns.subject_ids.push(link.event.subject_ids);
         }
         columns
     }
 
-    fn values(self, from: &Head, to: &Head) -> [Value; 17] {
+    fn values(self, from: &Head, to: &Head) -> [Value; 22] {
         let texts = |column: Vec<&str>| column.into_iter().map(str::to_owned).collect::<Vec<_>>();
         let digests = |column: Vec<&[u8]>| column.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
         [
@@ -139,6 +156,11 @@ impl<'a> Columns<'a> {
             texts(self.outcome).into(),
             digests(self.previous_digest).into(),
             digests(self.digest).into(),
+            self.indexed_subject.into(),
+            self.indexed_sequence.into(),
+            VERSION.into(),
+            self.count.into(),
+            texts(self.subject_ids).into(),
         ]
     }
 
@@ -146,7 +168,7 @@ impl<'a> Columns<'a> {
     fn arguments(&self, from: &Head, to: &Head) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
         // An event takes about 250 bytes. To grow in steps would copy all of them, again and again.
-        arguments.reserve(17, 320 * self.sequence.len());
+        arguments.reserve(22, 320 * self.sequence.len());
         arguments.add(to.sequence)?;
         arguments.add(&to.digest)?;
         arguments.add(head::ID)?;
@@ -164,6 +186,11 @@ impl<'a> Columns<'a> {
         arguments.add(&self.outcome)?;
         arguments.add(&self.previous_digest)?;
         arguments.add(&self.digest)?;
+        arguments.add(&self.indexed_subject)?;
+        arguments.add(&self.indexed_sequence)?;
+        arguments.add(VERSION)?;
+        arguments.add(&self.count)?;
+        arguments.add(&self.subject_ids)?;
         Ok(arguments)
     }
 }

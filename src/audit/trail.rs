@@ -88,7 +88,7 @@ impl Trail {
         }
     }
 
-    /// Records events, and answers when they are stored.
+    /// Records events of one actor, and answers when they are stored.
     ///
     /// # Errors
     ///
@@ -101,12 +101,12 @@ impl Trail {
         stored.await.unwrap_or(Err(AuditError::TooSlow))
     }
 
-    /// Records events a little later. If there is no room left for them, they are dropped, and counted.
+    /// Records events of one actor a little later. If there is no room left for them, they are dropped, and counted.
     pub fn record_soon(&self, events: &[NewEvent]) {
         if events.is_empty() {
             return;
         }
-        if !self.shared.soon.offer(events) {
+        if self.shared.soon.offer(events).is_err() {
             self.shared.metrics.dropped.inc_by(events.len() as u64);
         }
     }
@@ -127,8 +127,15 @@ impl Trail {
     }
 
     async fn store(&self, events: &[NewEvent]) -> Result<(), AuditError> {
-        let answer = self.shared.durable.put(events).await?;
-        answer.await.unwrap_or(Err(AuditError::Closed))
+        let put = self.shared.durable.put(events).inspect_err(|error| {
+            if matches!(error, AuditError::Crowded) {
+                self.shared.metrics.crowded.inc();
+            }
+        });
+        for answer in put? {
+            answer.await.unwrap_or(Err(AuditError::Closed))?;
+        }
+        Ok(())
     }
 }
 
@@ -144,4 +151,7 @@ pub enum AuditError {
     /// The writer has ended, or was cut off as the process ends.
     #[error("the audit trail is closed")]
     Closed,
+    /// As many events of this actor as may wait to be stored do so already. None of these is.
+    #[error("too many events of one actor wait for the audit trail")]
+    Crowded,
 }

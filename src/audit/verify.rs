@@ -1,7 +1,13 @@
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{GENESIS_DIGEST, Head, digest::digest, head::head};
-use crate::entity::audit_event::{Column, Entity, Model};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::{GENESIS_DIGEST, Head, content::Content, digest::digest, head::head};
+use crate::entity::{
+    audit_event::{Column, Entity, Model},
+    audit_event_subject,
+};
 
 /// Events that are read together.
 const PAGE: u64 = 1000;
@@ -34,6 +40,9 @@ pub enum Problem {
     /// What is stored is not what the digest was taken over.
     #[error("was changed: its digest is not that of what it says")]
     Changed,
+    /// It is not found from the subjects that it names, or is from others.
+    #[error("is not found from the subjects that it names: its rows in audit_event_subjects were changed")]
+    Misindexed,
     /// It names another digest than the one before it has.
     #[error("does not follow the one before it: one of the two was replaced, or moved")]
     Unlinked,
@@ -62,6 +71,7 @@ impl Problem {
         match self {
             Self::Missing => "missing",
             Self::Changed => "changed",
+            Self::Misindexed => "misindexed",
             Self::Unlinked => "unlinked",
             Self::NotTheKept => "not_the_kept",
             Self::NotTheHead => "not_the_head",
@@ -105,11 +115,17 @@ impl Walk<'_> {
             }
             let rows = select.order_by_asc(Column::Sequence).limit(PAGE).all(db).await?;
             let Some(newest) = rows.last() else { break };
+            let mut index = index(db, after, newest.sequence).await?;
             after = Some(newest.sequence);
             for row in &rows {
-                if let Some(fault) = self.step(row) {
+                let indexed = index.remove(&row.sequence).unwrap_or_default();
+                if let Some(fault) = self.step(row, &indexed) {
                     return Ok(Some(fault));
                 }
+            }
+            // The chain has no gap: what is left is of no event.
+            if let Some(sequence) = index.into_keys().next() {
+                return Ok(Some(Problem::Misindexed.at(sequence)));
             }
         }
         let next = self.last.sequence + 1;
@@ -121,7 +137,8 @@ impl Walk<'_> {
         })
     }
 
-    fn step(&mut self, row: &Model) -> Option<Fault> {
+    /// `indexed` are the subjects that it is found from, beside one of its own.
+    fn step(&mut self, row: &Model, indexed: &BTreeSet<Uuid>) -> Option<Fault> {
         let next = self.last.sequence + 1;
         if row.sequence > next {
             return Some(Problem::Missing.at(next));
@@ -129,8 +146,12 @@ impl Walk<'_> {
         if row.sequence < next || row.previous_digest != self.last.digest {
             return Some(Problem::Unlinked.at(row.sequence));
         }
-        if row.digest != digest(row.sequence, &row.previous_digest, &row.into()) {
+        let content = Content::from(row);
+        if !content.is_canonical() || row.digest != digest(row.sequence, &row.previous_digest, &content) {
             return Some(Problem::Changed.at(row.sequence));
+        }
+        if content.several().collect::<BTreeSet<_>>() != *indexed {
+            return Some(Problem::Misindexed.at(row.sequence));
         }
         let last = Head { sequence: row.sequence, digest: row.digest.clone() };
         let sound = std::mem::replace(&mut self.last, last);
@@ -145,6 +166,24 @@ impl Walk<'_> {
         let kept = self.kept.filter(|kept| kept.sequence == self.last.sequence)?;
         if kept.digest == self.last.digest { None } else { Some(Problem::NotTheKept.at(kept.sequence)) }
     }
+}
+
+/// By which subjects the events of a page are found that concern several.
+async fn index(
+    db: &impl ConnectionTrait,
+    after: Option<i64>,
+    up_to: i64,
+) -> Result<BTreeMap<i64, BTreeSet<Uuid>>, DbErr> {
+    use audit_event_subject::{Column, Entity};
+    let mut select = Entity::find().filter(Column::Sequence.lte(up_to));
+    if let Some(after) = after {
+        select = select.filter(Column::Sequence.gt(after));
+    }
+    let mut index: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for row in select.all(db).await? {
+        index.entry(row.sequence).or_default().insert(row.subject_id);
+    }
+    Ok(index)
 }
 
 /// The newest event is read first: the head that is read then is at least that one, unless somebody went by it.

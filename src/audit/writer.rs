@@ -40,17 +40,17 @@ pub(super) struct Writer {
 #[derive(Debug, Default)]
 struct Hand {
     /// Somebody waits for these.
-    durable: Option<Load>,
-    soon: Option<Load>,
+    durable: Vec<Load>,
+    soon: Vec<Load>,
 }
 
 impl Hand {
     fn batches(&self) -> Vec<Arc<Batch>> {
-        [&self.durable, &self.soon].into_iter().flatten().map(|load| load.batch.clone()).collect()
+        self.durable.iter().chain(&self.soon).map(|load| load.batch.clone()).collect()
     }
 
     fn len(&self) -> u64 {
-        self.batches().iter().map(|batch| batch.len() as u64).sum()
+        self.durable.iter().chain(&self.soon).map(|load| load.batch.len() as u64).sum()
     }
 }
 
@@ -59,7 +59,7 @@ impl Writer {
         let mut hand = Hand::default();
         while self.gather(&mut hand).await {
             self.write(&mut hand).await;
-            if hand.soon.is_some() && self.stop.is_cancelled() {
+            if !hand.soon.is_empty() && self.stop.is_cancelled() {
                 return self.give_up(hand);
             }
         }
@@ -68,17 +68,19 @@ impl Writer {
     /// Waits until something should be written, and takes it. Whether there is anything: if not, it is the end.
     async fn gather(&mut self, hand: &mut Hand) -> bool {
         // What is left in it has just failed.
-        let retry = hand.soon.is_some().then(|| Instant::now() + RETRY);
+        let retry = (!hand.soon.is_empty()).then(|| Instant::now() + RETRY);
         loop {
             let stopping = self.stop.is_cancelled();
             if stopping {
                 self.close();
             }
-            hand.durable = self.durable.take();
+            self.durable.take(&mut hand.durable);
             let due = retry.or_else(|| self.soon.since().map(|since| since + GATHER));
-            if stopping || hand.durable.is_some() || due.is_some_and(|due| due <= Instant::now()) {
-                hand.soon = hand.soon.take().or_else(|| self.soon.take());
-                return hand.durable.is_some() || hand.soon.is_some();
+            if stopping || !hand.durable.is_empty() || due.is_some_and(|due| due <= Instant::now()) {
+                if hand.soon.is_empty() {
+                    self.soon.take(&mut hand.soon);
+                }
+                return !hand.durable.is_empty() || !hand.soon.is_empty();
             }
             tokio::select! {
                 () = self.arrived.notified() => {}
@@ -97,14 +99,14 @@ impl Writer {
                 self.head = Some(head);
                 self.count("ok");
                 self.metrics.events.inc_by(hand.len());
-                end(&self.durable, hand.durable.take(), &Ok(()));
-                end(&self.soon, hand.soon.take(), &Ok(()));
+                end(&self.durable, &mut hand.durable, &Ok(()));
+                end(&self.soon, &mut hand.soon, &Ok(()));
             }
             Err(error) => {
                 self.count("failed");
                 tracing::error!(events = hand.len(), "{}", causes::line(&error));
                 // Whoever waited is told, and withholds the answer; the rest stays, to be tried again.
-                end(&self.durable, hand.durable.take(), &Err(error));
+                end(&self.durable, &mut hand.durable, &Err(error));
             }
         }
     }
@@ -137,20 +139,25 @@ impl Writer {
     fn give_up(self, mut hand: Hand) {
         self.close();
         let mut lost = 0;
-        while let Some(load) = hand.soon.take().or_else(|| self.soon.take()) {
-            lost += load.batch.len() as u64;
-            self.soon.end(load, &Err(AuditError::Closed));
+        while !hand.soon.is_empty() {
+            lost += hand.len();
+            end(&self.soon, &mut hand.soon, &Err(AuditError::Closed));
+            self.soon.take(&mut hand.soon);
         }
-        while let Some(load) = self.durable.take() {
-            self.durable.end(load, &Err(AuditError::Closed));
+        loop {
+            self.durable.take(&mut hand.durable);
+            if hand.durable.is_empty() {
+                break;
+            }
+            end(&self.durable, &mut hand.durable, &Err(AuditError::Closed));
         }
         self.metrics.dropped.inc_by(lost);
         tracing::error!(lost, "audit events are lost: the database failed while the server stopped");
     }
 }
 
-fn end(lane: &Lane, load: Option<Load>, result: &Result<(), AuditError>) {
-    if let Some(load) = load {
+fn end(lane: &Lane, loads: &mut Vec<Load>, result: &Result<(), AuditError>) {
+    for load in loads.drain(..) {
         lane.end(load, result);
     }
 }

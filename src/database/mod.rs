@@ -1,5 +1,6 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
+mod durability;
 mod primary;
 mod suspects;
 mod transaction;
@@ -14,6 +15,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
+pub(crate) use durability::warn_of_loss;
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub(crate) use transaction::{WriteTransaction, begin_write};
 
@@ -64,7 +66,7 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         })
         .map_sqlx_sqlite_before_acquire(move |connection, known| {
             let is_suspect = on_sqlite.include(known.age);
-            Box::pin(async move { Ok(!is_suspect && is_outside_a_transaction(connection).await?) })
+            Box::pin(async move { Ok(is_outside_a_transaction(connection).await? && !is_suspect) })
         })
         .map_sqlx_postgres_before_acquire(move |_, known| {
             let is_suspect = on_postgres.include(known.age);

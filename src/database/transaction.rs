@@ -128,7 +128,7 @@ impl Drop for Lookout {
 /// Whether a statement failed as statements do: a constraint was violated; or there was no connection, so that none can be the wrong one.
 fn is_ordinary(error: &DbErr) -> bool {
     match error {
-        DbErr::ConnectionAcquire(_) | DbErr::RecordNotFound(_) | DbErr::RecordNotUpdated => true,
+        DbErr::ConnectionAcquire(_) => true,
         _ => sqlx_error(error)
             .and_then(sea_orm::sqlx::Error::as_database_error)
             .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other)),

@@ -20,6 +20,12 @@ pub struct Model {
     pub outcome: String,
     pub previous_digest: Vec<u8>,
     pub digest: Vec<u8>,
+    /// Of the text that the digest is taken over.
+    pub version: i16,
+    /// How often it happened.
+    pub count: i32,
+    /// If it concerns several subjects: their ids, joined by commas; and none in `subject_id`.
+    pub subject_ids: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -5,6 +5,7 @@
 
 pub mod access_token;
 pub mod audit_event;
+pub mod audit_event_subject;
 pub mod audit_head;
 pub mod data_key;
 pub mod erasure;
@@ -12,5 +13,6 @@ pub mod erasure_head;
 pub mod key_claim;
 pub mod key_claim_turn;
 pub mod key_operation;
+pub mod ledger_rollback;
 pub mod user;
 pub mod wrapping_key;

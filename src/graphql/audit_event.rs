@@ -81,14 +81,25 @@ impl AuditEventObject {
         &self.0.actor
     }
 
-    /// What was done: `read_pii`, `create`, `update`, `forget`, `token_…`, `key_…`.
+    /// What was done: `read_pii`, `create`, `update`, `forget`, `token_…`, `key_…`; or what was refused, `read` and
+    /// `requests_refused` among it.
     async fn action(&self) -> &str {
         &self.0.action
     }
 
-    /// The id of the user whom it concerns.
+    /// The id of the user whom it concerns, if it is one.
     async fn subject_id(&self) -> Option<ID> {
-        self.0.subject.map(scalars::id)
+        self.0.subject().map(scalars::id)
+    }
+
+    /// The ids of all users whom it concerns; of the first hundred, if it is more.
+    async fn subject_ids(&self) -> Vec<ID> {
+        self.0.subjects.iter().copied().map(scalars::id).collect()
+    }
+
+    /// How often it happened: what was refused in one request several times is one event.
+    async fn count(&self) -> i32 {
+        self.0.count
     }
 
     /// Names of attributes, such as `email`.

@@ -43,7 +43,7 @@ pub enum ErrorCode {
     Forbidden,
     /// Too many requests, or too many users' personal attributes; `extensions.retryAfter` says for how long.
     RateLimited,
-    /// Something that is needed to answer cannot be reached. Trying again may help.
+    /// Something that is needed to answer cannot be reached, or not be trusted. Trying again may help.
     Unavailable,
     /// A fault of ours. The log has the cause, under the request's id.
     Internal,
@@ -119,7 +119,7 @@ impl From<Denied> for Error {
 
 impl From<Exhausted> for Error {
     fn from(exhausted: Exhausted) -> Self {
-        let seconds = whole_seconds(exhausted.retry_after);
+        let seconds = whole_seconds(exhausted.retry_after());
         coded(exhausted.to_string(), ErrorCode::RateLimited)
             .extend_with(|_, extensions| extensions.set("retryAfter", seconds))
     }
@@ -146,8 +146,11 @@ impl From<UserError> for Error {
             }
             UserError::Keys(keys) => keys_unavailable(keys),
             UserError::Contended => key_backend(true),
+            UserError::LedgerWentBack => {
+                coded("the erasure ledger went back; an operator must look at it", ErrorCode::Unavailable)
+            }
             UserError::Database(database) if takes_no_writes(database) => {
-                coded("the database takes no writes at the moment; try again", ErrorCode::Unavailable)
+                coded("nothing can be changed at the moment; try again", ErrorCode::Unavailable)
             }
             UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => coded(
                 "an internal error occurred; the log has it under this request's id",
@@ -196,6 +199,7 @@ fn log(error: &UserError) {
         | UserError::NotFound(_)
         | UserError::Forgotten(_)
         | UserError::UsernameTaken => tracing::debug!("refused: {line}"),
+        UserError::LedgerWentBack => tracing::warn!("refused: {line}"),
         UserError::Keys(keys) if is_retryable(keys) => tracing::warn!("{line}"),
         _ => tracing::error!("{line}"),
     }

@@ -18,11 +18,13 @@ mod scalars;
 mod session;
 mod user;
 
+use std::sync::Arc;
+
 use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, SchemaBuilder};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    access::Budget,
+    access::{Budget, Caller, Refusals},
     audit::{AuditError, Trail},
     config::GraphqlConfig,
     users::Users,
@@ -32,7 +34,6 @@ use merge::{Merged, fill_in_defaults, merged};
 use mutation::Mutation;
 use preflight::Preflight;
 use query::Query;
-use session::Seen;
 pub use session::Session;
 
 type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
@@ -43,6 +44,7 @@ pub struct Api {
     documents: Documents,
     preflight: Preflight,
     trail: Trail,
+    refusals: Refusals,
 }
 
 impl std::fmt::Debug for Api {
@@ -54,7 +56,13 @@ impl std::fmt::Debug for Api {
 impl Api {
     /// The API over `users`, with the configured limits.
     #[must_use]
-    pub fn new(users: Users, budget: Budget, trail: Trail, config: &GraphqlConfig) -> Self {
+    pub fn new(
+        users: Users,
+        budget: Budget,
+        refusals: Refusals,
+        trail: Trail,
+        config: &GraphqlConfig,
+    ) -> Self {
         let mut builder = builder()
             .data(users)
             .data(budget)
@@ -71,7 +79,14 @@ impl Api {
             documents: Documents::new(),
             preflight: Preflight::new(config, &sdl()),
             trail,
+            refusals,
         }
+    }
+
+    /// A request of `caller`, to be executed. Whatever becomes of it, what it is refused is recorded.
+    #[must_use]
+    pub fn session(&self, caller: Arc<Caller>, request_id: &str) -> Session {
+        Session::new(caller, request_id, self.trail.clone(), self.refusals.clone())
     }
 
     /// Runs one request, if it keeps to the limits. What it looked at is in the audit trail before it is answered,
@@ -94,9 +109,7 @@ impl Api {
             }
             Err(error) => Response::from_errors(vec![error]),
         };
-        let Seen { looks, refusals, .. } = session.take_seen();
-        trail.record_soon(&refusals);
-        trail.record_reads(&looks).await?;
+        trail.record_reads(&session.take_looks()).await?;
         Ok(errors::shortened(response))
     }
 

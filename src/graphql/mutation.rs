@@ -30,7 +30,7 @@ impl Mutation {
     ) -> Nullable<UserObject> {
         nullable(async {
             let session = Session::of(context)?;
-            session.allow_change(Action::Create, &[Scope::UsersWrite], None)?;
+            session.allow_action(Action::Create, &[Scope::UsersWrite], None)?;
             let CreateUserInput { username, email, phone } = input;
             let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
             let users = context.data_unchecked::<Users>();
@@ -50,7 +50,7 @@ impl Mutation {
         nullable(async {
             let subject = subject_id("id", &id)?;
             let session = Session::of(context)?;
-            session.allow_change(Action::Update, &[Scope::UsersWrite], Some(subject))?;
+            session.allow_action(Action::Update, &[Scope::UsersWrite], Some(subject))?;
             let UpdateUserInput { username, email, phone } = input;
             if !username.is_undefined() {
                 session.allow_rename(subject)?;
@@ -69,7 +69,7 @@ impl Mutation {
         nullable(async {
             let subject = subject_id("id", &id)?;
             let session = Session::of(context)?;
-            session.allow_change(Action::Forget, &[Scope::UsersForget], Some(subject))?;
+            session.allow_action(Action::Forget, &[Scope::UsersForget], Some(subject))?;
             let users = context.data_unchecked::<Users>();
             Ok(Some(ErasureObject(users.forget(subject, session.origin()).await?)))
         })

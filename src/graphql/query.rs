@@ -9,11 +9,7 @@ use super::{
     session::Session,
     user::UserObject,
 };
-use crate::{
-    access::{Denied, Scope},
-    audit::Filter,
-    users::Users,
-};
+use crate::{access::Scope, audit::Filter, users::Users};
 
 /// The root of all queries.
 #[derive(Debug)]
@@ -39,14 +35,14 @@ impl Query {
     async fn user_by_username(&self, context: &Context<'_>, username: String) -> Nullable<UserObject> {
         let users = context.data_unchecked::<Users>();
         nullable(async {
-            let caller = Session::of(context)?.caller();
-            caller.allow(&[Scope::UsersRead])?;
-            let user = match caller.own {
+            let session = Session::of(context)?;
+            session.allow_find(&[Scope::UsersRead])?;
+            let user = match session.caller().own {
                 None => users.find_by_username(&username).await?,
                 // Whether somebody else has the name is nothing that one user may find out.
                 Some(own) => {
                     let user = users.find(own).await?.filter(|user| user.username() == username);
-                    Some(user.ok_or(Denied::Own)?)
+                    Some(user.ok_or_else(|| session.refuse_find())?)
                 }
             };
             Ok(user.map(UserObject))

@@ -1,11 +1,14 @@
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use async_graphql::{Context, Error};
 
 use super::errors;
 use crate::{
-    access::{Account, Budget, Caller, Denied, Scope},
-    audit::{Action, NewEvent, Origin, Outcome},
+    access::{Account, Budget, Caller, Denied, Refusals, Scope},
+    audit::{Action, MAX_SUBJECTS, NewEvent, Origin, Outcome, Trail},
     envelope::SubjectId,
 };
 
@@ -23,25 +26,37 @@ struct Inner {
     origin: Origin,
     account: OnceLock<Account>,
     seen: Mutex<Seen>,
+    trail: Trail,
+    refusals: Refusals,
 }
 
 /// What is to be recorded of a request, beside the changes it makes, which record themselves.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    /// Personal values that were opened, or were to be.
-    pub(super) looks: Vec<NewEvent>,
-    /// What was refused.
-    pub(super) refusals: Vec<NewEvent>,
-    /// Whose values, and which: made into events in the end, one for each subject and outcome.
-    values: Vec<(SubjectId, Outcome, Vec<&'static str>)>,
+struct Seen {
+    /// Whose values were opened, or were to be, and which: one event for each subject and outcome.
+    looks: Vec<(SubjectId, Outcome, Vec<&'static str>)>,
+    /// What was refused: one event for each action.
+    refused: Vec<Refused>,
+}
+
+/// What was refused of one kind.
+#[derive(Debug)]
+struct Refused {
+    /// When it was refused first, and what.
+    event: NewEvent,
+    action: Action,
+    count: u32,
+    subjects: Vec<SubjectId>,
+    attributes: BTreeSet<&'static str>,
 }
 
 impl Session {
-    /// A request of `caller`.
-    #[must_use]
-    pub fn new(caller: Arc<Caller>, request_id: &str) -> Self {
+    /// A request of `caller`. What it is refused is counted in `refusals`, and recorded in `trail` when the request has
+    /// ended, however it did: also if nobody waits for the answer any more.
+    pub(super) fn new(caller: Arc<Caller>, request_id: &str, trail: Trail, refusals: Refusals) -> Self {
         let origin = Origin::new(&caller.actor).in_request(request_id);
-        Self(Arc::new(Inner { caller, origin, account: OnceLock::new(), seen: Mutex::default() }))
+        let (account, seen) = (OnceLock::new(), Mutex::default());
+        Self(Arc::new(Inner { caller, origin, account, seen, trail, refusals }))
     }
 
     /// The session of the request that a resolver runs for. Without one, nothing is allowed.
@@ -59,33 +74,39 @@ impl Session {
         &self.0.origin
     }
 
-    /// Allows what one of `scopes` allows, about one user, or, for `None`, about all.
+    /// Allows what one of `scopes` allows, about one user, or, for `None`, about all. A refusal is recorded, as all are.
     pub(super) fn allow(&self, scopes: &'static [Scope], about: Option<SubjectId>) -> Result<(), Denied> {
-        self.caller().allow_about(scopes, about)
+        self.allow_action(Action::Read, scopes, about)
     }
 
-    /// The same for a change. A refusal is recorded.
-    pub(super) fn allow_change(
+    /// The same for another action than a look at what is not personal.
+    pub(super) fn allow_action(
         &self,
         action: Action,
         scopes: &'static [Scope],
         about: Option<SubjectId>,
     ) -> Result<(), Denied> {
-        self.allow(scopes, about).inspect_err(|_| self.note_refusal(action, about))
+        self.caller().allow_about(scopes, about).inspect_err(|_| self.note_refusal(action, about, None))
     }
 
-    /// Allows a user to be given another username. A refusal is recorded.
+    /// Allows somebody to be found by something other than their id.
+    pub(super) fn allow_find(&self, scopes: &'static [Scope]) -> Result<(), Denied> {
+        self.caller().allow(scopes).inspect_err(|_| self.note_refusal(Action::Read, None, None))
+    }
+
+    /// Refuses a caller who is bound to one user to find another.
+    pub(super) fn refuse_find(&self) -> Denied {
+        self.note_refusal(Action::Read, None, None);
+        Denied::Own
+    }
+
+    /// Allows a user to be given another username.
     pub(super) fn allow_rename(&self, subject: SubjectId) -> Result<(), Denied> {
-        self.caller().allow_rename().inspect_err(|_| self.note_refusal(Action::Update, Some(subject)))
+        let allowed = self.caller().allow_rename();
+        allowed.inspect_err(|_| self.note_refusal(Action::Update, Some(subject), None))
     }
 
-    fn note_refusal(&self, action: Action, about: Option<SubjectId>) {
-        let event = NewEvent::new(self.origin(), action).outcome(Outcome::Denied);
-        self.seen(|seen| seen.refusals.push(about.into_iter().fold(event, NewEvent::about)));
-    }
-
-    /// Allows a personal value to be opened, and charges the caller's budget. The first refusal of a request is
-    /// recorded.
+    /// Allows a personal value to be opened, and charges the caller's budget.
     pub(super) fn allow_look(
         &self,
         budget: &Budget,
@@ -94,14 +115,10 @@ impl Session {
         attribute: &'static str,
     ) -> Result<(), Error> {
         let charge = || self.0.account.get_or_init(|| budget.account(self.caller())).charge(subject);
-        let allowed = self.allow(scopes, Some(subject)).map_err(Error::from);
-        allowed.and_then(|()| Ok(charge()?)).inspect_err(|_| {
-            self.seen(|seen| {
-                if !seen.values.iter().any(|(_, outcome, _)| *outcome == Outcome::Denied) {
-                    seen.values.push((subject, Outcome::Denied, vec![attribute]));
-                }
-            });
-        })
+        let allowed = self.caller().allow_about(scopes, Some(subject)).map_err(Error::from);
+        allowed
+            .and_then(|()| Ok(charge()?))
+            .inspect_err(|_| self.note_refusal(Action::ReadPii, Some(subject), Some(attribute)))
     }
 
     /// Notes that a personal value was opened, or could not be.
@@ -110,30 +127,65 @@ impl Session {
         self.seen(|seen| {
             // The fields of one user mostly follow each other.
             let known =
-                seen.values.iter_mut().rev().find(|(whose, what, _)| (*whose, *what) == (subject, outcome));
+                seen.looks.iter_mut().rev().find(|(whose, what, _)| (*whose, *what) == (subject, outcome));
             match known {
                 Some((_, _, attributes)) if attributes.contains(&attribute) => {}
                 Some((_, _, attributes)) => attributes.push(attribute),
-                None => seen.values.push((subject, outcome, vec![attribute])),
+                None => seen.looks.push((subject, outcome, vec![attribute])),
             }
         });
     }
 
-    /// What is to be recorded, once.
-    pub(super) fn take_seen(&self) -> Seen {
-        let mut seen = self.seen(std::mem::take);
-        for (subject, outcome, mut attributes) in std::mem::take(&mut seen.values) {
+    /// The looks that are to be recorded, once.
+    pub(super) fn take_looks(&self) -> Vec<NewEvent> {
+        let looks = self.seen(|seen| std::mem::take(&mut seen.looks));
+        let event = |(subject, outcome, mut attributes): (_, _, Vec<_>)| {
             // In the order of their names: that in which they are resolved is nobody's business.
             attributes.sort_unstable();
             let event = NewEvent::new(self.origin(), Action::ReadPii).about(subject);
-            let event = event.attributes(&attributes).outcome(outcome);
-            if outcome == Outcome::Denied { seen.refusals.push(event) } else { seen.looks.push(event) }
-        }
-        seen
+            event.attributes(&attributes).outcome(outcome)
+        };
+        looks.into_iter().map(event).collect()
+    }
+
+    fn note_refusal(&self, action: Action, about: Option<SubjectId>, attribute: Option<&'static str>) {
+        self.seen(|seen| {
+            let known = seen.refused.iter().position(|refused| refused.action == action);
+            let known = known.unwrap_or_else(|| {
+                let event = NewEvent::new(self.origin(), action).outcome(Outcome::Denied);
+                let (subjects, attributes) = (Vec::new(), BTreeSet::new());
+                seen.refused.push(Refused { event, action, count: 0, subjects, attributes });
+                seen.refused.len() - 1
+            });
+            let Refused { count, subjects, attributes, .. } = &mut seen.refused[known];
+            *count = count.saturating_add(1);
+            attributes.extend(attribute);
+            let new = about.filter(|subject| subjects.len() < MAX_SUBJECTS && !subjects.contains(subject));
+            subjects.extend(new);
+        });
     }
 
     fn seen<T>(&self, what: impl FnOnce(&mut Seen) -> T) -> T {
         // Nothing panics while it is locked; if it did, what was noted would still be sound.
         what(&mut self.0.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The one place where refusals are recorded: a request ends here whether it is answered, or its client has gone, or its
+/// time is over.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let events: Vec<_> = seen.refused.drain(..).map(Refused::into_event).collect();
+        self.refusals.count(&self.caller.actor, events.len());
+        self.trail.record_soon(&events);
+    }
+}
+
+impl Refused {
+    fn into_event(self) -> NewEvent {
+        let Self { event, count, subjects, attributes, .. } = self;
+        let attributes: Vec<_> = attributes.into_iter().collect();
+        event.about_each(&subjects).attributes(&attributes).times(count)
     }
 }

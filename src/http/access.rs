@@ -12,7 +12,7 @@ use axum::{
 use super::{
     HttpState,
     client_address::ClientAddress,
-    limits::{refuse, wait},
+    limits::{refuse, wait, wait_for},
 };
 use crate::{
     access::AuthError,
@@ -40,6 +40,9 @@ pub(super) async fn admit(State(state): State<Arc<HttpState>>, mut request: Requ
             return refuse(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message);
         }
     };
+    if let Err(too_many) = state.refusals.admit(&caller.actor) {
+        return wait_for(too_many.retry_after, "too much was refused to this token within a minute");
+    }
     if let Err(too_many) = state.rates.charge_actor(&caller.actor) {
         return wait(too_many.retry_after);
     }

@@ -4,7 +4,7 @@
 //! `application/graphql-response+json`, a request that cannot be executed answers 400; asked for
 //! `application/json`, it answers 200, as that media type requires.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{PathSegment, Request, Response, ServerError, Value};
 use axum::{
@@ -20,12 +20,10 @@ use super::{
     limits::{self, refuse},
     request_id::RequestId,
 };
-use crate::{
-    access::Caller,
-    causes,
-    graphql::{Session, errors::ErrorCode},
-};
+use crate::{access::Caller, audit::AuditError, causes, graphql::errors::ErrorCode};
 
+/// When somebody may ask again of whom too much waits to be recorded: it takes less, unless the database is slow.
+const SOON: Duration = Duration::from_secs(1);
 const JSON: &str = "application/json";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
@@ -66,8 +64,17 @@ pub(super) async fn execute(
         Ok(request) => request,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, problem),
     };
-    match state.api.execute(Session::new(caller, &request_id), request).await {
+    let session = state.api.session(caller, &request_id);
+    match state.api.execute(session, request).await {
         Ok(response) => answer(media_type, with_null_propagated(with_codes(response))),
+        Err(error @ AuditError::Crowded) => {
+            tracing::warn!("an answer is withheld: {}", causes::line(&error));
+            limits::wait_for(
+                SOON,
+                "what was read cannot be recorded yet, as too much that you read waits for that, so it is not \
+                 answered; a change may have been made",
+            )
+        }
         Err(error) => {
             tracing::error!("an answer is withheld: {}", causes::line(&error));
             refuse(

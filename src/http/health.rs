@@ -34,20 +34,22 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Asks the database and the active key backend, for real: whether the one takes writes, and the other wraps. 503 if one of them fails; the log says why.
+/// Asks the database and the active key backend, for real: whether the one takes writes, and the other wraps; and whether the erasure
+/// ledger is trusted. 503 if one of them fails; the log says why.
 /// `?exclude=keys` leaves a check out: for a load balancer that is to keep a server whose cached users it can
 /// still serve.
 pub(super) async fn readyz(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
     let excluded: Vec<_> = query.iter().flat_map(|query| query.split('&')).collect();
-    if !excluded.iter().all(|pair| matches!(*pair, "exclude=database" | "exclude=keys")) {
-        let message = "/readyz takes exclude=database and exclude=keys only";
+    if !excluded.iter().all(|pair| matches!(*pair, "exclude=database" | "exclude=keys" | "exclude=ledger")) {
+        let message = "/readyz takes exclude=database, exclude=keys and exclude=ledger only";
         return refuse(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
     }
-    let (database, keys) = tokio::join!(
+    let (database, keys, ledger) = tokio::join!(
         state.checks.ask("database", &excluded, database::require_writable(&state.db)),
         state.checks.ask("keys", &excluded, state.keyring.check()),
+        state.checks.ask("ledger", &excluded, async { state.users.require_trusted_ledger() }),
     );
-    let outcomes: Map<_, _> = [("database", database), ("keys", keys)]
+    let outcomes: Map<_, _> = [("database", database), ("keys", keys), ("ledger", ledger)]
         .into_iter()
         .filter_map(|(name, ok)| Some((name.to_owned(), json!(if ok? { "ok" } else { "failed" }))))
         .collect();

@@ -62,11 +62,16 @@ pub(super) fn refuse(status: StatusCode, code: ErrorCode, message: &str) -> Resp
     refuse_with(status, message, &json!({ "code": code.as_str() }))
 }
 
-/// Answers 429: too many requests, of whatever kind.
+/// Answers 429: too many requests.
 pub(super) fn wait(retry_after: Duration) -> Response {
+    wait_for(retry_after, "too many requests")
+}
+
+/// Answers 429: too much, of whatever kind.
+pub(super) fn wait_for(retry_after: Duration, message: &str) -> Response {
     let seconds = whole_seconds(retry_after);
     let extensions = json!({ "code": ErrorCode::RateLimited.as_str(), "retryAfter": seconds });
-    let mut response = refuse_with(StatusCode::TOO_MANY_REQUESTS, "too many requests", &extensions);
+    let mut response = refuse_with(StatusCode::TOO_MANY_REQUESTS, message, &extensions);
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }

@@ -5,7 +5,7 @@
 //! | `POST /graphql` | the API |
 //! | `GET /playground` | GraphiQL, if switched on; its files are under `/playground/assets` |
 //! | `GET /healthz` | the process is up |
-//! | `GET /readyz` | the database and the key backend can be used; `?exclude=keys` leaves one out |
+//! | `GET /readyz` | the database and the key backend can be used, and the erasure ledger is trusted; `?exclude=keys` leaves one out |
 //!
 //! Outermost first: request id and log line, security headers, panics, other origins, who is calling (by address),
 //! which name for (health checks may use any), the time limit, the body limit; and for the API, who is calling (by
@@ -54,10 +54,11 @@ pub use tls::{PemError, TlsError};
 
 use self::hosts::Hosts;
 use crate::{
-    access::{Authenticator, RequestRates},
+    access::{Authenticator, Refusals, RequestRates},
     config::{Config, HttpConfig},
     graphql::Api,
     keys::Keyring,
+    users::Users,
 };
 use security_headers::OverTls;
 
@@ -69,10 +70,14 @@ pub struct HttpState {
     pub db: DatabaseConnection,
     /// For readiness.
     pub keyring: Keyring,
+    /// For readiness.
+    pub users: Users,
     /// Who calls.
     pub authenticator: Authenticator,
     /// How often.
     pub rates: RequestRates,
+    /// How often they are refused something.
+    pub refusals: Refusals,
     /// What is counted.
     pub metrics: Arc<Registry>,
     /// What readiness found out last.

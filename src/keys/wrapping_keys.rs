@@ -225,7 +225,8 @@ async fn change(
     action: Action,
     next: impl Fn(KekState) -> Option<KekState>,
 ) -> Result<Changed, DbErr> {
-    on_the_primary(db, || try_change(db, kek_id, origin, action, &next)).await
+    // Boxed: rare, and large.
+    on_the_primary(db, || Box::pin(try_change(db, kek_id, origin, action, &next))).await
 }
 
 async fn try_change(

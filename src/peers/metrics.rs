@@ -21,12 +21,13 @@ pub struct PeerMetrics {
     pub(super) eviction_delay: Histogram,
     pub(super) last_look: Gauge<f64, AtomicU64>,
     pub(super) listening: Gauge,
+    pub(super) ledger_rolled_back: Gauge,
 }
 
 impl PeerMetrics {
     /// Adds the metrics to what `/metrics` shows.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { erasures, eviction_delay, last_look, listening } = self.clone();
+        let Self { erasures, eviction_delay, last_look, listening, ledger_rolled_back } = self.clone();
         let peer = registry.sub_registry_with_prefix("peer");
         peer.register("erasures", "Erasures read in the ledger, by what made the server look", erasures);
         peer.register(
@@ -40,6 +41,11 @@ impl PeerMetrics {
             last_look,
         );
         peer.register("listening", "Whether the server hears notifications of other servers", listening);
+        peer.register(
+            "ledger_rolled_back",
+            "Whether the ledger went back, so that nothing personal is answered until an operator adopts it",
+            ledger_rolled_back,
+        );
     }
 
     pub(super) fn looked(&self) {
@@ -63,6 +69,7 @@ impl Default for PeerMetrics {
             eviction_delay: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             last_look: Gauge::default(),
             listening: Gauge::default(),
+            ledger_rolled_back: Gauge::default(),
         }
     }
 }

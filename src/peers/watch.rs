@@ -11,7 +11,10 @@ use crate::{
     causes,
     config::PeersConfig,
     keys::Keyring,
-    users::{LedgerNews, LedgerPlace, Users},
+    users::{
+        LedgerNews, LedgerPlace, Users,
+        rollbacks::{self, Rollback},
+    },
 };
 
 /// How long a look into the ledger may take. One that hangs must not be the last one.
@@ -29,6 +32,10 @@ pub struct Watch {
     place: LedgerPlace,
     /// Whether the last look failed, and the log says so.
     failing: bool,
+    /// Rollbacks that this server has noticed, and nobody has adopted.
+    noticed: Vec<Rollback>,
+    /// Whether one of them cannot be stored, and the log says so.
+    unstored: bool,
 }
 
 impl Watch {
@@ -45,8 +52,12 @@ impl Watch {
         metrics: PeerMetrics,
     ) -> Result<Self, DbErr> {
         let place = users.ledger_end().await?;
-        metrics.looked();
-        Ok(Self { db, users, keyring, config, metrics, place, failing: false })
+        let (noticed, unstored) = (Vec::new(), false);
+        let mut watch =
+            Self { db, users, keyring, config, metrics, place, failing: false, noticed, unstored };
+        watch.ask_for_rollbacks().await?;
+        watch.metrics.looked();
+        Ok(watch)
     }
 
     /// Follows the ledger, for as long as the future is polled.
@@ -83,7 +94,7 @@ impl Watch {
     async fn look(&mut self, learned_by: LearnedBy) -> Result<(), DbErr> {
         loop {
             match self.users.ledger_after(&self.place).await? {
-                LedgerNews::Nothing => return Ok(()),
+                LedgerNews::Nothing => break,
                 LedgerNews::Erased(entries, place) => {
                     for entry in entries {
                         self.keyring.evict(entry.subject, entry.destroyed).await;
@@ -92,15 +103,64 @@ impl Watch {
                     self.place = place;
                 }
                 LedgerNews::Replaced(end) => {
-                    // Whom it does not name any more cannot be told; nor whether a key still fits.
-                    self.keyring.evict_everybody().await;
+                    let rollback = Rollback::notice(&self.place, &end, &this_server());
+                    complain(&rollback);
+                    self.noticed.push(rollback);
                     self.place = end;
-                    tracing::warn!(
-                        "the erasure ledger is not the one that was there before, as after a restored backup; all open data keys were dropped"
-                    );
+                    self.distrust().await;
                 }
             }
         }
+        self.ask_for_rollbacks().await
+    }
+
+    /// Trusts the ledger if no rollback waits for an operator: none in the database, and none that only this server knows of.
+    async fn ask_for_rollbacks(&mut self) -> Result<(), DbErr> {
+        let stored = rollbacks::waiting_or(&self.db, &self.noticed).await?;
+        let find = |noticed: &Rollback| stored.iter().find(|other| other.row().id == noticed.row().id);
+        self.noticed.retain(|noticed| !find(noticed).is_some_and(Rollback::is_adopted));
+        let missing: Vec<_> =
+            self.noticed.iter().filter(|noticed| find(noticed).is_none()).cloned().collect();
+        let mut waiting: Vec<_> = stored.into_iter().filter(|rollback| !rollback.is_adopted()).collect();
+        for rollback in missing {
+            match rollbacks::store(&self.db, &rollback).await {
+                Ok(true) => waiting.push(rollback),
+                // Nothing is gone.
+                Ok(false) => self.noticed.retain(|noticed| *noticed != rollback),
+                Err(error) => {
+                    if !std::mem::replace(&mut self.unstored, true) {
+                        tracing::warn!(
+                            "that the erasure ledger went back cannot be stored; it is tried again: {}",
+                            causes::line(&error)
+                        );
+                    }
+                    waiting.push(rollback);
+                    continue;
+                }
+            }
+            self.unstored = false;
+        }
+        if waiting.is_empty() {
+            self.metrics.ledger_rolled_back.set(0);
+            if self.users.trust_ledger(true) {
+                tracing::info!("the erasure ledger is trusted again; personal data is answered");
+            }
+        } else if self.distrust().await {
+            // Others have noticed.
+            waiting.iter().for_each(complain);
+        }
+        Ok(())
+    }
+
+    /// Answers nothing personal any more. Whether that is new.
+    async fn distrust(&self) -> bool {
+        let is_new = self.users.trust_ledger(false);
+        self.metrics.ledger_rolled_back.set(1);
+        if is_new {
+            // Whom it does not name any more cannot be told; nor whether a key still fits.
+            self.keyring.evict_everybody().await;
+        }
+        is_new
     }
 
     fn report(&mut self, looked: Result<(), DbErr>) {
@@ -121,4 +181,16 @@ impl Watch {
             }
         }
     }
+}
+
+fn complain(rollback: &Rollback) {
+    tracing::error!(
+        "the erasure ledger went back, as after a failover or a restored backup: {rollback}; nothing personal is answered until an operator runs `oubliette-admin ledger adopt`"
+    );
+}
+
+/// For people who look for the server that noticed something.
+fn this_server() -> String {
+    let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
+    format!("{host}, process {}", std::process::id())
 }

@@ -14,8 +14,9 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::UsernameTaken`], [`UserError::Keys`], [`UserError::Database`]; then nothing is stored.
+    /// [`UserError::UsernameTaken`], [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`]; then nothing is stored.
     pub async fn create(&self, new: NewUser, origin: &Origin) -> Result<User, UserError> {
+        self.require_trusted_ledger()?;
         to_its_end(self.clone().create_now(new, origin.clone())).await
     }
 

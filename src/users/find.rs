@@ -8,8 +8,9 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::Forgotten`], [`UserError::Database`].
+    /// [`UserError::Forgotten`], [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn find(&self, subject: SubjectId) -> Result<Option<User>, UserError> {
+        self.require_trusted_ledger()?;
         match user::Entity::find_by_id(*subject.as_uuid()).one(&self.db).await? {
             Some(row) => Ok(Some(User::alone(self.clone(), row))),
             None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
@@ -21,8 +22,9 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::Database`].
+    /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn find_by_username(&self, username: &str) -> Result<Option<User>, UserError> {
+        self.require_trusted_ledger()?;
         let row = user::Entity::find().filter(user::Column::Username.eq(username)).one(&self.db).await?;
         Ok(row.map(|row| User::alone(self.clone(), row)))
     }

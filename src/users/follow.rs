@@ -32,6 +32,20 @@ pub struct LedgerPlace {
     pub(super) digest: Vec<u8>,
 }
 
+impl LedgerPlace {
+    /// The entry's number; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    /// The entry's digest.
+    #[must_use]
+    pub fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+}
+
 /// What the ledger has after a place.
 #[derive(Debug)]
 pub enum LedgerNews {

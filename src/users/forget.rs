@@ -33,8 +33,9 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::Database`].
+    /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn erasure(&self, subject: SubjectId) -> Result<Option<Erasure>, UserError> {
+        self.require_trusted_ledger()?;
         Ok(ledger::find(&self.db, subject).await?)
     }
 

@@ -35,8 +35,9 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::Database`].
+    /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn list(&self, request: PageRequest) -> Result<Page, UserError> {
+        self.require_trusted_ledger()?;
         let size = request.size.min(MAX_PAGE_SIZE);
         let mut select = user::Entity::find();
         if let Some(after) = request.after {

@@ -15,7 +15,9 @@ mod input;
 mod ledger;
 mod list;
 mod open;
+pub mod rollbacks;
 mod rotate;
+mod trust;
 mod update;
 mod verify;
 
@@ -33,6 +35,7 @@ pub use open::User;
 pub use rotate::Rotate;
 pub use verify::{Fault, Verified};
 
+use self::trust::Trust;
 use crate::keys::Keyring;
 
 /// The users of one database. Cheap to clone.
@@ -41,13 +44,14 @@ pub struct Users {
     db: DatabaseConnection,
     keyring: Keyring,
     announcing: bool,
+    trust: Trust,
 }
 
 impl Users {
     /// The users of `db`, whose data keys `keyring` opens.
     #[must_use]
     pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
-        Self { db, keyring, announcing: false }
+        Self { db, keyring, announcing: false, trust: Trust::default() }
     }
 
     /// The same, telling other servers of each forgetting at once, if that is wanted.

@@ -94,7 +94,8 @@ impl User {
     ///
     /// # Errors
     ///
-    /// [`UserError::Unreadable`], [`UserError::Keys`], [`UserError::Forgotten`] if that happened just now.
+    /// [`UserError::Unreadable`], [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Forgotten`] if that happened
+    /// just now.
     pub async fn email(&self) -> Result<Option<Email>, UserError> {
         self.open(|row| row.email.as_ref()).await
     }
@@ -111,6 +112,7 @@ impl User {
     /// Small as a future, since GraphQL makes one for every field of a page: what is rare is boxed.
     async fn open<A: Attribute>(&self, column: Column<A>) -> Result<Option<A>, UserError> {
         let Some(value) = column(&self.row) else { return Ok(None) };
+        self.keys.users.require_trusted_ledger()?;
         let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
         let id = DataKeyId { subject: self.id(), version: header.key_version };
         if self.keys.opened.get().is_none() {

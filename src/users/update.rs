@@ -20,13 +20,14 @@ impl Users {
     /// # Errors
     ///
     /// [`UserError::NotFound`], [`UserError::Forgotten`], [`UserError::UsernameTaken`],
-    /// [`UserError::Keys`], [`UserError::Database`]; then nothing is changed.
+    /// [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`]; then nothing is changed.
     pub async fn update(
         &self,
         subject: SubjectId,
         changes: UserChanges,
         origin: &Origin,
     ) -> Result<User, UserError> {
+        self.require_trusted_ledger()?;
         to_its_end(self.clone().update_now(subject, changes, origin.clone())).await
     }
 

@@ -3,6 +3,7 @@
 mod budget;
 mod commands;
 mod jwt;
+mod refusals;
 mod scopes;
 mod tokens;
 mod trail;

@@ -15,7 +15,7 @@ use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databa
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 9] = [
     "m20261123_000001_users",
     "m20261123_000002_data_keys",
     "m20261123_000003_erasures",
@@ -23,6 +23,8 @@ const MIGRATIONS: [&str; 7] = [
     "m20261124_000005_audit",
     "m20261124_000006_access_tokens",
     "m20261128_000007_wrapping_keys",
+    "m20261128_000008_ledger_rollbacks",
+    "m20261128_000009_audit_2",
 ];
 
 fn sandbox(database: &TestStack) -> Sandbox {

@@ -4,6 +4,7 @@ mod chain;
 mod changes;
 mod commands;
 mod servers;
+mod several;
 mod trail;
 
 use std::time::Duration;

@@ -26,10 +26,7 @@ struct Marked {
 impl Marked {
     async fn new() -> Self {
         let stack = TestStack::sqlite();
-        let config = DatabaseConfig {
-            max_connections: NonZeroU32::new(1).unwrap().try_into().unwrap(),
-            ..stack.config()
-        };
+        let config = DatabaseConfig { max_connections: NonZeroU32::new(1).unwrap(), ..stack.config() };
         let db = database::connect(&config).await.unwrap();
         database::migrate(&db).await.unwrap();
         let backends = Backends::new(Arc::new(stack.backend().await), Vec::new());

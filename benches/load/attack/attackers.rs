@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::client::{Connection, graphql_request};
 
@@ -30,12 +31,23 @@ const IDLE: u64 = 10_000;
 const OTHER_FILES: u64 = 2_000;
 
 /// What is done to the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Attack {
     Documents,
     SlowBodies,
     IdleConnections,
     All,
+    /// By whoever has a token.
+    Requests(Turns),
+}
+
+/// Requests that are sent in turns.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    pub(super) title: &'static str,
+    pub(super) requests: Arc<[Vec<u8>]>,
+    /// From one to the next, of all connections together. None: each is sent once the one before is answered.
+    pub(super) every: Duration,
 }
 
 /// An attack that goes on.
@@ -49,8 +61,9 @@ pub(super) struct Siege {
 impl Attack {
     pub(super) const ALL: [Self; 4] = [Self::Documents, Self::SlowBodies, Self::IdleConnections, Self::All];
 
-    pub(super) fn title(self) -> String {
+    pub(super) fn title(&self) -> String {
         match self {
+            Self::Requests(requests) => requests.title.to_owned(),
             Self::Documents => format!("hostile documents on {SENDERS} connections"),
             Self::SlowBodies => format!("{SLOW} slow bodies"),
             Self::IdleConnections => format!("{} idle connections", idle_connections()),
@@ -58,12 +71,23 @@ impl Attack {
         }
     }
 
-    fn tasks(self, address: SocketAddr, answers: &Arc<AtomicU32>) -> JoinSet<()> {
+    fn tasks(&self, address: SocketAddr, answers: &Arc<AtomicU32>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         if matches!(self, Self::Documents | Self::All) {
             let documents: Arc<[_]> = documents().into();
             for _ in 0..SENDERS {
-                tasks.spawn(send(address, Arc::clone(&documents), Arc::clone(answers)));
+                tasks.spawn(send(address, Arc::clone(&documents), Duration::ZERO, Arc::clone(answers)));
+            }
+        }
+        if let Self::Requests(Turns { requests, every, .. }) = self {
+            for sender in 0..SENDERS {
+                let answers = Arc::clone(answers);
+                let every = *every * u32::try_from(SENDERS).unwrap_or(u32::MAX);
+                // Each begins with another.
+                let mut requests = requests.to_vec();
+                let begin = sender % requests.len();
+                requests.rotate_left(begin);
+                tasks.spawn(send(address, requests.into(), every, answers));
             }
         }
         if matches!(self, Self::SlowBodies | Self::All) {
@@ -81,7 +105,8 @@ impl Attack {
 }
 
 impl Siege {
-    pub(super) fn begin(attack: Attack, address: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn begin(attack: &Attack, address: SocketAddr) -> anyhow::Result<Self> {
+        let attack = attack.clone();
         let limit = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
         let answers = Arc::<AtomicU32>::default();
@@ -126,11 +151,16 @@ fn documents() -> Vec<Vec<u8>> {
     documents.map(|document| graphql_request(None, &document, &json!({}))).into()
 }
 
-/// Sends the documents in turns, for ever. Refused as too many, it waits for a moment.
-async fn send(address: SocketAddr, documents: Arc<[Vec<u8>]>, answers: Arc<AtomicU32>) {
+/// Sends the documents in turns, for ever, one in so long. Refused as too many, it waits for a moment.
+async fn send(address: SocketAddr, documents: Arc<[Vec<u8>]>, every: Duration, answers: Arc<AtomicU32>) {
+    let mut pace = tokio::time::interval(every.max(Duration::from_millis(1)));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         if let Ok(mut connection) = Connection::open_from(ADDRESS, address).await {
             for document in documents.iter().cycle() {
+                if !every.is_zero() {
+                    pace.tick().await;
+                }
                 let Ok(answer) = connection.ask(document).await else { break };
                 if answer.status == 429 {
                     tokio::time::sleep(PAUSE).await;

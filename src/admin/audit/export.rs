@@ -15,8 +15,8 @@ use crate::{
 /// Events that are read together.
 const PAGE: u64 = 1000;
 
-/// Prints the events, the oldest first: time, outcome, action, actor, subject, attributes, target and request id, with
-/// tabs between them and `-` for what is absent.
+/// Prints the events, the oldest first: time, outcome, action, actor, subjects, attributes, target, request id, and how
+/// often it happened, with tabs between them and `-` for what is absent.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin audit export --since 2026-11-01T00:00:00Z --json > november.jsonl
@@ -29,7 +29,7 @@ pub struct Export {
     /// Only what happened before this moment
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
-    /// Only what concerns this subject (a user's id)
+    /// Only what concerns this subject (a user's id), alone or among others
     #[arg(long, value_name = "ID")]
     subject: Option<Uuid>,
     /// Only what this actor did
@@ -80,22 +80,37 @@ impl Export {
 fn object(event: &Event) -> String {
     json!({
         "sequence": event.sequence, "occurred_at": time(event), "actor": event.actor, "action": event.action,
-        "subject_id": event.subject.map(|subject| subject.to_string()), "attributes": event.attributes,
-        "target": event.target, "request_id": event.request_id, "outcome": event.outcome,
-        "previous_digest": hex::encode(&event.previous_digest), "digest": hex::encode(&event.digest),
+        "subject_id": event.subject().map(|subject| subject.to_string()), "subject_ids": subjects(event),
+        "count": event.count, "attributes": event.attributes, "target": event.target, "request_id": event.request_id, "outcome": event.outcome,
+        "version": event.version, "previous_digest": hex::encode(&event.previous_digest),
+        "digest": hex::encode(&event.digest),
     })
     .to_string()
 }
 
 fn line(event: &Event) -> String {
-    let subject = event.subject.map(|subject| subject.to_string()).unwrap_or_default();
+    let subjects = subjects(event).join(",");
+    let count = event.count.to_string();
     let attributes = event.attributes.join(",");
     let [target, request_id] =
         [&event.target, &event.request_id].map(|text| text.as_deref().unwrap_or_default());
     let time = time(event);
-    let fields =
-        [&time, &event.outcome, &event.action, &event.actor, &subject, &attributes, target, request_id];
+    let fields = [
+        &time,
+        &event.outcome,
+        &event.action,
+        &event.actor,
+        &subjects,
+        &attributes,
+        target,
+        request_id,
+        &count,
+    ];
     fields.map(|field| if field.is_empty() { "-" } else { field }).join("\t")
+}
+
+fn subjects(event: &Event) -> Vec<String> {
+    event.subjects.iter().map(ToString::to_string).collect()
 }
 
 fn time(event: &Event) -> String {

@@ -38,7 +38,7 @@ impl Keys {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         match self {
             Self::Status(status) => status.run(loaded).await,
-            Self::Rewrap(rewrap) => Box::pin(rewrap.run(loaded)).await,
+            Self::Rewrap(rewrap) => rewrap.run(loaded).await,
             Self::Rotate(rotate) => rotate.run(loaded).await,
             Self::Verify(verify) => verify.run(loaded).await,
             Self::Retire(retire) => retire.run(loaded).await,

@@ -76,7 +76,7 @@ impl RewrapCommand {
         let output = if self.dry_run {
             self.try_out(&rewrap, &plan, &options).await?
         } else if plan.sources.is_empty() || confirm("Move them?", self.run.yes)? {
-            Box::pin(self.move_all(&office, &rewrap, &plan, &options)).await?
+            self.move_all(&office, &rewrap, &plan, &options).await?
         } else {
             Output { text: "nothing was done\n".to_owned(), status: 1 }
         };

@@ -57,6 +57,69 @@ async fn a_token_is_made_shown_once_listed_and_revoked() {
     assert_eq!(actions, ["token_create", "token_create", "token_revoke"]);
 }
 
+/// As docs/operations.md says it.
+#[tokio::test]
+async fn after_a_restore_no_token_is_good_that_was_revoked() {
+    let sandbox = Sandbox::new().with_env("OUBLIETTE_AUTH__MODE", "tokens");
+    sandbox.admin_ok(&["migrate"]);
+    let make = |name: &str| {
+        let made = sandbox.admin(&["tokens", "create", "--name", name, "--scopes", "users:read"]);
+        made.stdout.trim().to_owned()
+    };
+    let (leaked, billing) = (make("leaked"), make("billing"));
+    let file = sandbox.path("data/oubliette.db");
+    let backup = std::fs::read(&file).unwrap();
+    sandbox.admin_ok(&["tokens", "revoke", "leaked"]);
+    let answers = async |token: &str| {
+        let server = sandbox.start().await;
+        status(&server, token).await
+    };
+    assert_eq!(answers(&leaked).await, StatusCode::UNAUTHORIZED);
+
+    for log in ["data/oubliette.db-wal", "data/oubliette.db-shm"] {
+        let _ = std::fs::remove_file(sandbox.path(log));
+    }
+    std::fs::write(&file, backup).unwrap();
+    let server = sandbox.start().await;
+    assert_eq!(
+        status(&server, &leaked).await,
+        StatusCode::OK,
+        "it is good again: this is what is to be repaired"
+    );
+    let now = chrono::Utc::now().to_rfc3339();
+    let all = ["tokens", "revoke", "--all-made-before", &now];
+    let asked = sandbox.admin(&all);
+    assert!(asked.status == Some(1) && asked.stderr.contains("Pass --yes"), "{}", asked.stderr);
+    let revoked = sandbox.admin(&[&all[..], &["--yes", "--json"]].concat());
+    let revoked: Value = serde_json::from_str(&revoked.stdout).unwrap();
+    let names: Vec<_> =
+        revoked.as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["leaked", "billing"]);
+    let fresh = make("fresh");
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert_eq!(status(&server, &leaked).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&server, &billing).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&server, &fresh).await, StatusCode::OK);
+    let again = sandbox.admin(&[&all[..], &["--yes"]].concat());
+    assert_eq!((again.status, again.stdout.as_str()), (Some(0), "0 tokens revoked\n"));
+    let events = sandbox.admin_ok(&["audit", "export", "--json"]);
+    assert_eq!(events.matches("\"token_revoke\"").count(), 2);
+}
+
+#[tokio::test]
+async fn a_token_or_a_moment_is_revoked_and_never_the_future() {
+    let sandbox = Sandbox::new();
+    sandbox.admin_ok(&["migrate"]);
+    for wrong in
+        [&["tokens", "revoke"][..], &["tokens", "revoke", "x", "--all-made-before", "2026-01-01T00:00:00Z"]]
+    {
+        assert_eq!(sandbox.admin(wrong).status, Some(2), "{wrong:?}");
+    }
+    let future =
+        sandbox.admin_error(&["tokens", "revoke", "--all-made-before", "2999-01-01T00:00:00Z", "--yes"]);
+    assert!(future.contains("is in the future"), "{future}");
+}
+
 #[tokio::test]
 async fn slips_are_told() {
     let sandbox = Sandbox::new();

@@ -41,6 +41,8 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("AuditEvent.actor", &[]),
     ("AuditEvent.action", &[]),
     ("AuditEvent.subjectId", &[]),
+    ("AuditEvent.subjectIds", &[]),
+    ("AuditEvent.count", &[]),
     ("AuditEvent.attributes", &[]),
     ("AuditEvent.target", &[]),
     ("AuditEvent.requestId", &[]),

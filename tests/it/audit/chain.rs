@@ -47,14 +47,18 @@ async fn fault_against(db: &DatabaseConnection, kept: &Head) -> Option<(i64, Pro
 
 /// As the documentation says it, not as the code does.
 fn documented_digest(event: &Model) -> Vec<u8> {
+    let subjects =
+        event.subject_ids.clone().or(event.subject_id.map(|id| id.to_string())).unwrap_or_default();
+    let count = if event.version == 1 { String::new() } else { format!("{}\n", event.count) };
     let text = format!(
-        "oubliette audit 1\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n",
+        "oubliette audit {}\n{}\n{}\n{}\n{}\n{}\n{}\n{count}{}\n{}\n{}\n{}\n",
+        event.version,
         hex::encode(&event.previous_digest),
         event.sequence,
         event.occurred_at.format("%Y-%m-%dT%H:%M:%S%.6fZ"),
         event.actor,
         event.action,
-        event.subject_id.map(|id| id.to_string()).unwrap_or_default(),
+        subjects,
         event.attributes,
         event.target.clone().unwrap_or_default(),
         event.request_id.clone().unwrap_or_default(),
@@ -118,6 +122,10 @@ async fn a_changed_event_is_found(stack: TestStack) {
         "target = 'x'",
         "request_id = NULL",
         "outcome = 'denied'",
+        "count = 2",
+        "version = 1",
+        "version = 3",
+        "subject_ids = '019abcde-0000-7000-8000-000000000001,019abcde-0000-7000-8000-000000000002'",
         "occurred_at = '2026-11-23 21:05:00.123456+00:00'",
     ] {
         let db = trail_of(&stack, 5).await;

@@ -2,7 +2,11 @@
 
 use std::{io::Read, process::Stdio};
 
-use oubliette::entity::audit_event::Model;
+use oubliette::{
+    audit::{Action, NewEvent, Origin, Outcome},
+    entity::audit_event::Model,
+    envelope::SubjectId,
+};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
@@ -155,6 +159,7 @@ async fn the_trail_is_exported(stack: TestStack) {
     let expected = json!({
         "sequence": 2503, "occurred_at": last.occurred_at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
         "actor": "bob", "action": "read_pii", "subject_id": last.subject_id.unwrap().to_string(),
+        "subject_ids": [last.subject_id.unwrap().to_string()], "count": 1, "version": 2,
         "attributes": ["email", "phone"], "target": null, "request_id": "r-1", "outcome": "ok",
         "previous_digest": hex::encode(&last.previous_digest), "digest": hex::encode(&last.digest),
     });
@@ -163,7 +168,7 @@ async fn the_trail_is_exported(stack: TestStack) {
     assert_eq!(objects(&export(&["--actor", "bob", "--json"])).len(), 3);
     let subject = last.subject_id.unwrap().to_string();
     let line = format!(
-        "{}\tok\tread_pii\tbob\t{subject}\temail,phone\t-\tr-1\n",
+        "{}\tok\tread_pii\tbob\t{subject}\temail,phone\t-\tr-1\t1\n",
         expected["occurred_at"].as_str().unwrap()
     );
     assert_eq!(export(&["--subject", &subject]), line);
@@ -171,6 +176,20 @@ async fn the_trail_is_exported(stack: TestStack) {
     let since = objects(&export(&["--since", moment, "--json"])).len();
     let until = objects(&export(&["--until", moment, "--json"])).len();
     assert!(since >= 1 && since + until == 2503, "{since} {until}");
+
+    // An event about several is found from each.
+    let several: Vec<_> = (0..3).map(|_| SubjectId::generate()).collect();
+    let event = NewEvent::new(&Origin::new("eve").in_request("r-2"), Action::Forget).about_each(&several);
+    trail.record_durably(&[event.outcome(Outcome::Denied).times(78)]).await.unwrap();
+    let ids: Vec<_> = several.iter().map(ToString::to_string).collect();
+    for id in &ids {
+        let line = export(&["--subject", id]);
+        assert!(line.contains("\tdenied\tforget\teve\t") && line.ends_with("\t-\t-\tr-2\t78\n"), "{line}");
+        assert!(ids.iter().all(|id| line.contains(id)), "{line}");
+        let object = objects(&export(&["--subject", id, "--json"])).remove(0);
+        assert_eq!((&object["subject_id"], &object["count"]), (&Value::Null, &json!(78)));
+        assert_eq!(object["subject_ids"].as_array().unwrap().len(), 3);
+    }
 
     // Whoever reads has seen enough.
     let mut command = site.sandbox.admin_command(&["audit", "export", "--json"]);

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{events, fault};
-use crate::harness::{Server, Site, TestStack, on_both_databases, populate};
+use crate::harness::{Server, Site, TestStack, is_long, on_both_databases, populate};
 
 on_both_databases!(
     a_server_that_is_killed_has_answered_nothing_without_its_event,
     a_server_that_is_stopped_writes_what_waits,
+    a_server_that_is_stopped_tells_how_much_it_did_not_read,
 );
 
 const READERS: usize = 8;
@@ -75,5 +76,37 @@ async fn a_server_that_is_stopped_writes_what_waits(stack: TestStack) {
     for (user, _) in &people {
         assert!(events.iter().any(|event| event.subject_id == Some(*user) && event.action == "read_pii"));
     }
+    assert_eq!(fault(&site.db).await, None);
+}
+
+async fn a_server_that_is_stopped_tells_how_much_it_did_not_read(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    let people = populate(&site.db, &backend, READERS).await;
+    let limits =
+        ["--set", "limits.looks_per_second_per_token=1", "--set", "limits.refusals_per_minute_per_token=2"];
+    let mut server = site.sandbox.start_with(&limits).await;
+    // Two at once may be opened; and two refusals are recorded.
+    for (user, _) in &people {
+        read(&server, *user, "r-1").await;
+    }
+    let unread = 50;
+    for _ in 0..unread {
+        assert!(!read(&server, people[0].0, "r-2").await);
+    }
+    if is_long() {
+        // Once the minute is over, nobody needs to come again, or to stop it.
+        tokio::time::sleep(Duration::from_secs(63)).await;
+        assert!(events(&site.db).await.iter().any(|event| event.action == "requests_refused"));
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit().await.code(), Some(0));
+    let events = events(&site.db).await;
+    let of = |action: &str| {
+        events.iter().filter(|event| event.action == action && event.outcome == "denied").collect::<Vec<_>>()
+    };
+    assert_eq!(of("read_pii").len(), 2, "{events:?}");
+    let [told] = of("requests_refused")[..] else { panic!("{events:?}") };
+    assert!((unread..unread + 5).contains(&told.count), "{told:?}");
+    assert_eq!(told.actor, "anonymous");
     assert_eq!(fault(&site.db).await, None);
 }

@@ -5,11 +5,11 @@ use std::{
 
 use oubliette::{
     access::{
-        Authenticator,
+        Authenticator, Refusals,
         tokens::{self, NewToken},
     },
     app::App,
-    audit::Origin,
+    audit::{Origin, Trail},
     config::{AuthMode, Config},
     database,
     http::{self, Connections},
@@ -32,6 +32,8 @@ pub(crate) struct TestApp {
     pub(crate) db: DatabaseConnection,
     pub(crate) keyring: Keyring,
     pub(crate) users: Users,
+    pub(crate) refusals: Refusals,
+    pub(crate) trail: Trail,
     url: String,
     metrics_url: String,
     client: Client,
@@ -59,6 +61,8 @@ impl TestApp {
         config.auth.mode = AuthMode::Off;
         config.limits.requests_per_second_per_address = 0;
         config.limits.requests_per_second_per_token = 0;
+        config.limits.looks_per_second_per_token = 0;
+        config.limits.refusals_per_minute_per_token = 0;
         config.http.playground = true;
         config.graphql.introspection = true;
         configure(&mut config);
@@ -91,6 +95,8 @@ impl TestApp {
             db,
             keyring: app.keyring,
             users: app.users,
+            refusals: app.refusals,
+            trail: app.trail,
             url,
             metrics_url,
             client: Client::new(),

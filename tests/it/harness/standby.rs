@@ -53,7 +53,7 @@ impl Replicated {
     pub(crate) fn catch_up(&self) {
         let written = self.primary.psql("postgres", "SELECT pg_current_wal_lsn()");
         let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
-        self.wait("the standby catches up", || self.standby.psql("postgres", &replayed) == "t");
+        wait("the standby catches up", || self.standby.psql("postgres", &replayed) == "t");
     }
 
     /// From now on, nothing that the primary writes gets to the standby.
@@ -61,9 +61,16 @@ impl Replicated {
         self.standby.psql("postgres", "ALTER SYSTEM SET primary_conninfo = ''");
         self.standby.psql("postgres", "SELECT pg_reload_conf()");
         let receivers = "SELECT count(*) FROM pg_stat_wal_receiver";
-        self.wait("the WAL receiver ends", || self.standby.psql("postgres", receivers) == "0");
+        wait("the WAL receiver ends", || self.standby.psql("postgres", receivers) == "0");
         let senders = "SELECT count(*) FROM pg_stat_replication";
-        self.wait("the WAL sender ends", || self.primary.psql("postgres", senders) == "0");
+        wait("the WAL sender ends", || self.primary.psql("postgres", senders) == "0");
+    }
+
+    /// The standby receives again what it was [cut off](Self::cut_off) from.
+    pub(crate) fn attach(&self) {
+        let from = self.primary.conninfo();
+        self.standby.psql("postgres", &format!("ALTER SYSTEM SET primary_conninfo = '{from}'"));
+        self.standby.psql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// The standby becomes a primary. Sessions that it has stay, and may write from now on.
@@ -88,13 +95,13 @@ impl Replicated {
         self.switch_over();
         self.switch.drop_connections();
     }
+}
 
-    fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
-        let started = Instant::now();
-        while !is_so() {
-            assert!(started.elapsed() < PATIENCE, "waited too long: {what}");
-            thread::sleep(Duration::from_millis(20));
-        }
+fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "waited too long: {what}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

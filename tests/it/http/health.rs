@@ -14,16 +14,20 @@ async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
 #[tokio::test]
 async fn readiness_follows_the_key_backend() {
     let app = TestApp::start(TestStack::sqlite()).await;
-    let ready = json!({ "status": "ready", "checks": { "database": "ok", "keys": "ok" } });
-    let not_ready = json!({ "status": "not ready", "checks": { "database": "ok", "keys": "failed" } });
+    let ready = json!({ "status": "ready", "checks": { "database": "ok", "keys": "ok", "ledger": "ok" } });
+    let not_ready =
+        json!({ "status": "not ready", "checks": { "database": "ok", "keys": "failed", "ledger": "ok" } });
 
     assert_eq!(get(&app, "/readyz").await, (StatusCode::OK, ready.clone()));
     for class in [ErrorClass::Unavailable, ErrorClass::Denied, ErrorClass::KeyDisabled] {
         app.backend.fail(class);
         forget_the_last_answer().await;
         assert_eq!(get(&app, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, not_ready.clone()));
-        let without_keys = json!({ "status": "ready", "checks": { "database": "ok" } });
+        let without_keys = json!({ "status": "ready", "checks": { "database": "ok", "ledger": "ok" } });
         assert_eq!(get(&app, "/readyz?exclude=keys").await, (StatusCode::OK, without_keys));
+        let database_only = json!({ "status": "ready", "checks": { "database": "ok" } });
+        let answer = get(&app, "/readyz?exclude=keys&exclude=ledger").await;
+        assert_eq!(answer, (StatusCode::OK, database_only));
         assert_eq!(
             get(&app, "/healthz").await,
             (StatusCode::OK, json!({ "status": "ok" })),
@@ -36,7 +40,7 @@ async fn readiness_follows_the_key_backend() {
 
     let (status, answer) = get(&app, "/readyz?exclude=kms").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    let message = "/readyz takes exclude=database and exclude=keys only";
+    let message = "/readyz takes exclude=database, exclude=keys and exclude=ledger only";
     assert_eq!(answer["errors"][0]["message"], message);
 }
 

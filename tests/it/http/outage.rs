@@ -28,7 +28,8 @@ async fn readiness(app: &TestApp) -> (StatusCode, Value) {
 }
 
 async fn assert_not_ready(app: &TestApp) {
-    let expected = json!({ "status": "not ready", "checks": { "database": "failed", "keys": "ok" } });
+    let expected =
+        json!({ "status": "not ready", "checks": { "database": "failed", "keys": "ok", "ledger": "ok" } });
     assert_eq!(readiness(app).await, (StatusCode::SERVICE_UNAVAILABLE, expected));
     assert_eq!(app.get("/healthz").send().await.unwrap().status(), StatusCode::OK, "the process is up");
 }

@@ -1,0 +1,45 @@
+//! `oubliette-admin ledger`: the erasure ledger, and what to do when it went back.
+
+mod adopt;
+mod status;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::terminal::{Output, time};
+use crate::{config::LoadedConfig, users::rollbacks::Rollback};
+
+/// What an operator can do with the erasure ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Show where the ledger ends, and whether it went back and waits to be adopted
+    Status(status::Status),
+    /// Adopt the ledger as it is, after it went back: servers answer about persons again
+    Adopt(adopt::Adopt),
+}
+
+impl LedgerCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        match self {
+            Self::Status(status) => status.run(loaded).await,
+            Self::Adopt(adopt) => adopt.run(loaded).await,
+        }
+    }
+}
+
+/// What waits, for people.
+fn line(rollback: &Rollback) -> String {
+    let row = rollback.row();
+    format!("the ledger went back: {rollback} (noticed {} by {})", time(row.noticed_at), row.noticed_by)
+}
+
+/// The same for programs.
+fn object(rollback: &Rollback) -> Value {
+    let row = rollback.row();
+    let place = |sequence: i64, digest: &[u8]| json!({ "sequence": sequence, "digest": hex::encode(digest) });
+    json!({
+        "id": row.id.to_string(), "seen": place(row.seen_sequence, &row.seen_digest),
+        "found": place(row.found_sequence, &row.found_digest), "gone": rollback.to_string(),
+        "noticed_at": time(row.noticed_at), "noticed_by": row.noticed_by,
+    })
+}
