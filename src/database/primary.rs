@@ -56,9 +56,10 @@ pub(super) fn learn_from(db: &DatabaseConnection, error: &DbErr) {
     }
 }
 
-/// Whether the database says that it takes no writes, or none at the moment. Reading may go on.
+/// Whether the database says that it only reads, so that nothing was changed. Of one that ends, that is not known: it may have committed
+/// before.
 pub(crate) fn takes_no_writes(error: &DbErr) -> bool {
-    matches!(Refusal::of(error), Some(Refusal::ReadOnly | Refusal::Ending))
+    Refusal::of(error) == Some(Refusal::ReadOnly)
 }
 
 /// What makes all connections that were opened before suspect.
@@ -73,8 +74,8 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// By the error's class: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Aurora and YugabyteDB, too, answer 25006 on
-    /// servers that only read; CockroachDB answers 57P01 on a node that drains.
+    /// By the error's class: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. CockroachDB, too, answers 57P01 on a node that
+    /// shuts down: <https://github.com/ory/hydra/issues/3432>.
     pub(super) fn of(error: &DbErr) -> Option<Self> {
         match sqlx_error(error)? {
             sqlx::Error::Database(error) => match &*error.code()? {

@@ -158,6 +158,24 @@ async fn a_write_on_a_connection_to_a_standby_is_made_on_the_primary() {
     .await;
 }
 
+/// Nothing was begun there, so nobody has to know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_on_connections_that_were_cut_is_begun_on_a_new_one() {
+    let replicated = Replicated::launch("app").await;
+    let sandbox = sandbox(&replicated);
+    let server = sandbox.start().await;
+    for round in 0..5 {
+        for _ in 0..5 {
+            read(&server).await;
+        }
+        replicated.switch.drop_connections();
+        // Before anything looks whether they still live.
+        for answer in futures::future::join_all((0..4).map(|_| create(&server))).await {
+            assert_eq!(answer.get("errors"), None, "round {round}: {answer}");
+        }
+    }
+}
+
 /// An acknowledged erasure is lost: the standby did not have it yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failover_that_lost_an_erasure_nobody_is_answered_about_until_it_is_adopted() {
