@@ -145,7 +145,9 @@ impl From<UserError> for Error {
                 coded("this attribute cannot be decrypted", ErrorCode::DecryptionFailed)
             }
             UserError::Keys(keys) => keys_unavailable(keys),
-            UserError::Contended => key_backend(true),
+            UserError::Contended => {
+                coded("others change the user again and again; try again", ErrorCode::Unavailable)
+            }
             UserError::LedgerWentBack => {
                 coded("the erasure ledger went back; an operator must look at it", ErrorCode::Unavailable)
             }

@@ -1,6 +1,6 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::{User, UserError, Users, ledger};
+use super::{User, UserError, Users, input::is_username, ledger};
 use crate::{entity::user, envelope::SubjectId};
 
 impl Users {
@@ -25,6 +25,10 @@ impl Users {
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn find_by_username(&self, username: &str) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
+        // Databases differ in what they take for a text at all.
+        if !is_username(username) {
+            return Ok(None);
+        }
         let row = user::Entity::find().filter(user::Column::Username.eq(username)).one(&self.db).await?;
         Ok(row.map(|row| User::alone(self.clone(), row)))
     }

@@ -114,14 +114,18 @@ fn parse_username(input: &str) -> Result<String, UserError> {
     if input.contains('@') {
         return Err(invalid_username("is stored in the clear and must not be an e-mail address"));
     }
-    let fits = (1..=64).contains(&input.len())
-        && input.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    if !fits {
+    if !is_username(input) {
         return Err(invalid_username(
             "must be 1 to 64 letters (a to z), digits, dots, dashes or underscores",
         ));
     }
     Ok(input.to_owned())
+}
+
+/// Whether anybody can have this username.
+pub(super) fn is_username(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 fn invalid_username(problem: &str) -> UserError {

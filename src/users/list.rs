@@ -19,7 +19,7 @@ pub struct PageRequest {
     pub from_the_end: bool,
 }
 
-/// Some users in the order of their ids, that is of their creation.
+/// Some users in the order of their ids: of their creation, as far as the clocks of the servers agreed.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The users. Their data keys are opened together.

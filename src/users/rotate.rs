@@ -110,10 +110,9 @@ impl Chore for RotateChore {
     }
 
     async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
-        let mut subjects: Vec<_> =
-            keys.into_iter().map(|(id, wrapped)| (id.subject, wrapped.kek_id)).collect();
-        subjects.dedup_by_key(|(subject, _)| *subject);
-        let rotations = subjects.into_iter().map(|(subject, kek_id)| self.rotate(subject, kek_id, pace));
+        let mut subjects: Vec<_> = keys.into_iter().map(|(id, wrapped)| (id, wrapped.kek_id)).collect();
+        subjects.dedup_by_key(|(id, _)| id.subject);
+        let rotations = subjects.into_iter().map(|(id, kek_id)| self.rotate(id, kek_id, pace));
         let mut rotations: FuturesUnordered<_> = rotations.collect();
         let mut dealt = Dealt::default();
         while let Some(rotated) = rotations.next().await {
@@ -135,14 +134,14 @@ impl Chore for RotateChore {
 }
 
 impl RotateChore {
-    async fn rotate(&self, subject: SubjectId, kek_id: KekId, pace: &Pace) -> Result<Rotated, DbErr> {
+    /// `id` is one of the subject's data keys, for failures that are of none in particular.
+    async fn rotate(&self, id: DataKeyId, kek_id: KekId, pace: &Pace) -> Result<Rotated, DbErr> {
         let failed = |id, class, cause| {
             Ok(Rotated::Failed(Failure { id, kek_id: kek_id.clone(), class, cause }, None))
         };
-        let mut id = DataKeyId { subject, version: crate::envelope::KeyVersion::FIRST };
         let mut looked = false;
         for _ in 0..ATTEMPTS {
-            match on_the_primary(&self.users.db, || self.try_rotate(subject, pace)).await {
+            match on_the_primary(&self.users.db, || self.try_rotate(id.subject, pace)).await {
                 Ok(true) => return Ok(Rotated::Yes),
                 Ok(false) => return Ok(Rotated::NotNeeded),
                 Err(RotateError::Changed) => {}
@@ -169,12 +168,10 @@ impl RotateChore {
                     return failed(key, "unreadable", cause);
                 }
                 Err(error @ (RotateError::Keyless(key) | RotateError::Userless(key))) => {
-                    id = key;
-                    return failed(id, "inconsistent", error.to_string());
+                    return failed(key, "inconsistent", error.to_string());
                 }
-                Err(error @ (RotateError::NoBackend(..) | RotateError::Seal)) => {
-                    return failed(id, "no_backend", error.to_string());
-                }
+                Err(error @ RotateError::NoBackend(..)) => return failed(id, "no_backend", error.to_string()),
+                Err(error @ RotateError::Seal) => return failed(id, "unsealable", error.to_string()),
             }
         }
         failed(id, "contended", RotateError::Changed.to_string())

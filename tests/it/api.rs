@@ -10,7 +10,26 @@ on_every_stack!(
     errors_have_their_codes,
     pages_follow_each_other_both_ways,
     pages_are_bounded,
+    a_text_that_nothing_is_called_finds_nothing,
 );
+
+/// PostgreSQL takes no NUL, SQLite takes it for an end.
+async fn a_text_that_nothing_is_called_finds_nothing(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let person = Person::new();
+    app.create(&person).await;
+    for name in ["\0", &format!("{}\0", person.username), "a\u{85}b", "ada@example.com", "é", ""] {
+        let query = "query($name: String!) { userByUsername(username: $name) { id } }";
+        assert_eq!(app.graphql(query, json!({ "name": name })).await, json!({ "data": { "userByUsername": null } }));
+    }
+    for actor in ["\0", "anonymous\0", "a\nb", ""] {
+        let query = "query($actor: String!) { auditEvents(actor: $actor) { nodes { id: sequence } } }";
+        assert_eq!(
+            app.graphql(query, json!({ "actor": actor })).await,
+            json!({ "data": { "auditEvents": { "nodes": [] } } })
+        );
+    }
+}
 
 const UPDATE: &str = "mutation($id: ID!, $input: UpdateUserInput!) {
     updateUser(id: $id, input: $input) { username email phone createdAt updatedAt }

@@ -65,11 +65,15 @@ impl Show {
             if self.reveal { phone.text().expose().to_owned() } else { phone.masked() }
         });
         let well = email.is_ok() && phone.is_ok();
-        if self.reveal {
-            // Before anything of it is printed.
-            let read = [("email", &email), ("phone", &phone)];
-            let read = read.into_iter().filter(|(_, value)| !matches!(value, Ok(None)));
-            let names: Vec<_> = read.map(|(name, _)| name).collect();
+        // Before anything of it is printed.
+        let read = if self.reveal {
+            [("email", &email), ("phone", &phone)]
+        } else {
+            [("email_masked", &email), ("phone_masked", &phone)]
+        };
+        let read = read.into_iter().filter(|(_, value)| !matches!(value, Ok(None)));
+        let names: Vec<_> = read.map(|(name, _)| name).collect();
+        if !names.is_empty() {
             let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
             let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
             office::leave(&office.db, event.attributes(&names).outcome(outcome)).await?;

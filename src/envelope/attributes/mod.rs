@@ -2,6 +2,7 @@
 
 mod email;
 mod phone;
+mod typed;
 
 pub use email::Email;
 pub use phone::Phone;

@@ -12,6 +12,7 @@ on_both_databases!(
     a_leaked_key_opens_nothing_that_is_stored,
     everybody_gets_a_fresh_key_while_a_server_serves,
     a_rotation_that_was_limited_goes_on_where_it_ended,
+    a_failure_names_the_version_that_it_is_of,
 );
 
 async fn a_leaked_key_opens_nothing_that_is_stored(stack: TestStack) {
@@ -80,6 +81,19 @@ async fn everybody_gets_a_fresh_key_while_a_server_serves(stack: TestStack) {
         "mutation($id: ID!, $email: String) { updateUser(id: $id, input: { email: $email }) { email } }";
     let answer = server.try_graphql(query, json!({ "id": people[0].0, "email": email })).await.unwrap();
     assert_eq!(answer["data"]["updateUser"]["email"], email);
+}
+
+async fn a_failure_names_the_version_that_it_is_of(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    populate(&site.db, &backend, 1).await;
+    site.done(&["keys", "rotate", "--all", "--yes", "--json"]);
+    let nobodys = "UPDATE data_keys SET kek_id = 'arn:nobody'";
+    sea_orm::ConnectionTrait::execute_unprepared(&site.db, nobodys).await.unwrap();
+    let (_, result) =
+        site.result(&["keys", "rotate", "--all", "--yes", "--json", "--failures", "failed.jsonl"]);
+    assert_eq!((&result["done"], &result["failed"]), (&0.into(), &1.into()), "{result}");
+    let failure: serde_json::Value = serde_json::from_str(&site.sandbox.read("failed.jsonl")).unwrap();
+    assert_eq!((&failure["version"], &failure["class"]), (&2.into(), &"no_backend".into()), "{failure}");
 }
 
 async fn a_rotation_that_was_limited_goes_on_where_it_ended(stack: TestStack) {
