@@ -170,7 +170,9 @@ impl RotateChore {
                 Err(error @ (RotateError::Keyless(key) | RotateError::Userless(key))) => {
                     return failed(key, "inconsistent", error.to_string());
                 }
-                Err(error @ RotateError::NoBackend(..)) => return failed(id, "no_backend", error.to_string()),
+                Err(error @ RotateError::NoBackend(..)) => {
+                    return failed(id, "no_backend", error.to_string());
+                }
                 Err(error @ RotateError::Seal) => return failed(id, "unsealable", error.to_string()),
             }
         }

@@ -20,7 +20,10 @@ async fn a_text_that_nothing_is_called_finds_nothing(stack: TestStack) {
     app.create(&person).await;
     for name in ["\0", &format!("{}\0", person.username), "a\u{85}b", "ada@example.com", "é", ""] {
         let query = "query($name: String!) { userByUsername(username: $name) { id } }";
-        assert_eq!(app.graphql(query, json!({ "name": name })).await, json!({ "data": { "userByUsername": null } }));
+        assert_eq!(
+            app.graphql(query, json!({ "name": name })).await,
+            json!({ "data": { "userByUsername": null } })
+        );
     }
     for actor in ["\0", "anonymous\0", "a\nb", ""] {
         let query = "query($actor: String!) { auditEvents(actor: $actor) { nodes { id: sequence } } }";
