@@ -44,10 +44,10 @@ impl MigrationTrait for Migration {
 
         let db = manager.get_connection();
         if db.get_database_backend() == DbBackend::Postgres {
-            // A volatile default gives each old row a value of its own, in one pass.
+            // A volatile default gives each old row a value of its own, in one pass; and what a server of the release before
+            // still adds.
             let add = "ALTER TABLE data_keys ADD COLUMN id uuid NOT NULL DEFAULT gen_random_uuid()";
             db.execute_unprepared(add).await?;
-            db.execute_unprepared("ALTER TABLE data_keys ALTER COLUMN id DROP DEFAULT").await?;
         } else {
             // SQLite takes no such default. An empty one is no UUID: a row that was written without an id does not parse.
             db.execute_unprepared("ALTER TABLE data_keys ADD COLUMN id uuid_text NOT NULL DEFAULT x''")
