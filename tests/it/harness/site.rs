@@ -40,7 +40,7 @@ impl Site {
     pub(crate) fn configure(mut self, active: &str, backends: &str) -> Self {
         let profile = format!(
             "[auth]\nmode = \"off\"\n[limits]\nrequests_per_second_per_address = 0\n\
-             requests_per_second_per_token = 0\n[database]\nurl = \"{}\"\nmigrate_on_start = true\n[keys]\nactive = \"{active}\"\n\
+             requests_per_second_per_token = 0\nlooks_per_second_per_token = 0\n[database]\nurl = \"{}\"\nmigrate_on_start = true\n[keys]\nactive = \"{active}\"\n\
              [keys.cache]\ntime_to_live = \"1s\"\ntime_to_idle = \"1s\"\nrefresh_ahead = \"0s\"\n{backends}",
             self.stack.url()
         );
