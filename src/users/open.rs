@@ -123,14 +123,22 @@ impl User {
             None => Box::pin(self.keys.users.keyring.open(id)).await,
         };
         match key {
-            Ok(key) => match key.open(value) {
-                Ok(opened) => Ok(Some(opened)),
-                Err(error) => Box::pin(self.open_anew(value, &key, error)).await,
-            },
+            Ok(key) => self.open_with(&key, value).await,
             Err(error) if matches!(*error, KeyringError::Missing(_)) => {
                 Box::pin(self.reread(column, error)).await
             }
             Err(error) => Err(self.keyless::<A>(error)),
+        }
+    }
+
+    async fn open_with<A: Attribute>(
+        &self,
+        key: &OpenDataKey,
+        value: &Encrypted<A>,
+    ) -> Result<Option<A>, UserError> {
+        match key.open(value) {
+            Ok(opened) => Ok(Some(opened)),
+            Err(error) => Box::pin(self.open_anew(value, key, error)).await,
         }
     }
 
@@ -167,7 +175,7 @@ impl User {
             let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
             let id = DataKeyId { subject: self.id(), version: header.key_version };
             match users.keyring.open(id).await {
-                Ok(key) => return key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
+                Ok(key) => return self.open_with(&key, value).await,
                 // Changed again.
                 Err(error) if matches!(*error, KeyringError::Missing(_)) => known = Some(value.clone()),
                 Err(error) => return Err(self.keyless::<A>(error)),

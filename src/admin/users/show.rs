@@ -13,7 +13,7 @@ use crate::{
     config::LoadedConfig,
     envelope::{Attribute, SubjectId},
     keys::store,
-    users::{User, UserError},
+    users::{User, UserError, rollbacks},
 };
 
 /// Shows a user: the personal values masked, the data keys, or the receipt if the user was forgotten.
@@ -39,6 +39,12 @@ pub struct Show {
 impl Show {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let office = Office::open(loaded).await?;
+        if let Some(rollback) = rollbacks::waiting_or(&office.db, &[]).await?.first() {
+            anyhow::bail!(
+                "the erasure ledger went back: {rollback}. Who was forgotten there is not shown again: see `oubliette-admin \
+                 ledger status`"
+            );
+        }
         let users = office.users();
         let subject = SubjectId::from(self.id);
         let user = match users.find(subject).await {

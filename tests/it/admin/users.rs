@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use oubliette::entity::ledger_rollback;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,6 +12,7 @@ use crate::harness::{EMAIL_MARK, PHONE_MARK, Site, TestStack, on_both_databases,
 on_both_databases!(
     a_user_is_shown_masked,
     what_does_not_open_is_said,
+    nobody_is_shown_after_the_ledger_went_back,
     forgetting_is_the_same_as_by_the_api,
     forgetting_needs_a_yes_and_no_key,
 );
@@ -47,6 +50,33 @@ async fn a_user_is_shown_masked(stack: TestStack) {
     );
     let typo = site.sandbox.admin(&["users", "show", "019abcde"]);
     assert_eq!(typo.status, Some(2));
+}
+
+/// Whoever was forgotten in the entries that are gone may be back.
+async fn nobody_is_shown_after_the_ledger_went_back(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    let (id, person) = populate(&site.db, &backend, 1).await.remove(0);
+    let id = id.to_string();
+    let rollback = ledger_rollback::Model {
+        id: Uuid::now_v7(),
+        seen_sequence: 7,
+        seen_digest: vec![7; 32],
+        found_sequence: 4,
+        found_digest: vec![4; 32],
+        noticed_at: chrono::Utc::now(),
+        noticed_by: "a server".to_owned(),
+        adopted_at: None,
+        adopted_by: None,
+    };
+    let insert = ledger_rollback::Entity::insert(rollback.into_active_model().reset_all());
+    insert.exec_without_returning(&site.db).await.unwrap();
+    for flags in [&[][..], &["--reveal"], &["--json"]] {
+        let error = site.sandbox.admin_error(&[&["users", "show", &id], flags].concat());
+        assert!(error.contains("the erasure ledger went back: entries 5 to 7 are gone"), "{error}");
+        assert!(error.contains("`oubliette-admin ledger status`"), "{error}");
+    }
+    site.sandbox.admin(&["ledger", "adopt", "--yes"]);
+    assert!(site.sandbox.admin_ok(&["users", "show", &id, "--reveal"]).contains(&person.email));
 }
 
 /// What needs no key is there.
