@@ -131,65 +131,54 @@ pub async fn all(db: &DatabaseConnection) -> Result<Vec<(KekId, KekState)>, DbEr
     rows.into_iter().map(|row| Ok((KekId::new(row.kek_id), KekState::parse(&row.state)?))).collect()
 }
 
-/// Whether a change was made, or the wrapping key had the state already.
+/// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// It was.
-    Yes,
-    /// It had.
-    No,
+pub enum Transition {
+    /// Nothing new comes under the wrapping key any more. Once this is stored, whoever was about to store a data key under it
+    /// either has stored it or will not.
+    BeginRetirement,
+    /// A retirement has begun, and no data key was found under it. One that was made active again meanwhile stays so.
+    EndRetirement,
+    /// Data keys may come under it again, whatever was done before.
+    UndoRetirement,
+    /// Data keys may come under it again, unless it is retired.
+    Activate,
 }
 
-/// Lets nothing new come under a wrapping key. Once this has returned, whoever was about to store a data key under it either has
-/// stored it or will not.
+impl Transition {
+    /// The state after it; `None` if it does not apply.
+    fn apply(self, state: KekState) -> Option<KekState> {
+        match (self, state) {
+            (Self::BeginRetirement, KekState::Active) => Some(KekState::Retiring),
+            (Self::EndRetirement, KekState::Retiring) => Some(KekState::Retired),
+            (Self::UndoRetirement, KekState::Retiring | KekState::Retired)
+            | (Self::Activate, KekState::Retiring) => Some(KekState::Active),
+            _ => None,
+        }
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Self::BeginRetirement => Action::KeyRetiring,
+            Self::EndRetirement => Action::KeyRetired,
+            Self::UndoRetirement | Self::Activate => Action::KeyReactivated,
+        }
+    }
+}
+
+/// Changes the state of a wrapping key, and leaves an event of it. Whether there was anything to change.
 ///
 /// # Errors
 ///
 /// The database's error.
-pub async fn begin_retirement(
+pub async fn change(
     db: &DatabaseConnection,
     kek_id: &KekId,
+    transition: Transition,
     origin: &Origin,
-) -> Result<Changed, DbErr> {
-    let begun = change(db, kek_id, origin, Action::KeyRetiring, |state| match state {
-        KekState::Active => Some(KekState::Retiring),
-        KekState::Retiring | KekState::Retired => None,
-    });
-    begun.await
-}
-
-/// Ends a retirement that has begun, and whose data keys were counted to be none.
-///
-/// # Errors
-///
-/// The database's error. A wrapping key that was made active again meanwhile is left so.
-pub async fn end_retirement(
-    db: &DatabaseConnection,
-    kek_id: &KekId,
-    origin: &Origin,
-) -> Result<Changed, DbErr> {
-    let ended = change(db, kek_id, origin, Action::KeyRetired, |state| match state {
-        KekState::Retiring => Some(KekState::Retired),
-        KekState::Active | KekState::Retired => None,
-    });
-    ended.await
-}
-
-/// Lets data keys come under a wrapping key again.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn undo_retirement(
-    db: &DatabaseConnection,
-    kek_id: &KekId,
-    origin: &Origin,
-) -> Result<Changed, DbErr> {
-    let undone = change(db, kek_id, origin, Action::KeyReactivated, |state| match state {
-        KekState::Retiring | KekState::Retired => Some(KekState::Active),
-        KekState::Active => None,
-    });
-    undone.await
+) -> Result<bool, DbErr> {
+    // Boxed: rare, and large.
+    on_the_primary(db, || Box::pin(try_change(db, kek_id, transition, origin))).await
 }
 
 /// Makes a wrapping key active that is to be used from now on, unless it is retired.
@@ -198,52 +187,31 @@ pub async fn undo_retirement(
 ///
 /// [`NotStored`].
 pub async fn activate(db: &DatabaseConnection, kek_id: &KekId, origin: &Origin) -> Result<(), NotStored> {
-    match state(db, kek_id).await? {
-        None | Some(KekState::Active) => return Ok(()),
-        Some(state @ KekState::Retired) => return Err(Inactive { kek_id: kek_id.clone(), state }.into()),
-        Some(KekState::Retiring) => {}
+    if state(db, kek_id).await? == Some(KekState::Retiring) {
+        change(db, kek_id, Transition::Activate, origin).await?;
     }
-    let activated = change(db, kek_id, origin, Action::KeyReactivated, |state| match state {
-        KekState::Retiring => Some(KekState::Active),
-        KekState::Active | KekState::Retired => None,
-    });
-    activated.await?;
     match state(db, kek_id).await? {
         None | Some(KekState::Active) => Ok(()),
         Some(state) => Err(Inactive { kek_id: kek_id.clone(), state }.into()),
     }
 }
 
-/// Changes the state, and leaves an event of it, if `next` gives another one.
-///
 /// The trail's head is locked first, as by all who store a data key: so this waits in one queue with them, and a steady
 /// stream of them does not keep the row from being locked.
-async fn change(
-    db: &DatabaseConnection,
-    kek_id: &KekId,
-    origin: &Origin,
-    action: Action,
-    next: impl Fn(KekState) -> Option<KekState>,
-) -> Result<Changed, DbErr> {
-    // Boxed: rare, and large.
-    on_the_primary(db, || Box::pin(try_change(db, kek_id, origin, action, &next))).await
-}
-
 async fn try_change(
     db: &DatabaseConnection,
     kek_id: &KekId,
+    transition: Transition,
     origin: &Origin,
-    action: Action,
-    next: impl Fn(KekState) -> Option<KekState>,
-) -> Result<Changed, DbErr> {
+) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    audit::append(&transaction, [&NewEvent::new(origin, action).target(kek_id)]).await?;
+    audit::append(&transaction, [&NewEvent::new(origin, transition.action()).target(kek_id)]).await?;
     add(&transaction, kek_id, None).await?;
     let row = Entity::find_by_id(kek_id.as_str()).lock_exclusive().one(&transaction).await?;
     let row = row.ok_or(DbErr::RecordNotInserted)?;
-    let Some(state) = next(KekState::parse(&row.state)?) else {
+    let Some(state) = transition.apply(KekState::parse(&row.state)?) else {
         transaction.rollback().await?;
-        return Ok(Changed::No);
+        return Ok(false);
     };
     let now = now();
     let mut row = row.into_active_model();
@@ -255,7 +223,7 @@ async fn try_change(
     }
     row.update(&transaction).await?;
     transaction.commit().await?;
-    Ok(Changed::Yes)
+    Ok(true)
 }
 
 /// Adds a wrapping key that nothing was under, as an active one. Another may have added it just now.

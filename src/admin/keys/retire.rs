@@ -11,7 +11,7 @@ use crate::{
     config::LoadedConfig,
     keys::{
         KekId, KekState, store,
-        wrapping_keys::{self, Changed},
+        wrapping_keys::{self, Transition},
     },
 };
 
@@ -71,14 +71,15 @@ impl Retire {
                 "no configured key backend has the wrapping key {kek_id}, so nothing can come under it"
             );
         }
-        let changed = wrapping_keys::undo_retirement(&office.db, kek_id, origin).await?;
+        let changed = wrapping_keys::change(&office.db, kek_id, Transition::UndoRetirement, origin).await?;
         if self.json {
             let object = json!({ "kek_id": kek_id.as_str(), "state": KekState::Active.as_str() });
             return Ok(terminal::json(&object)?.into());
         }
-        Ok(match changed {
-            Changed::Yes => format!("data keys may come under {kek_id} again\n"),
-            Changed::No => format!("{kek_id} is not being retired: nothing was done\n"),
+        Ok(if changed {
+            format!("data keys may come under {kek_id} again\n")
+        } else {
+            format!("{kek_id} is not being retired: nothing was done\n")
         }
         .into())
     }
@@ -119,12 +120,12 @@ pub(super) enum Retired {
 /// Lets nothing new come under a wrapping key, and then counts: in the other order, a transaction that waits could still
 /// bring a data key under it.
 pub(super) async fn retire(office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Retired> {
-    wrapping_keys::begin_retirement(&office.db, kek_id, origin).await?;
+    wrapping_keys::change(&office.db, kek_id, Transition::BeginRetirement, origin).await?;
     let left = store::count_under(&office.db, kek_id).await?;
     if left > 0 {
         return Ok(Retired::NeededBy(left));
     }
-    wrapping_keys::end_retirement(&office.db, kek_id, origin).await?;
+    wrapping_keys::change(&office.db, kek_id, Transition::EndRetirement, origin).await?;
     match wrapping_keys::state(&office.db, kek_id).await? {
         Some(KekState::Retired) => Ok(Retired::Done),
         _ => anyhow::bail!("somebody else let data keys come under {kek_id} again: nothing was retired"),
