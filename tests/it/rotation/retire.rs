@@ -287,7 +287,7 @@ async fn a_rewrap_activates_its_target_and_stops_when_that_is_retired(stack: Tes
         "--yes",
         "--json",
         "--max-rate",
-        "20",
+        "10",
         "--batch-size",
         "5",
     ];
