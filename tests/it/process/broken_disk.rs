@@ -88,10 +88,7 @@ async fn survives(
     let forget = "mutation($id: ID!) { forgetUser(id: $id) { sequence } }";
     let receipt = server.try_graphql(forget, json!({ "id": doomed_id })).await.unwrap();
     assert_eq!(receipt["data"]["forgetUser"]["sequence"], 1, "{receipt}");
-    assert!(
-        server.log().contains("rolled back by itself"),
-        "no transaction failed: the test shows nothing"
-    );
+    assert!(server.log().contains("rolled back by itself"), "no transaction failed: the test shows nothing");
 
     drop(server);
     let server = sandbox.start_with(&settings).await;
