@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use sea_orm::Condition;
 use serde_json::json;
 
-use super::retire::{Retired, needed, retire};
+use super::retire::{needed, retire};
 use crate::{
     admin::{
         office::{self, Actor, Office, connect},
@@ -199,9 +199,8 @@ impl Retire {
         let mut file = self.which.edit(loaded)?;
         file.remove(name)?;
         let office = Office::open(loaded).await?;
-        if let Retired::NeededBy(data_keys) = retire(&office, &id, &self.actor.origin()).await? {
-            anyhow::bail!("{}", needed(&id, data_keys));
-        }
+        let retirement = retire(&office, &id, &self.actor.origin()).await?;
+        anyhow::ensure!(retirement.data_keys == 0, needed(&id, retirement.data_keys));
         office::leave(&office.db, self.actor.event(Action::KeyLocalRetire, name)).await?;
         office.close().await?;
         file.save()?;

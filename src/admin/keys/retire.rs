@@ -84,50 +84,45 @@ impl Retire {
         .into())
     }
 
-    fn said(&self, kek_id: &KekId, retired: Retired) -> anyhow::Result<Output> {
-        let (state, needed_by) = match retired {
-            Retired::Done => (KekState::Retired, 0),
-            Retired::NeededBy(data_keys) => (KekState::Retiring, data_keys),
-        };
-        let status = u8::from(needed_by > 0);
+    fn said(&self, kek_id: &KekId, Retirement { state, data_keys }: Retirement) -> anyhow::Result<Output> {
+        let status = u8::from(data_keys > 0);
         if self.json {
             let object =
-                json!({ "kek_id": kek_id.as_str(), "state": state.as_str(), "data_keys": needed_by });
+                json!({ "kek_id": kek_id.as_str(), "state": state.as_str(), "data_keys": data_keys });
             return Ok(Output { text: terminal::json(&object)?, status });
         }
-        let text = match retired {
-            Retired::Done => format!(
+        let text = if data_keys > 0 {
+            format!("nothing new comes under {kek_id} any more\n{}\n", needed(kek_id, data_keys))
+        } else {
+            format!(
                 "{kek_id} is retired: no data key of this database is under it, and none can come under it\n\
                  backups made before the last rewrap need it still: keep it as long as you keep them\n"
-            ),
-            Retired::NeededBy(data_keys) => {
-                format!("nothing new comes under {kek_id} any more\n{}\n", needed(kek_id, data_keys))
-            }
+            )
         };
         Ok(Output { text, status })
     }
 }
 
-/// How a retirement ended.
+/// How a retirement ended. Nothing new comes under the wrapping key, either way.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Retired {
-    /// Nothing is under the wrapping key, and nothing can come under it.
-    Done,
-    /// So many data keys are under it; no more are added.
-    NeededBy(u64),
+pub(super) struct Retirement {
+    /// After a restore, data keys may be under one that is retired already.
+    state: KekState,
+    /// How many data keys need it still.
+    pub(super) data_keys: u64,
 }
 
 /// Lets nothing new come under a wrapping key, and then counts: in the other order, a transaction that waits could still
 /// bring a data key under it.
-pub(super) async fn retire(office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Retired> {
+pub(super) async fn retire(office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Retirement> {
     wrapping_keys::change(&office.db, kek_id, Transition::BeginRetirement, origin).await?;
-    let left = store::count_under(&office.db, kek_id).await?;
-    if left > 0 {
-        return Ok(Retired::NeededBy(left));
+    let data_keys = store::count_under(&office.db, kek_id).await?;
+    if data_keys == 0 {
+        wrapping_keys::change(&office.db, kek_id, Transition::EndRetirement, origin).await?;
     }
-    wrapping_keys::change(&office.db, kek_id, Transition::EndRetirement, origin).await?;
     match wrapping_keys::state(&office.db, kek_id).await? {
-        Some(KekState::Retired) => Ok(Retired::Done),
+        Some(state @ KekState::Retired) => Ok(Retirement { state, data_keys }),
+        Some(state @ KekState::Retiring) if data_keys > 0 => Ok(Retirement { state, data_keys }),
         _ => anyhow::bail!("somebody else let data keys come under {kek_id} again: nothing was retired"),
     }
 }

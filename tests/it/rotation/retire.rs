@@ -240,6 +240,16 @@ async fn a_retirement_says_what_needs_the_key_and_can_be_undone(stack: TestStack
         retired.stdout.starts_with(&format!("{old} is retired: no data key of this database is under it"))
     );
     assert_eq!(state(), None, "what is done with is not listed");
+    // As after a restore, which brings data keys back and not the state.
+    let put = async |kek_id: &str| {
+        site.db.execute_unprepared(&format!("UPDATE data_keys SET kek_id = '{kek_id}'")).await.unwrap();
+    };
+    put(&old).await;
+    let needed = retire(&["--yes", "--json"]);
+    let expected = json!({ "kek_id": old, "state": "retired", "data_keys": 2 });
+    assert_eq!(serde_json::from_str::<Value>(&needed.stdout).unwrap(), expected);
+    assert_eq!(needed.status, Some(1));
+    put("local:next").await;
     for arguments in [&["keys", "local", "promote", &old][..], &["keys", "rewrap", "--to", &old, "--yes"]] {
         let error = site.sandbox.admin(arguments).stderr;
         assert!(error.contains(&format!("the wrapping key `{old}` is retired")), "{error}");
