@@ -30,29 +30,28 @@ pub(crate) async fn on_the_primary<T, E: MayBeDatabases, F: Future<Output = Resu
     change: impl Fn() -> F,
 ) -> Result<T, E> {
     let attempt = change().await;
-    if !learn_from_attempt(db, &attempt) {
-        return attempt;
-    }
+    let Some(suspected) = learn_from_attempt(db, &attempt) else { return attempt };
     let attempt = change().await;
-    if learn_from_attempt(db, &attempt) {
+    // On a new connection, if those before were suspects.
+    if learn_from_attempt(db, &attempt).is_some() && suspected {
         spare_all(db);
     }
     attempt
 }
 
-/// Whether it was made on a server that only reads.
-fn learn_from_attempt<T, E: MayBeDatabases>(db: &DatabaseConnection, attempt: &Result<T, E>) -> bool {
-    let Some(error) = attempt.as_ref().err().and_then(MayBeDatabases::database_error) else { return false };
-    learn_from(db, error);
-    Refusal::of(error) == Some(Refusal::ReadOnly)
+/// If it was made on a server that only reads, whether the connections that there were are suspects from now on.
+fn learn_from_attempt<T, E: MayBeDatabases>(db: &DatabaseConnection, attempt: &Result<T, E>) -> Option<bool> {
+    let error = attempt.as_ref().err().and_then(MayBeDatabases::database_error)?;
+    let suspected = learn_from(db, error);
+    takes_no_writes(error).then_some(suspected)
 }
 
-/// Suspects the connections to a database whose error says that they lead to the wrong server, or to one that ends.
-pub(super) fn learn_from(db: &DatabaseConnection, error: &DbErr) {
-    if db.get_database_backend() == DbBackend::Postgres
-        && let Some(refusal) = Refusal::of(error)
-    {
-        suspect_all(db, refusal.says());
+/// Suspects the connections to a database whose error says that they lead to the wrong server, or to one that ends. Whether they are
+/// suspects now.
+pub(super) fn learn_from(db: &DatabaseConnection, error: &DbErr) -> bool {
+    match Refusal::of(error) {
+        Some(refusal) if db.get_database_backend() == DbBackend::Postgres => suspect_all(db, refusal.says()),
+        _ => false,
     }
 }
 

@@ -33,13 +33,13 @@ impl Suspects {
         self.moments().suspected.is_some_and(|moment| moment.elapsed() <= age)
     }
 
-    /// Whether there were none a moment before.
-    fn add_all(&self) -> bool {
+    /// Whether there were none a moment before; nothing while they are [spared](spare_all).
+    fn add_all(&self) -> Option<bool> {
         let (mut moments, now) = (self.moments(), Instant::now());
         if moments.spared_until.is_some_and(|end| now < end) {
-            return false;
+            return None;
         }
-        moments.suspected.replace(now).is_none_or(|last| now - last > PAUSE)
+        Some(moments.suspected.replace(now).is_none_or(|last| now - last > PAUSE))
     }
 
     fn moments(&self) -> MutexGuard<'_, Moments> {
@@ -54,15 +54,17 @@ pub(super) fn watch_over(db: &DatabaseConnection, suspects: &Arc<Suspects>) {
     pools.push((name(db), Arc::downgrade(suspects)));
 }
 
-/// Suspects all connections that the database has now: they are closed when somebody asks for one.
-pub(super) fn suspect_all(db: &DatabaseConnection, why: &str) {
-    let mut anew = false;
-    for_each(db, |suspects| anew |= suspects.add_all());
-    if anew {
+/// Suspects all connections that the database has now: they are closed when somebody asks for one. Whether it does: not while they
+/// are [spared](spare_all).
+pub(super) fn suspect_all(db: &DatabaseConnection, why: &str) -> bool {
+    let mut outcomes = Vec::new();
+    for_each(db, |suspects| outcomes.push(suspects.add_all()));
+    if outcomes.contains(&Some(true)) {
         tracing::warn!("{why}; the connections to the database are closed, and others opened");
     } else {
         tracing::debug!("{why}");
     }
+    outcomes.iter().any(Option::is_some)
 }
 
 /// Suspects nothing for a moment: what is wrong with the connections is so with new ones.

@@ -146,16 +146,36 @@ async fn a_write_on_a_connection_to_a_standby_is_made_on_the_primary() {
         assert!(seen > refused, "{what}: it was not on the standby: the test shows nothing");
     }
 
-    // Without any write: whoever asks whether it is ready finds the way back, too.
+    // Without any write: whoever asks again and again whether it is ready finds the way back, too.
     moved_away().await;
-    soon("it is ready", async || ready(&server).await == StatusCode::OK).await;
     soon("it leads to the primary", async || {
+        let is_ready = ready(&server).await == StatusCode::OK;
+        // So that it does not always ask on the same connection.
+        read(&server).await;
         let sessions =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = 'app' AND pid <> pg_backend_pid()";
         // One hears notifications, and stays.
-        replicated.standby.psql("app", sessions).parse::<u32>().unwrap() <= 1
+        is_ready && replicated.standby.psql("app", sessions).parse::<u32>().unwrap() <= 1
     })
     .await;
+}
+
+/// Those who try meanwhile do not hold it up, however often they do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_found_only_a_standby_writes_as_soon_as_there_is_a_primary() {
+    let replicated = Replicated::launch("app").await;
+    // One of them hears notifications.
+    let sandbox = sandbox(&replicated).with_env("OUBLIETTE_DATABASE__MAX_CONNECTIONS", "2");
+    let server = sandbox.start().await;
+    replicated.switch_over();
+    replicated.switch.drop_connections();
+    read(&server).await;
+    for _ in 0..10 {
+        let answer = create(&server).await;
+        assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
+    }
+    replicated.switch_back();
+    soon("it writes", async || create(&server).await.get("errors").is_none()).await;
 }
 
 /// Nothing was begun there, so nobody has to know.

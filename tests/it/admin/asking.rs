@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,7 @@ struct Terminal {
     child: Child,
     keyboard: ChildStdin,
     screen: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -43,13 +44,13 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(String::new()));
         let mut output = child.stdout.take().unwrap();
         let shown = screen.clone();
-        thread::spawn(move || {
+        let reading = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut buffer) {
                 shown.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
             }
         });
-        Self { keyboard: child.stdin.take().unwrap(), child, screen }
+        Self { keyboard: child.stdin.take().unwrap(), child, screen, reading }
     }
 
     fn shown(&self) -> String {
@@ -72,6 +73,8 @@ impl Terminal {
     /// Its exit status, and all that was shown.
     fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap().code();
+        // What was shown last may not have been read yet.
+        self.reading.join().unwrap();
         (status, self.screen.lock().unwrap().clone())
     }
 }
