@@ -18,6 +18,7 @@ pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod causes;
+mod characters;
 pub mod config;
 pub mod database;
 pub mod entity;

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
@@ -27,7 +30,14 @@ const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 pub struct Authenticator {
     proof: Proof,
     /// By the credential's SHA-256.
-    remembered: Cache<[u8; 32], Result<Arc<Caller>, AuthError>>,
+    remembered: Cache<[u8; 32], Remembered>,
+}
+
+/// An answer about a credential. It stands from when it was asked for: what it says may have been so just then, and never again.
+#[derive(Clone, Debug)]
+struct Remembered {
+    asked: Instant,
+    answer: Result<Arc<Caller>, AuthError>,
 }
 
 /// How callers prove who they are.
@@ -72,15 +82,18 @@ impl Authenticator {
         }
         let credential = credential.ok_or(AuthError::Refused("no bearer token was sent"))?;
         let key: [u8; 32] = Sha256::digest(credential).into();
-        let caller = if let Some(remembered) = self.remembered.get(&key).await {
-            remembered?
+        let remembered =
+            self.remembered.get(&key).await.filter(|remembered| remembered.asked.elapsed() < MEMORY);
+        let caller = if let Some(remembered) = remembered {
+            remembered.answer?
         } else {
-            let checked = self.check(credential).await.map(Arc::new);
+            let asked = Instant::now();
+            let answer = self.check(credential).await.map(Arc::new);
             // What could not be told is asked again at once.
-            if !matches!(checked, Err(AuthError::Unavailable(_))) {
-                self.remembered.insert(key, checked.clone()).await;
+            if !matches!(answer, Err(AuthError::Unavailable(_))) {
+                self.remembered.insert(key, Remembered { asked, answer: answer.clone() }).await;
             }
-            checked?
+            answer?
         };
         if caller.has_expired(Utc::now()) {
             return Err(AuthError::Refused("the token has expired"));

@@ -10,8 +10,11 @@ use uuid::Uuid;
 use super::{Scopes, SecretToken, TokenHash};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{MayBeDatabases, begin_write, now, on_the_primary},
-    entity::access_token::{Column, Entity, Model},
+    database::{MayBeDatabases, WriteTransaction, begin_write, now, on_the_primary},
+    entity::{
+        access_token::{Column, Entity, Model},
+        erasure, user,
+    },
     envelope::SubjectId,
 };
 
@@ -70,6 +73,9 @@ pub async fn create(
 
 async fn insert(db: &DatabaseConnection, row: &Model, origin: &Origin) -> Result<(), TokenError> {
     let transaction = begin_write(db).await?;
+    if let Some(subject) = row.subject_id {
+        require_user(&transaction, subject.into()).await?;
+    }
     let insert = Entity::insert(row.clone().into_active_model().reset_all());
     insert.exec_without_returning(&transaction).await.map_err(|error| match error.sql_err() {
         // Of the unique columns, only the name comes from outside.
@@ -78,6 +84,20 @@ async fn insert(db: &DatabaseConnection, row: &Model, origin: &Origin) -> Result
     })?;
     audit::append(&transaction, [&event(origin, Action::TokenCreate, row)]).await?;
     Ok(transaction.commit().await?)
+}
+
+/// Refuses who is not there or was forgotten, and has a forgetting wait until the transaction is over: it then finds the token, and
+/// removes it.
+async fn require_user(transaction: &WriteTransaction, subject: SubjectId) -> Result<(), TokenError> {
+    let id = *subject.as_uuid();
+    let user = user::Entity::find_by_id(id).lock_shared().one(transaction).await?;
+    // Also of somebody whom a restored backup brought back.
+    let erasure = erasure::Entity::find().filter(erasure::Column::SubjectId.eq(id)).one(transaction).await?;
+    match (erasure, user) {
+        (Some(_), _) => Err(TokenError::Forgotten(subject)),
+        (None, None) => Err(TokenError::NoUser(subject)),
+        (None, Some(_)) => Ok(()),
+    }
 }
 
 /// All tokens, the newest last.
@@ -159,6 +179,12 @@ pub enum TokenError {
     /// The name was used before.
     #[error("there is or was a token named `{0}`; names are not used twice, so that records stay clear")]
     Taken(String),
+    /// Nobody to be bound to.
+    #[error("there is no user {0}; a token for one user's own data needs one")]
+    NoUser(SubjectId),
+    /// Nobody to be bound to any more.
+    #[error("the user {0} was forgotten; nobody gets a token for them")]
+    Forgotten(SubjectId),
     /// No such token.
     #[error("there is no token `{0}`; `oubliette-admin tokens list` shows them")]
     Unknown(String),

@@ -4,8 +4,9 @@ use sea_orm::DatabaseConnection;
 
 use super::terminal::say;
 use crate::{
-    audit::{self, NewEvent, Origin},
+    audit::{self, MAX_ACTOR, NewEvent, Origin},
     causes,
+    characters::is_line,
     config::{KeysConfig, LoadedConfig},
     database,
     keys::{Backends, KeyMetrics, Keyring, open_what_can_be},
@@ -66,9 +67,24 @@ pub(super) async fn leave(db: &DatabaseConnection, event: NewEvent) -> anyhow::R
 #[derive(Args, Debug)]
 pub(super) struct Actor {
     /// Who does this, for the record [default: your user name and this machine]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = actor)]
     actor: Option<String>,
 }
+
+/// One that is recorded as it was given.
+fn actor(name: &str) -> Result<String, &'static str> {
+    const MAX_LENGTH: usize = MAX_ACTOR - PREFIX.len();
+    if !is_line(name) {
+        Err("a name is one line of printed characters, without a space at its ends")
+    } else if name.chars().count() > MAX_LENGTH {
+        Err("a name has 249 characters at most")
+    } else {
+        Ok(name.to_owned())
+    }
+}
+
+/// What an actor in a record begins with, who uses this binary.
+const PREFIX: &str = "admin:";
 
 impl Actor {
     pub(super) fn origin(&self) -> Origin {
@@ -77,6 +93,6 @@ impl Actor {
             let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
             format!("{user}@{host}")
         };
-        Origin::new(&format!("admin:{}", self.actor.clone().unwrap_or_else(here)))
+        Origin::new(&format!("{PREFIX}{}", self.actor.clone().unwrap_or_else(here)))
     }
 }

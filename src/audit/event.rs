@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{database::now, envelope::SubjectId};
 
-/// As the column of the actor.
-const MAX_ACTOR: usize = 255;
+/// Longest actor, in characters: as the column has it.
+pub(crate) const MAX_ACTOR: usize = 255;
 /// Subjects that one event names, at most: the first ones. Its count is that of all.
 pub(crate) const MAX_SUBJECTS: usize = 100;
 

@@ -20,7 +20,6 @@ use oubliette::{
     },
     users::Users,
 };
-use reqwest::Url;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 
@@ -180,10 +179,8 @@ async fn polling_alone_is_enough(stack: TestStack) {
 /// A server that reaches PostgreSQL through a proxy.
 async fn behind_a_proxy(settings: &[&str]) -> (Fleet, Proxy) {
     let stack = TestStack::postgres();
-    let mut url: Url = stack.url().parse().unwrap();
-    let proxy = Proxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
-    url.set_port(Some(proxy.port())).unwrap();
-    (Fleet::start_at(stack, url.as_str(), 1, settings).await, proxy)
+    let (proxy, url) = stack.behind_a_proxy().await;
+    (Fleet::start_at(stack, &url, 1, settings).await, proxy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

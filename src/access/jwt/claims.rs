@@ -6,11 +6,16 @@ use uuid::Uuid;
 
 use crate::{
     access::{AuthError, Caller, Scopes},
+    audit::MAX_ACTOR,
+    characters::is_line,
     config::JwtConfig,
 };
 
-/// Longest actor in a record.
-const MAX_ACTOR_LENGTH: usize = 255;
+/// What an actor in a record begins with, whom an issuer vouches for.
+const PREFIX: &str = "jwt:";
+
+/// Longest `sub`, in characters: with the prefix, as much as a record has room for.
+const MAX_SUB_LENGTH: usize = MAX_ACTOR - PREFIX.len();
 
 /// Who the claims of a token that was checked speak of.
 pub(super) fn caller(
@@ -42,12 +47,19 @@ pub(super) fn caller(
     })
 }
 
-/// A stranger chose the text: it becomes one line of printable characters.
+/// A stranger chose the text. It stays as it is, so that two of them stay two: what people could not tell apart in a record is refused.
 fn actor(claims: &Map<String, Value>) -> Result<String, AuthError> {
-    let sub = claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.trim().is_empty());
-    let sub = sub.ok_or(AuthError::Refused("the claim sub is no text"))?;
-    let printable = sub.chars().map(|c| if c.is_control() || c.is_whitespace() { '_' } else { c });
-    Ok("jwt:".chars().chain(printable).take(MAX_ACTOR_LENGTH).collect())
+    let sub =
+        claims.get("sub").and_then(Value::as_str).ok_or(AuthError::Refused("the claim sub is no text"))?;
+    if !is_line(sub) {
+        return Err(AuthError::Refused(
+            "the claim sub is empty, begins or ends with a space, or has characters that are not printed",
+        ));
+    }
+    if sub.chars().count() > MAX_SUB_LENGTH {
+        return Err(AuthError::Refused("the claim sub is longer than 251 characters"));
+    }
+    Ok(format!("{PREFIX}{sub}"))
 }
 
 /// When the token ends for us: as late as the check of a fresh one would let it.
@@ -121,11 +133,47 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_is_one_line() {
-        let claims = json!({ "sub": "ada\nforged  line" });
-        assert_eq!(actor(claims.as_object().unwrap()).unwrap(), "jwt:ada_forged__line");
-        for sub in [json!(""), json!(" "), json!(7), json!(null)] {
-            assert!(actor(json!({ "sub": sub }).as_object().unwrap()).is_err());
+    fn an_actor_is_told_from_every_other_one() {
+        let actor = |sub: &Value| actor(json!({ "sub": sub }).as_object().unwrap());
+        let long = "a".repeat(MAX_SUB_LENGTH);
+        for sub in [
+            "ada",
+            "ada lovelace",
+            "ada  lovelace",
+            "ada_lovelace",
+            "EXAMPLE\\ada",
+            "संपर्क",
+            "jose\u{301}",
+            &long,
+        ] {
+            assert_eq!(actor(&json!(sub)).unwrap(), format!("jwt:{sub}"));
         }
+        for sub in [
+            "",
+            " ",
+            " ada",
+            "ada ",
+            "ada\nforged line",
+            "ada\tlovelace",
+            "ada\u{a0}lovelace",
+            "ada\u{2003}lovelace",
+            "ada\u{2028}lovelace",
+            "ada\u{200b}",
+            "\u{202e}ada",
+            "a\u{ad}da",
+            "ada\u{feff}",
+            "ada\u{0}",
+            "ada\u{85}",
+            "ad\u{200d}a",
+            "ada\u{e000}",
+            &format!("{long}a"),
+        ] {
+            assert!(actor(&json!(sub)).is_err(), "{sub:?}");
+        }
+        for sub in [json!(7), json!(null), json!(["ada"])] {
+            assert!(actor(&sub).is_err(), "{sub}");
+        }
+        assert_eq!(PREFIX.len() + MAX_SUB_LENGTH, 255);
+        assert_eq!(MAX_SUB_LENGTH, 251, "the error says so");
     }
 }

@@ -5,7 +5,7 @@ use idna::{
     uts46::{DnsLength, Hyphens, Uts46},
 };
 
-use super::typed::{is_joined, is_printed};
+use crate::characters::{is_joined, is_printed};
 use crate::envelope::{Attribute, AttributeError, PersonalText};
 
 /// An e-mail address: trimmed, at most 254 characters (RFC 5321, 4.5.3.1.3), `local@domain`, in any script (RFC 6531, 3.3).

@@ -2,7 +2,6 @@
 
 mod email;
 mod phone;
-mod typed;
 
 pub use email::Email;
 pub use phone::Phone;

@@ -1,4 +1,4 @@
-use super::typed::{is_dash, is_invisible};
+use crate::characters::{is_dash, is_invisible};
 use crate::envelope::{Attribute, AttributeError, PersonalText};
 
 /// A phone number in E.164 form: `+`, a country code in use, at most 15 digits in all (ITU-T E.164).

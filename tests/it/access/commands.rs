@@ -12,7 +12,11 @@ async fn status(server: &Server, token: &str) -> StatusCode {
 
 #[tokio::test]
 async fn a_token_is_made_shown_once_listed_and_revoked() {
-    let sandbox = Sandbox::new().with_env("OUBLIETTE_AUTH__MODE", "tokens");
+    let sandbox = Sandbox::new();
+    let open = sandbox.start().await;
+    let id = open.create(&Person::new()).await;
+    drop(open);
+    let sandbox = sandbox.with_env("OUBLIETTE_AUTH__MODE", "tokens");
     let server = sandbox.start().await;
     let made = sandbox.admin(&["tokens", "create", "--name", "billing", "--scopes", "users:read,pii:read"]);
     assert_eq!(made.status, Some(0), "{}", made.stderr);
@@ -21,7 +25,10 @@ async fn a_token_is_made_shown_once_listed_and_revoked() {
     assert!(made.stderr.contains("token `billing` for users:read pii:read, until 20"), "{}", made.stderr);
     assert_eq!(status(&server, token).await, StatusCode::OK);
 
-    let id = uuid::Uuid::now_v7().to_string();
+    let nobody = uuid::Uuid::now_v7().to_string();
+    let refused = sandbox.admin(&["tokens", "create", "--name", "ada", "--self", &nobody]);
+    assert_eq!((refused.status, refused.stdout.as_str()), (Some(1), ""));
+    assert!(refused.stderr.contains(&format!("there is no user {nobody}")), "{}", refused.stderr);
     let own =
         sandbox.admin_ok(&["tokens", "create", "--name", "ada", "--self", &id, "--expires", "1d", "--json"]);
     let own: Value = serde_json::from_str(&own).unwrap();
@@ -55,6 +62,24 @@ async fn a_token_is_made_shown_once_listed_and_revoked() {
         .filter(|action| action.starts_with("token_"))
         .collect();
     assert_eq!(actions, ["token_create", "token_create", "token_revoke"]);
+}
+
+/// What people could not tell apart in a record is refused before anything is done.
+#[tokio::test]
+async fn an_actor_is_one_printed_line() {
+    let sandbox = Sandbox::new().with_env("OUBLIETTE_AUTH__MODE", "tokens");
+    sandbox.admin_ok(&["migrate"]);
+    let create = ["tokens", "create", "--name", "t", "--scopes", "users:read", "--actor"];
+    let long = "a".repeat(250);
+    for actor in ["", " ", " ada", "ada\u{a0}l", "ada\u{200b}", "\u{202e}ada", "ada\nl", &long] {
+        let refused = sandbox.admin(&[&create[..], &[actor]].concat());
+        assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""), "{actor:?}");
+        assert!(refused.stderr.contains("a name "), "{}", refused.stderr);
+    }
+    let made = sandbox.admin(&[&create[..], &["Ada Lovelace (on call)"]].concat());
+    assert_eq!(made.status, Some(0), "{}", made.stderr);
+    let events = sandbox.admin_ok(&["audit", "export", "--json"]);
+    assert!(events.contains("admin:Ada Lovelace (on call)"), "{events}");
 }
 
 /// As docs/operations.md says it.

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use oubliette::{
-    access::tokens::{self, NewToken},
+    access::tokens::{self, NewToken, TokenError},
     audit::Origin,
 };
 use reqwest::StatusCode;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
 use super::{code, guarded, with_tokens};
@@ -17,6 +18,7 @@ on_both_databases!(
     nobody_gets_in_without_a_good_token,
     a_revoked_token_ends_on_all_servers_within_two_seconds,
     a_users_own_tokens_go_with_the_user,
+    nobody_is_bound_to_who_is_not_there,
 );
 
 const QUERY: &str = "query($id: ID!) { user(id: $id) { email } }";
@@ -118,6 +120,88 @@ async fn a_users_own_tokens_go_with_the_user(stack: TestStack) {
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let (status, _) = app.ask(Some(&own), QUERY, json!({ "id": id })).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+/// What is known of a credential stands from when it was asked for, however late the answer came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_answer_does_not_prolong_a_token() {
+    let stack = TestStack::postgres();
+    let (proxy, url) = stack.behind_a_proxy().await;
+    let app = TestApp::start_with(stack, |config| {
+        with_tokens(config);
+        config.database.url = Some(url.into());
+        config.database.max_connections = 1.try_into().unwrap();
+    })
+    .await;
+    let token = app.token_of(new("billing")).await;
+    let ask = async |token: &str| app.ask(Some(token), "{ __typename }", json!({})).await.0;
+    // Its statement is prepared then: it is sent at once, and answered once.
+    app.token_of(new("other")).await;
+    let unknown = oubliette::access::SecretToken::generate().unwrap();
+    assert_eq!(ask(unknown.expose()).await, StatusCode::UNAUTHORIZED);
+    // The connection is pinged when it is given back.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    proxy.mute();
+    let revoked_meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokens::revoke(&app.db, "billing", &Origin::new("test")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        proxy.restore();
+    };
+    let (late, ()) = tokio::join!(ask(&token), revoked_meanwhile);
+    assert_eq!(late, StatusCode::OK, "it was good when the database answered");
+    assert_eq!(ask(&token).await, StatusCode::UNAUTHORIZED);
+}
+
+/// A forgetting that has begun, and one that is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_bound_to_a_user_who_is_being_forgotten() {
+    let app = guarded(TestStack::postgres()).await;
+    let id = app.add(&Person::new()).await;
+    // Whoever writes to the trail waits: the forgetting, too, before it is stored.
+    let held = app.db.begin().await.unwrap();
+    held.execute_unprepared("SELECT * FROM audit_head FOR UPDATE").await.unwrap();
+    let (bound, origin) = (NewToken { subject: Some(id.into()), ..new("own") }, Origin::new("test"));
+    let (forgotten, made, ()) = tokio::join!(
+        app.users.forget(id.into(), &origin),
+        async {
+            waiting(&app, 1).await;
+            tokens::create(&app.db, bound, &origin).await
+        },
+        async {
+            waiting(&app, 2).await;
+            held.rollback().await.unwrap();
+        },
+    );
+    assert_eq!(forgotten.unwrap().sequence, 1);
+    assert!(matches!(made, Err(TokenError::Forgotten(_))), "{made:?}");
+    assert!(tokens::list(&app.db).await.unwrap().is_empty());
+}
+
+/// Waits until this many sessions of the database wait for a lock.
+async fn waiting(app: &TestApp, count: i64) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let started = Instant::now();
+    while app.rows(sql).await[0].try_get_by_index::<i64>(0).unwrap() < count {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited too long for {count}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn nobody_is_bound_to_who_is_not_there(stack: TestStack) {
+    let app = guarded(stack).await;
+    let [forgotten, here] = [app.add(&Person::new()).await, app.add(&Person::new()).await];
+    app.users.forget(forgotten.into(), &Origin::new("test")).await.unwrap();
+    let nobody = uuid::Uuid::now_v7();
+    for (id, expected) in [(nobody, "there is no user "), (forgotten, "was forgotten")] {
+        let bound = NewToken { subject: Some(id.into()), ..new("own") };
+        let error = tokens::create(&app.db, bound, &Origin::new("test")).await.unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(&id.to_string()), "{error}");
+    }
+    assert!(tokens::list(&app.db).await.unwrap().is_empty());
+    // The name is still free.
+    app.token_of(NewToken { subject: Some(here.into()), ..new("own") }).await;
 }
 
 #[tokio::test]

@@ -170,14 +170,9 @@ async fn whoever_writes_alone_asks_for_no_lock() {
 async fn behind_a_proxy() -> (TestStack, DatabaseConnection, Proxy) {
     let stack = TestStack::postgres();
     migrated(&stack).await;
-    let mut url = url::Url::parse(&stack.url()).unwrap();
-    let proxy = Proxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
-    url.set_port(Some(proxy.port())).unwrap();
-    let config = DatabaseConfig {
-        url: Some(url.as_str().into()),
-        connect_timeout: Duration::from_secs(1),
-        ..stack.config()
-    };
+    let (proxy, url) = stack.behind_a_proxy().await;
+    let config =
+        DatabaseConfig { url: Some(url.into()), connect_timeout: Duration::from_secs(1), ..stack.config() };
     let db = database::connect(&config).await.unwrap();
     (stack, db, proxy)
 }

@@ -25,6 +25,8 @@ enum State {
     Cut,
     /// Connections stay, and nothing passes.
     Stalled,
+    /// Connections stay, and what is asked passes, but no answer.
+    Mute,
 }
 
 impl Proxy {
@@ -74,6 +76,11 @@ impl Proxy {
         self.state.send_replace(State::Stalled);
     }
 
+    /// What is asked gets there; the answers come after [`restore`](Self::restore).
+    pub(crate) fn mute(&self) {
+        self.state.send_replace(State::Mute);
+    }
+
     pub(crate) fn restore(&self) {
         self.state.send_replace(State::Open);
     }
@@ -95,8 +102,8 @@ async fn pass(mut client: TcpStream, target: String, mut state: watch::Receiver<
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         tokio::select! {
-            () = pump(from_client, to_server, state.clone()) => {}
-            () = pump(from_server, to_client, state) => {}
+            () = pump(from_client, to_server, state.clone(), &[State::Open, State::Mute]) => {}
+            () = pump(from_server, to_client, state, &[State::Open]) => {}
         }
     };
     tokio::select! {
@@ -106,15 +113,16 @@ async fn pass(mut client: TcpStream, target: String, mut state: watch::Receiver<
     }
 }
 
-/// Copies until one side closes; holds back what it read while nothing may pass.
+/// Copies until one side closes; holds back what it read while it may not pass: in other states than these.
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut state: watch::Receiver<State>,
+    passing: &[State],
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if state.wait_for(|state| *state == State::Open).await.is_err() {
+        if state.wait_for(|state| passing.contains(state)).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {

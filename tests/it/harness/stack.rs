@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use oubliette::config::DatabaseConfig;
+use reqwest::Url;
 use tempfile::TempDir;
 
-use super::{TestBackend, postgres};
+use super::{Proxy, TestBackend, postgres};
 
 /// What a server stands on: a fresh, empty database of a test's own, and what wraps its data keys.
 #[derive(Debug)]
@@ -45,6 +46,14 @@ impl TestStack {
             Self::Sqlite { folder } => format!("sqlite://{}/test.db?mode=rwc", folder.path().display()),
             Self::Postgres { name, .. } => postgres::server().url(name),
         }
+    }
+
+    /// PostgreSQL behind something that can be cut: that, and the URL that leads through it.
+    pub(crate) async fn behind_a_proxy(&self) -> (Proxy, String) {
+        let mut url: Url = self.url().parse().unwrap();
+        let proxy = Proxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
+        url.set_port(Some(proxy.port())).unwrap();
+        (proxy, url.into())
     }
 
     pub(crate) fn config(&self) -> DatabaseConfig {

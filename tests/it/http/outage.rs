@@ -10,11 +10,9 @@ use crate::harness::{Person, Proxy, TestApp, TestStack};
 /// An app that reaches PostgreSQL through a proxy.
 async fn behind_a_proxy() -> (TestApp, Proxy) {
     let database = TestStack::postgres();
-    let mut url = url::Url::parse(&database.url()).unwrap();
-    let proxy = Proxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
-    url.set_port(Some(proxy.port())).unwrap();
+    let (proxy, url) = database.behind_a_proxy().await;
     let app = TestApp::start_with(database, |config| {
-        config.database.url = Some(url.as_str().into());
+        config.database.url = Some(url.into());
         config.database.connect_timeout = Duration::from_secs(1);
         config.http.request_timeout = Duration::from_secs(3);
     })
