@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, sea_query::Expr,
 };
 
 use super::tokens::event;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now, on_the_primary},
+    database::{begin_write, is_before, now, on_the_primary},
     entity::access_token::{Column, Entity, Model},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 ///
 /// The database's error.
 pub async fn made_before(db: &impl ConnectionTrait, moment: DateTime<Utc>) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(unrevoked(moment)).order_by_asc(Column::Id).all(db).await
+    Entity::find().filter(unrevoked(db.get_database_backend(), moment)).order_by_asc(Column::Id).all(db).await
 }
 
 /// Ends all of those, and leaves an event for each in the audit trail. Gives them.
@@ -41,8 +41,8 @@ async fn try_revoke(
     origin: &Origin,
 ) -> Result<Vec<Model>, DbErr> {
     let transaction = begin_write(db).await?;
-    let revoke =
-        Entity::update_many().col_expr(Column::RevokedAt, Expr::value(now())).filter(unrevoked(moment));
+    let unrevoked = unrevoked(transaction.get_database_backend(), moment);
+    let revoke = Entity::update_many().col_expr(Column::RevokedAt, Expr::value(now())).filter(unrevoked);
     let rows = revoke.exec_with_returning(&transaction).await?;
     let events: Vec<NewEvent> = rows.iter().map(|row| event(origin, Action::TokenRevoke, row)).collect();
     if !events.is_empty() {
@@ -52,6 +52,7 @@ async fn try_revoke(
     Ok(rows)
 }
 
-fn unrevoked(moment: DateTime<Utc>) -> Condition {
-    Condition::all().add(Column::RevokedAt.is_null()).add(Column::CreatedAt.lt(moment))
+fn unrevoked(backend: DbBackend, moment: DateTime<Utc>) -> Condition {
+    let made_at = Expr::col(Column::CreatedAt);
+    Condition::all().add(Column::RevokedAt.is_null()).add(is_before(backend, made_at, moment))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Scopes, SecretToken, TokenHash};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{MayBeDatabases, WriteTransaction, begin_write, now, on_the_primary},
+    database::{MayBeDatabases, WriteTransaction, begin_write, now, on_the_primary, read_clock},
     entity::{
         access_token::{Column, Entity, Model},
         erasure, user,
@@ -62,7 +62,7 @@ pub async fn create(
         subject_id: new.subject.map(Uuid::from),
         subjects_per_minute: new.subjects_per_minute.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
         created_by: origin.actor().to_owned(),
-        created_at: now(),
+        created_at: read_clock(db).await?,
         expires_at: new.expires_at,
         last_used_at: None,
         revoked_at: None,

@@ -1,5 +1,6 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
+mod clock;
 mod durability;
 mod primary;
 mod suspects;
@@ -7,7 +8,6 @@ mod transaction;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use chrono::{DateTime, SubsecRound, Utc};
 use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
@@ -15,6 +15,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
+pub(crate) use clock::{clock, is_ahead, is_before, now, read_clock};
 pub(crate) use durability::warn_of_loss;
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub(crate) use transaction::{WriteTransaction, begin_write};
@@ -149,11 +150,6 @@ pub async fn pending_migrations(db: &DatabaseConnection) -> Result<Vec<String>, 
 pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), DatabaseError> {
     let pending = pending_migrations(db).await?;
     if pending.is_empty() { Ok(()) } else { Err(DatabaseError::Outdated { pending: pending.len() }) }
-}
-
-/// Now, as precisely as both databases keep it.
-pub(crate) fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 /// Moves what was overwritten from SQLite's write-ahead log into the main file, and empties the log.

@@ -5,17 +5,16 @@
 
 use std::collections::HashMap;
 
-use chrono::Utc;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Set, sea_query::IntoCondition,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, Iterable, NotSet,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RuntimeErr, Set, Unchanged,
+    sea_query::{Expr, IntoCondition, Query},
 };
-
 use uuid::Uuid;
 
 use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, wrapping_keys};
 use crate::{
-    database::WriteTransaction,
+    database::{WriteTransaction, clock},
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
@@ -66,12 +65,21 @@ pub(crate) async fn insert(
         version: Set(version_column(id.version)?),
         kek_id: Set(wrapped.kek_id.as_str().to_owned()),
         wrapped: Set(wrapped.bytes),
-        created_at: Set(Utc::now()),
+        created_at: NotSet,
         rewrapped_at: Set(None),
         id: Set(identity.into()),
         commitment: Set(None),
     };
-    Entity::insert(row).exec_without_returning(transaction).await?;
+    // SeaORM inserts values only, and the time is the database's.
+    let backend = transaction.get_database_backend();
+    let values = Column::iter().map(|column| match row.get(column) {
+        Set(value) | Unchanged(value) => Expr::value(value),
+        NotSet => clock(backend),
+    });
+    let mut insert = Query::insert();
+    insert.into_table(Entity).columns(Column::iter());
+    insert.values(values).map_err(|error| DbErr::Query(RuntimeErr::Internal(error.to_string())))?;
+    transaction.execute(&insert).await?;
     Ok(unconfirmed)
 }
 

@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream::FuturesUnordered};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QuerySelect, Set,
+    PaginatorTrait, QueryFilter, QuerySelect, Set, sea_query::Expr,
 };
 
 use super::Users;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     causes,
-    database::{MayBeDatabases, begin_write, on_the_primary, scrub},
+    database::{MayBeDatabases, begin_write, is_ahead, is_before, on_the_primary, read_clock, scrub},
     entity::{data_key, user},
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId},
     keys::{
@@ -65,6 +65,17 @@ impl Rotate {
         data_key::Entity::find().filter(self.chore.remaining()).count(self.db()).await
     }
 
+    /// How many of those claim to be made later than now: a server made them whose clock was ahead. They are replaced, too.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn count_ahead(&self) -> Result<u64, DbErr> {
+        let made_at = Expr::col(data_key::Column::CreatedAt);
+        let ahead = self.chore.remaining().add(is_ahead(self.db().get_database_backend(), made_at));
+        data_key::Entity::find().filter(ahead).count(self.db()).await
+    }
+
     /// Replaces them. Each subject is one transaction.
     ///
     /// # Errors
@@ -106,7 +117,9 @@ impl Chore for RotateChore {
         let subjects = self.subjects.as_ref().map(|subjects| {
             data_key::Column::SubjectId.is_in(subjects.iter().map(|subject| *subject.as_uuid()))
         });
-        Condition::all().add(data_key::Column::CreatedAt.lt(self.before)).add_option(subjects)
+        let made_at = Expr::col(data_key::Column::CreatedAt);
+        let backend = self.users.db.get_database_backend();
+        Condition::all().add(is_before(backend, made_at, self.before)).add_option(subjects)
     }
 
     async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
@@ -187,7 +200,11 @@ impl RotateChore {
             .all(db)
             .await?;
         if !keys.iter().any(|key| key.created_at < self.before) {
-            return Ok(false);
+            // As `remaining` has it.
+            let now = read_clock(db).await?;
+            if !keys.iter().any(|key| key.created_at > now) {
+                return Ok(false);
+            }
         }
         let mut stored = Vec::with_capacity(keys.len());
         for key in keys {

@@ -259,5 +259,6 @@ fn controls(deeds: &[(usize, Deed)]) -> Controls {
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),
         on_failure: Arc::new(move |failure| panic!("{failure:?} {deeds:?}")),
+        on_wait: Arc::new(|_| ()),
     }
 }

@@ -1,5 +1,6 @@
 //! `oubliette-admin keys rewrap` and `rotate`, as processes, on real databases and a real LocalStack.
 
+mod clocks;
 mod identity;
 mod killed;
 mod kms;

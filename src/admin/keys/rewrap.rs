@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, moment_before, outcome};
 use crate::{
     admin::{
         office::Office,
@@ -41,7 +41,7 @@ pub struct RewrapCommand {
     /// Also those that are under the target already: its material may have changed behind its id
     #[arg(long)]
     all: bool,
-    /// With --all: only those wrapped before this moment, such as 2026-11-24T05:00:00Z [default: now]
+    /// With --all: only those wrapped before this moment of the database's clock, such as 2026-11-24T05:00:00Z [default: now]
     #[arg(long, value_name = "TIME", requires = "all")]
     before: Option<DateTime<Utc>>,
     /// Print the plan, really move a sample, and store nothing: finds missing permissions
@@ -63,7 +63,7 @@ impl RewrapCommand {
         let selection = Selection {
             from: self.from.clone().map(KekId::new),
             to: self.to.clone(),
-            before: self.all.then(|| self.before.unwrap_or_else(Utc::now)),
+            before: if self.all { Some(moment_before(&office.db, self.before).await?) } else { None },
         };
         let planner =
             Rewrap::new(office.db.clone(), office.backends.clone(), &office.config, &office.metrics);

@@ -3,11 +3,11 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, moment_before, outcome};
 use crate::{
     admin::{
         office::Office,
-        terminal::{Output, Watch, confirm, counted, emit, say},
+        terminal::{Output, Watch, confirm, counted, emit, grouped, say},
     },
     audit::{Action, NewEvent},
     config::LoadedConfig,
@@ -34,7 +34,7 @@ pub struct RotateCommand {
     /// Everybody
     #[arg(long, conflicts_with = "subjects")]
     all: bool,
-    /// Only data keys made before this moment, such as 2026-11-24T05:00:00Z [default: now]
+    /// Only data keys made before this moment of the database's clock, such as 2026-11-24T05:00:00Z [default: now]
     #[arg(long, value_name = "TIME")]
     before: Option<DateTime<Utc>>,
     /// Only count them
@@ -47,13 +47,13 @@ pub struct RotateCommand {
 impl RotateCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let office = Office::open(loaded).await?;
-        let before = self.before.unwrap_or_else(Utc::now);
+        let before = moment_before(&office.db, self.before).await?;
         let subjects: Vec<_> = self.subjects.iter().copied().map(SubjectId::from).collect();
         let backends: Vec<_> = office.backends.iter().map(|backend| backend.name().to_owned()).collect();
         let options = self.run.options(&office.config, backends.iter().map(|name| &**name));
         let origin = self.run.actor.origin();
         let rotate = Rotate::new(office.users(), (!self.all).then_some(subjects), before, origin.clone());
-        let planned = rotate.count().await?;
+        let (planned, ahead) = (rotate.count().await?, rotate.count_ahead().await?);
         if planned == 0 && !self.all && self.before.is_none() {
             anyhow::bail!("no data key of these subjects is in the database: were they forgotten?");
         }
@@ -64,12 +64,18 @@ impl RotateCommand {
             emit(&event(
                 "plan",
                 json!({
-                    "data_keys": planned, "before": moment(before), "calls": calls, "max_rate": options.max_rate,
+                    "data_keys": planned, "ahead": ahead, "before": moment(before), "calls": calls, "max_rate": options.max_rate,
                     "price": self.run.price(estimate), "limit": options.limit,
                 }),
             ));
         } else {
             say(&format!("{} made before {}", counted(planned, "data key"), moment(before)));
+            if ahead > 0 {
+                say(&format!(
+                    "{} of them were made by a server whose clock was ahead, nobody knows when; they are replaced, too",
+                    grouped(ahead)
+                ));
+            }
             say(
                 "each is replaced by a fresh one, and its subject's attributes are sealed anew, in this process",
             );

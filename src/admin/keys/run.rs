@@ -8,6 +8,7 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
+use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     },
     audit::{self, NewEvent},
     config::{BackendConfig, KeysConfig},
+    database::read_clock,
     keys::sweep::{Outcome, Report, SweepOptions},
 };
 
@@ -197,6 +199,26 @@ pub(super) fn outcome(
         text.push_str(&format!("to go on: {go_on}\n"));
     }
     Output { text, status }
+}
+
+/// The moment that `--before` gives, or now, by the database's clock.
+///
+/// # Errors
+///
+/// If it is still to come: what is replaced then would be made before it, too.
+pub(super) async fn moment_before(
+    db: &DatabaseConnection,
+    given: Option<DateTime<Utc>>,
+) -> anyhow::Result<DateTime<Utc>> {
+    let now = read_clock(db).await?;
+    let before = given.unwrap_or(now);
+    anyhow::ensure!(
+        before <= now,
+        "--before is in the future: {}; the database's clock says {}",
+        moment(before),
+        moment(now)
+    );
+    Ok(before)
 }
 
 /// A moment, as the flags take it.

@@ -11,6 +11,7 @@ use crate::{
         terminal::{self, Align, Output, bar, grouped, table},
     },
     config::LoadedConfig,
+    database::read_clock,
     entity::key_operation,
     keys::{KekId, KekState, store, sweep, wrapping_keys},
 };
@@ -32,6 +33,7 @@ impl Status {
         let office = Office::open(loaded).await?;
         let keks = store::count_by_kek(&office.db, Condition::all()).await?;
         let runs = sweep::recent(&office.db, self.runs).await?;
+        let now = read_clock(&office.db).await?;
         let states: HashMap<_, _> = wrapping_keys::all(&office.db).await?.into_iter().collect();
         let unused = states.iter().filter(|(kek_id, state)| {
             **state != KekState::Retired && !keks.iter().any(|kek| kek.kek_id == kek_id.as_str())
@@ -60,7 +62,7 @@ impl Status {
                     })
                 })
                 .collect();
-            let runs: Vec<_> = runs.iter().map(run_object).collect();
+            let runs: Vec<_> = runs.iter().map(|run| run_object(run, now)).collect();
             let all = json!({ "data_keys": total, "wrapping_keys": keks, "runs": runs });
             return Ok(terminal::json(&all)?.into());
         }
@@ -83,7 +85,7 @@ impl Status {
         let mut text = table(header, rows);
         if !runs.is_empty() {
             text.push('\n');
-            text.push_str(&runs_table(runs));
+            text.push_str(&runs_table(runs, now));
         }
         Ok(text.into())
     }
@@ -97,9 +99,9 @@ struct Kek {
     data_keys: u64,
 }
 
-fn runs_table(runs: Vec<key_operation::Model>) -> String {
+fn runs_table(runs: Vec<key_operation::Model>, now: DateTime<Utc>) -> String {
     let rows = runs.into_iter().map(|run| {
-        let outcome = outcome(&run);
+        let outcome = outcome(&run, now);
         let counts = format!("{} of {}", grouped(count(run.done)), grouped(count(run.planned)));
         [
             time(run.started_at),
@@ -125,17 +127,17 @@ fn runs_table(runs: Vec<key_operation::Model>) -> String {
     table(header, rows.collect())
 }
 
-fn run_object(run: &key_operation::Model) -> Value {
+fn run_object(run: &key_operation::Model, now: DateTime<Utc>) -> Value {
     json!({
         "id": run.id.to_string(), "kind": run.kind, "actor": run.actor, "from": run.from_kek, "to": run.to_kek,
         "started_at": time(run.started_at), "ended_at": run.ended_at.map(time), "planned": run.planned,
-        "done": run.done, "changed": run.changed, "failed": run.failed, "outcome": outcome(run),
+        "done": run.done, "changed": run.changed, "failed": run.failed, "outcome": outcome(run, now),
     })
 }
 
 /// A run that has not said how it ended either still runs, or died.
-fn outcome(run: &key_operation::Model) -> String {
-    let unfinished = || if sweep::is_alive(run, Utc::now()) { "running" } else { "died" }.to_owned();
+fn outcome(run: &key_operation::Model, now: DateTime<Utc>) -> String {
+    let unfinished = || if sweep::is_alive(run, now) { "running" } else { "died" }.to_owned();
     run.outcome.clone().unwrap_or_else(unfinished)
 }
 

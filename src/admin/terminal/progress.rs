@@ -1,4 +1,5 @@
 use std::{
+    collections::HashSet,
     fmt,
     fs::File,
     io::Write,
@@ -12,8 +13,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{emit, grouped, people_watch, say};
-use crate::keys::sweep::{Controls, Counts, Failure, Tally};
+use super::{emit, grouped, people_watch, say, time};
+use crate::{
+    entity::key_operation,
+    keys::sweep::{Controls, Counts, Failure, Tally},
+};
 
 /// The failures that are printed. All of them are in the file, if there is one.
 const SHOWN: usize = 10;
@@ -26,8 +30,9 @@ const LOG_TICK: Duration = Duration::from_secs(10);
 /// Shows how a long run gets on, and lets people end it.
 #[derive(Debug)]
 pub(in crate::admin) struct Watch {
-    planned: u64,
     json: bool,
+    bar: ProgressBar,
+    planned: u64,
     controls: Controls,
     failures: Arc<Failures>,
     started: Instant,
@@ -45,9 +50,15 @@ impl Watch {
             let failures = failures.clone();
             Arc::new(move |failure: &Failure| failures.add(failure))
         };
-        let controls =
-            Controls { stop: CancellationToken::new(), tally: Arc::new(Tally::default()), on_failure };
-        Ok(Self { planned, json, controls, failures, started: Instant::now() })
+        let bar = bar(planned, json);
+        let on_wait = Arc::new(tell_of_others(bar.clone(), json));
+        let controls = Controls {
+            stop: CancellationToken::new(),
+            tally: Arc::new(Tally::default()),
+            on_failure,
+            on_wait,
+        };
+        Ok(Self { json, bar, planned, controls, failures, started: Instant::now() })
     }
 
     pub(in crate::admin) fn controls(&self) -> &Controls {
@@ -69,7 +80,6 @@ impl Watch {
     ///
     /// If it was told to end a second time.
     pub(in crate::admin) async fn during<T>(&self, run: impl Future<Output = T>) -> anyhow::Result<T> {
-        let bar = self.bar();
         let mut ticks = tokio::time::interval(match () {
             () if self.json => JSON_TICK,
             () if people_watch() => TICK,
@@ -80,24 +90,24 @@ impl Watch {
         let ended = loop {
             tokio::select! {
                 ended = &mut run => break ended,
-                _ = ticks.tick() => self.show(&bar),
+                _ = ticks.tick() => self.show(),
                 signal = interrupted() => {
                     signal?;
                     if self.controls.stop.is_cancelled() {
-                        bar.finish_and_clear();
+                        self.bar.finish_and_clear();
                         anyhow::bail!("ended at once; what was stored until now is stored");
                     }
                     self.controls.stop.cancel();
-                    bar.suspend(|| say("ending: what is in hand is stored. Once more: at once"));
+                    self.bar.suspend(|| say("ending: what is in hand is stored. Once more: at once"));
                 }
             }
         };
-        bar.finish_and_clear();
+        self.bar.finish_and_clear();
         self.failures.flush()?;
         Ok(ended)
     }
 
-    fn show(&self, bar: &ProgressBar) {
+    fn show(&self) {
         let counts = self.controls.tally.counts();
         let Counts { done, changed, failed, calls, retries } = counts;
         let position = done + changed + failed;
@@ -110,29 +120,48 @@ impl Watch {
                 "seconds": (seconds * 10.0).round() / 10.0,
             }));
         } else if people_watch() {
-            bar.set_position(position);
-            bar.set_message(trouble(failed, retries));
+            self.bar.set_position(position);
+            self.bar.set_message(trouble(failed, retries));
         } else {
             let of = grouped(self.planned.max(position));
             say(&format!("{} of {of}{}", grouped(position), trouble(failed, retries)));
         }
     }
+}
 
-    fn bar(&self) -> ProgressBar {
-        let target = if self.json || !people_watch() {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let style = ProgressStyle::with_template(
-            "{wide_bar} {human_pos}/{human_len}  {rate}  {eta_precise} left{msg}",
-        );
-        let bar = ProgressBar::with_draw_target(Some(self.planned), target);
-        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{:.0}/s", state.per_sec());
-        };
-        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
+fn bar(planned: u64, json: bool) -> ProgressBar {
+    let target =
+        if json || !people_watch() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style =
+        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len}  {rate}  {eta_precise} left{msg}");
+    let bar = ProgressBar::with_draw_target(Some(planned), target);
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
+}
+
+/// Says of each other run once that it is waited for.
+fn tell_of_others(bar: ProgressBar, json: bool) -> impl Fn(&[key_operation::Model]) {
+    let told = Mutex::new(HashSet::new());
+    move |others| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        for other in others.iter().filter(|other| told.insert(other.id)) {
+            let (kind, actor, started_at) = (&other.kind, &other.actor, time(other.started_at));
+            if json {
+                let event = json!({
+                    "event": "waiting", "for": other.id.to_string(), "kind": kind, "actor": actor,
+                    "started_at": started_at,
+                });
+                emit(&event);
+            } else {
+                let line = format!(
+                    "waiting for the {kind} that {actor} began at {started_at}: it has claimed what is left. If it died, until it was silent for 10 s"
+                );
+                bar.suspend(|| say(&line));
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         terminal::{self, Output, confirm, counted, say, time},
     },
     config::LoadedConfig,
+    database::read_clock,
     entity::access_token::Model,
 };
 
@@ -24,7 +25,7 @@ pub struct Revoke {
     /// The token's name or id, as `tokens list` shows it
     #[arg(required_unless_present = "all_made_before", conflicts_with = "all_made_before")]
     token: Option<String>,
-    /// All tokens made before this moment, such as 2026-11-24T05:00:00Z
+    /// All tokens made before this moment of the database's clock, such as 2026-11-24T05:00:00Z
     #[arg(long, value_name = "TIME")]
     all_made_before: Option<DateTime<Utc>>,
     /// With --all-made-before: do not ask
@@ -50,7 +51,13 @@ impl Revoke {
             let revoked_at = row.revoked_at.map(time).unwrap_or_default();
             return Ok(format!("token `{}` is revoked since {revoked_at}\n", row.name).into());
         };
-        anyhow::ensure!(moment <= Utc::now(), "--all-made-before is in the future: {}", time(moment));
+        let now = read_clock(&db).await?;
+        anyhow::ensure!(
+            moment <= now,
+            "--all-made-before is in the future: {}; the database's clock says {}",
+            time(moment),
+            time(now)
+        );
         let planned = revocation::made_before(&db, moment).await?;
         let count = counted(planned.len() as u64, "token");
         if !self.json {

@@ -106,7 +106,11 @@ fn gone(kek_id: &KekId) -> Refusal {
 #[async_trait]
 impl Chore for RewrapChore {
     fn remaining(&self) -> Condition {
-        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(&self.to, self.before))
+        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(
+            self.db.get_database_backend(),
+            &self.to,
+            self.before,
+        ))
     }
 
     async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {

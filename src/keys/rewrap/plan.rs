@@ -1,7 +1,11 @@
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, DbBackend, DbErr,
+    sea_query::{Expr, ExprTrait},
+};
 
 use crate::{
+    database::is_before,
     entity::data_key::Column,
     keys::{
         BackendError, Backends, Inactive, KekId, KekState, Ownership, keyring::advice, store, wrapping_keys,
@@ -95,7 +99,7 @@ impl Plan {
             return Err(PlanError::Retired(Inactive { kek_id: to, state }));
         }
         let mut sources = Vec::new();
-        for kek in store::count_by_kek(db, before(&to, selection.before)).await? {
+        for kek in store::count_by_kek(db, before(db.get_database_backend(), &to, selection.before)).await? {
             let kek_id = KekId::new(kek.kek_id);
             if selection.from.as_ref().is_some_and(|from| *from != kek_id)
                 || (kek_id == to && selection.before.is_none())
@@ -125,15 +129,14 @@ impl Plan {
 }
 
 /// What is under another wrapping key, and of what is under the target, what was wrapped before a moment.
-pub(super) fn before(to: &KekId, before: Option<DateTime<Utc>>) -> Condition {
+pub(super) fn before(backend: DbBackend, to: &KekId, before: Option<DateTime<Utc>>) -> Condition {
     let elsewhere = Column::KekId.ne(to.as_str());
     match before {
         None => Condition::all().add(elsewhere),
-        Some(before) => Condition::any().add(elsewhere).add(
-            Condition::all()
-                .add(Column::CreatedAt.lt(before))
-                .add(Condition::any().add(Column::RewrappedAt.is_null()).add(Column::RewrappedAt.lt(before))),
-        ),
+        Some(before) => {
+            let wrapped_at = Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt));
+            Condition::any().add(elsewhere).add(is_before(backend, wrapped_at, before))
+        }
     }
 }
 

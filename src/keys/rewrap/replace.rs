@@ -1,16 +1,15 @@
-use chrono::Utc;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
 
 use super::chore::Moved;
 use crate::{
-    database::{WriteTransaction, begin_write},
+    database::{WriteTransaction, begin_write, now},
     keys::{KekId, NotStored, store, wrapping_keys},
 };
 
 /// Statements are made by hand here: SeaORM has neither arrays for `unnest` nor `UPDATE … FROM (VALUES …)`.
-const ON_POSTGRES: &str = "UPDATE data_keys SET kek_id = $1, wrapped = moved.new, rewrapped_at = $2 \
-    FROM unnest($3::uuid[], $4::int4[], $5::bytea[], $6::bytea[]) AS moved(subject_id, version, old, new) \
+const ON_POSTGRES: &str = "UPDATE data_keys SET kek_id = $1, wrapped = moved.new, rewrapped_at = clock_timestamp() \
+    FROM unnest($2::uuid[], $3::int4[], $4::bytea[], $5::bytea[]) AS moved(subject_id, version, old, new) \
     WHERE data_keys.subject_id = moved.subject_id AND data_keys.version = moved.version \
     AND data_keys.wrapped = moved.old";
 
@@ -51,8 +50,7 @@ async fn on_postgres(transaction: &WriteTransaction, to: &KekId, moved: &[Moved]
     let versions: Vec<i32> = moved.iter().map(version).collect();
     let old: Vec<Vec<u8>> = moved.iter().map(|moved| moved.old.bytes.clone()).collect();
     let new: Vec<Vec<u8>> = moved.iter().map(|moved| moved.new.bytes.clone()).collect();
-    let values: [Value; 6] =
-        [to.as_str().into(), Utc::now().into(), subjects.into(), versions.into(), old.into(), new.into()];
+    let values: [Value; 5] = [to.as_str().into(), subjects.into(), versions.into(), old.into(), new.into()];
     let update = Statement::from_sql_and_values(DbBackend::Postgres, ON_POSTGRES, values);
     Ok(transaction.execute_raw(update).await?.rows_affected())
 }
@@ -76,7 +74,7 @@ async fn on_sqlite(transaction: &WriteTransaction, to: &KekId, moved: &[Moved]) 
                 moved.new.bytes.clone().into(),
             ]
         });
-        let values = values.chain([to.as_str().into(), Utc::now().into()]);
+        let values = values.chain([to.as_str().into(), now().into()]);
         let update = Statement::from_sql_and_values(DbBackend::Sqlite, update, values);
         stored += transaction.execute_raw(update).await?.rows_affected();
     }

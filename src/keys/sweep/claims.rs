@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 
-use chrono::Utc;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use super::is_alive;
 use crate::{
-    database::begin_write,
+    database::{begin_write, read_clock},
     entity::{data_key, key_claim, key_claim_turn, key_operation},
     envelope::DataKeyId,
     keys::{WrappedKey, store},
@@ -52,7 +51,7 @@ pub(super) async fn claim(
                 .gt(Expr::tuple([Expr::value(subject), Expr::value(after.version.get())])),
         );
     }
-    for claim in live(&transaction).await? {
+    for claim in live(&transaction).await?.0 {
         let range = data_key::Column::SubjectId.between(claim.first_subject_id, claim.last_subject_id);
         select = select.filter(range.not());
     }
@@ -82,30 +81,37 @@ pub(super) async fn release(db: &DatabaseConnection, claim: Uuid) -> Result<(), 
     key_claim::Entity::delete_by_id(claim).exec(db).await.map(drop)
 }
 
-/// Whether others still deal with data keys that they have claimed.
-pub(super) async fn others_work(db: &DatabaseConnection, operation: Uuid) -> Result<bool, DbErr> {
-    Ok(live(db).await?.iter().any(|claim| claim.operation_id != operation))
+/// The others who still deal with data keys that they have claimed.
+pub(super) async fn others(
+    db: &DatabaseConnection,
+    operation: Uuid,
+) -> Result<Vec<key_operation::Model>, DbErr> {
+    let (_, mut alive) = live(db).await?;
+    alive.retain(|other| other.id != operation);
+    Ok(alive)
 }
 
-/// The claims of runs that live. Those of the dead are deleted.
-async fn live(db: &impl ConnectionTrait) -> Result<Vec<key_claim::Model>, DbErr> {
+/// The claims of runs that live, and these runs. Claims of the dead are deleted.
+async fn live(
+    db: &impl ConnectionTrait,
+) -> Result<(Vec<key_claim::Model>, Vec<key_operation::Model>), DbErr> {
     let claims = key_claim::Entity::find().all(db).await?;
     let operations: HashSet<_> = claims.iter().map(|claim| claim.operation_id).collect();
     if operations.is_empty() {
-        return Ok(claims);
+        return Ok((claims, Vec::new()));
     }
-    let now = Utc::now();
-    let operations =
+    let now = read_clock(db).await?;
+    let mut operations =
         key_operation::Entity::find().filter(key_operation::Column::Id.is_in(operations)).all(db).await?;
-    let alive: HashSet<_> =
-        operations.into_iter().filter(|operation| is_alive(operation, now)).map(|row| row.id).collect();
+    operations.retain(|operation| is_alive(operation, now));
+    let alive: HashSet<_> = operations.iter().map(|operation| operation.id).collect();
     let (live, dead): (Vec<_>, Vec<_>) =
         claims.into_iter().partition(|claim| alive.contains(&claim.operation_id));
     if !dead.is_empty() {
         let dead = dead.into_iter().map(|claim| claim.id);
         key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(db).await?;
     }
-    Ok(live)
+    Ok((live, operations))
 }
 
 impl Claim {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{Counts, Tally};
 use crate::{
     causes,
+    database::read_clock,
     entity::key_operation::{ActiveModel, Column, Entity, Model},
     keys::KekId,
 };
@@ -18,8 +19,8 @@ use crate::{
 /// How often a running operation says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// An operation that was silent for this long is dead, and what it had claimed is free. The clocks of the
-/// machines may differ by some seconds; should they differ by more, work may be done twice, and is stored once.
+/// An operation that was silent for this long, by the database's clock, is dead, and what it had claimed is free. Should it live all the same,
+/// work may be done twice, and is stored once.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
 /// What is done with the data keys.
@@ -82,7 +83,7 @@ impl Operation {
         new: NewOperation,
         tally: Arc<Tally>,
     ) -> Result<Self, DbErr> {
-        let now = Utc::now();
+        let now = read_clock(db).await?;
         let row = Model {
             id: Uuid::now_v7(),
             kind: new.kind.to_string(),
@@ -127,7 +128,7 @@ impl Operation {
     }
 
     async fn record(&self, outcome: Option<Outcome>) -> Result<(), DbErr> {
-        let now = Utc::now();
+        let now = read_clock(&self.db).await?;
         let Counts { done, changed, failed, .. } = self.tally.counts();
         let mut row = ActiveModel {
             id: Set(self.id),
@@ -154,13 +155,12 @@ pub async fn recent(db: &DatabaseConnection, limit: u64) -> Result<Vec<Model>, D
     Entity::find().order_by_desc(Column::Id).limit(limit).all(db).await
 }
 
-/// Whether an operation still runs, as far as can be told.
+/// Whether an operation still runs, as far as can be told, `now` by the database's clock.
 #[must_use]
 pub fn is_alive(operation: &Model, now: DateTime<Utc>) -> bool {
-    let silent = now.signed_duration_since(operation.heartbeat_at);
+    // A heartbeat to come is of another clock: a release before wrote its own machine's, and the database's may have been set back.
+    let silent = now.signed_duration_since(operation.heartbeat_at).abs();
     operation.ended_at.is_none() && silent.to_std().is_ok_and(|silent| silent < DEAD_AFTER)
-        // A clock that is ahead of ours.
-        || operation.ended_at.is_none() && silent < chrono::TimeDelta::zero()
 }
 
 impl fmt::Display for OperationKind {

@@ -12,7 +12,12 @@ use sea_orm::{Condition, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
 use tokio_util::sync::CancellationToken;
 
 use super::{Counts, Failure, Operation, Pace, StopCause, Tally, claims};
-use crate::{database::on_the_primary, entity::data_key, envelope::DataKeyId, keys::WrappedKey};
+use crate::{
+    database::on_the_primary,
+    entity::{data_key, key_operation},
+    envelope::DataKeyId,
+    keys::WrappedKey,
+};
 
 /// Batches in hand at the same time: while one is stored, others are at the backend.
 const WORKERS: usize = 4;
@@ -74,6 +79,8 @@ pub struct Controls {
     pub tally: Arc<Tally>,
     /// Is told each failure.
     pub on_failure: Arc<dyn Fn(&Failure) + Send + Sync>,
+    /// Is told, again and again, which other runs are waited for: what is left is claimed by them.
+    pub on_wait: Arc<dyn Fn(&[key_operation::Model]) + Send + Sync>,
 }
 
 impl fmt::Debug for Controls {
@@ -169,8 +176,9 @@ impl Walk {
             if left <= self.failed().len() as u64 {
                 return Ok(());
             }
-            let others_work = claims::others_work(&self.db, self.operation.id()).await?;
-            if others_work {
+            let others = claims::others(&self.db, self.operation.id()).await?;
+            if !others.is_empty() {
+                (self.controls.on_wait)(&others);
                 tokio::select! {
                     () = self.controls.stop.cancelled() => {}
                     () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
@@ -182,7 +190,7 @@ impl Walk {
                     return Ok(());
                 }
             }
-            others_worked = others_work;
+            others_worked = !others.is_empty();
             self.position.lock().await.after = None;
         }
     }

@@ -42,6 +42,7 @@ async fn rotate(app: &TestApp, id: Uuid) {
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),
         on_failure: Arc::new(|failure| panic!("{failure:?}")),
+        on_wait: Arc::new(|_| ()),
     };
     let options = SweepOptions {
         batch_size: NonZeroU32::MIN,

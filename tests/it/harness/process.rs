@@ -117,6 +117,18 @@ impl Sandbox {
         self
     }
 
+    /// On a machine whose clock differs from this one's, such as by `+1h`.
+    pub(crate) fn with_clock(self, difference: &str) -> Self {
+        // `faketime` itself would stay between, and be killed in place of the program.
+        let asked = Command::new("faketime").args(["-f", difference, "printenv", "LD_PRELOAD"]).output();
+        let library = asked.expect("`faketime` is missing: apt-get install faketime").stdout;
+        let library = String::from_utf8(library).unwrap();
+        self.with_env("LD_PRELOAD", library.trim())
+            .with_env("FAKETIME", difference)
+            // Time that passes is measured as ever.
+            .with_env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Adds a profile, beside those of the repository, and uses it.
     pub(crate) fn with_profile(mut self, name: &str, toml: &str) -> Self {
         let own = self.path("config");

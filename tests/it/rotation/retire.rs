@@ -388,5 +388,6 @@ fn controls() -> Controls {
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),
         on_failure: Arc::new(|failure| panic!("{failure:?}")),
+        on_wait: Arc::new(|_| ()),
     }
 }

@@ -148,6 +148,7 @@ async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(sta
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),
         on_failure: Arc::new(|failure| panic!("{failure:?}")),
+        on_wait: Arc::new(|_| ()),
     };
     let report = rewrap.run(&plan, &Origin::new("a test"), &options, &controls).await.unwrap();
     assert!(looks.load(Relaxed) > WORKERS);
