@@ -11,6 +11,7 @@ on_every_stack!(
     pages_follow_each_other_both_ways,
     pages_are_bounded,
     a_text_that_nothing_is_called_finds_nothing,
+    an_update_that_others_keep_coming_between_may_be_tried_again,
 );
 
 /// PostgreSQL takes no NUL, SQLite takes it for an end.
@@ -217,4 +218,19 @@ async fn pages_are_bounded(stack: TestStack) {
         app.data("{ users(first: 100) { edges { cursor } } }", json!({})).await,
         json!({ "users": { "edges": [] } })
     );
+}
+
+/// Whoever looks finds another data key, as if it were rotated all the time.
+async fn an_update_that_others_keep_coming_between_may_be_tried_again(stack: TestStack) {
+    let random = if stack.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let app = TestApp::start(stack).await;
+    let id = app.create(&Person::new()).await;
+    app.sql("ALTER TABLE data_keys RENAME TO stored_keys").await;
+    let columns = "subject_id, version, kek_id, wrapped, created_at, rewrapped_at, commitment";
+    app.sql(&format!("CREATE VIEW data_keys AS SELECT {columns}, {random} AS id FROM stored_keys")).await;
+    let update = "mutation($id: ID!) { updateUser(id: $id, input: { email: \"a@example.com\" }) { id } }";
+    let answer = app.graphql(update, json!({ "id": id })).await;
+    let error = &answer["errors"][0];
+    assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{answer}");
+    assert_eq!(error["message"], "others change the user again and again; try again", "{answer}");
 }
