@@ -14,6 +14,7 @@ mod harness;
 
 mod access;
 mod admin;
+mod alerts;
 mod api;
 mod attack;
 mod audit;
