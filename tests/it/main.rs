@@ -20,6 +20,7 @@ mod attack;
 mod audit;
 mod backends;
 mod connections;
+mod docs;
 mod envelope;
 mod failover;
 mod faults;
