@@ -23,6 +23,7 @@ pub mod config;
 pub mod database;
 pub mod entity;
 pub mod envelope;
+mod from_zero;
 pub mod graphql;
 pub mod http;
 pub mod keys;

@@ -8,6 +8,9 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+
+use crate::from_zero::from_zero;
 
 /// What can be seen of the batch writer. All clones count together.
 ///
@@ -46,11 +49,13 @@ impl AuditMetrics {
 
 impl Default for AuditMetrics {
     fn default() -> Self {
+        let batches = Family::default();
+        from_zero(&batches, BatchOutcome::iter().map(BatchLabels::from));
         Self {
             events: Counter::default(),
             dropped: Counter::default(),
             crowded: Counter::default(),
-            batches: Family::default(),
+            batches,
             waiting: Gauge::default(),
             // 0.5 ms to 8 s.
             write_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
@@ -58,8 +63,22 @@ impl Default for AuditMetrics {
     }
 }
 
-/// What became of a batch: `ok`, or `failed` (whoever waited for it was told; the rest is tried again).
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum BatchOutcome {
+    Ok,
+    /// Whoever waited for it was told; the rest is tried again.
+    Failed,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct BatchLabels {
-    pub(super) outcome: &'static str,
+    outcome: &'static str,
+}
+
+impl From<BatchOutcome> for BatchLabels {
+    fn from(outcome: BatchOutcome) -> Self {
+        Self { outcome: outcome.into() }
+    }
 }

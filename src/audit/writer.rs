@@ -9,7 +9,7 @@ use super::{
     batch::Batch,
     head::Head,
     lane::{Lane, Load},
-    metrics::BatchLabels,
+    metrics::BatchOutcome,
 };
 use crate::causes;
 
@@ -97,13 +97,13 @@ impl Writer {
         match stored {
             Ok(head) => {
                 self.head = Some(head);
-                self.count("ok");
+                self.count(BatchOutcome::Ok);
                 self.metrics.events.inc_by(hand.len());
                 end(&self.durable, &mut hand.durable, &Ok(()));
                 end(&self.soon, &mut hand.soon, &Ok(()));
             }
             Err(error) => {
-                self.count("failed");
+                self.count(BatchOutcome::Failed);
                 tracing::error!(events = hand.len(), "{}", causes::line(&error));
                 // Whoever waited is told, and withholds the answer; the rest stays, to be tried again.
                 end(&self.durable, &mut hand.durable, &Err(error));
@@ -126,8 +126,8 @@ impl Writer {
         Ok(moved.to)
     }
 
-    fn count(&self, outcome: &'static str) {
-        self.metrics.batches.get_or_create(&BatchLabels { outcome }).inc();
+    fn count(&self, outcome: BatchOutcome) {
+        self.metrics.batches.get_or_create(&outcome.into()).inc();
     }
 
     fn close(&self) {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use async_graphql::{Error, ErrorExtensions, Response};
+use strum::EnumIter;
 
 use crate::{
     access::{Denied, Exhausted},
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// `extensions.code` of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, EnumIter, PartialEq, Eq)]
 pub enum ErrorCode {
     /// An input value was refused; `extensions.field` names it.
     BadUserInput,

@@ -1,6 +1,7 @@
 use std::{error::Error, fmt};
 
 use async_trait::async_trait;
+use strum::EnumIter;
 
 use super::{KekId, KeyContext, WrappedKey};
 use crate::envelope::KeyMaterial;
@@ -99,7 +100,7 @@ impl BackendError {
 }
 
 /// What a backend's failure means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, thiserror::Error)]
 pub enum ErrorClass {
     /// No answer, or not in time. Trying again later may help.
     #[error("unavailable")]

@@ -4,7 +4,7 @@ use moka::{Expiry, future::Cache, notification::RemovalCause};
 
 use super::{
     Fence, OpenDataKey, Ticket,
-    metrics::{CacheMetrics, EvictionLabels},
+    metrics::{CacheMetrics, EvictionCause},
     slot::Slot,
 };
 use crate::{
@@ -42,7 +42,7 @@ impl KeyCache {
                 // moka itself may hold on to the slot for a while.
                 slot.empty();
                 metrics.entries.dec();
-                metrics.evictions.get_or_create(&EvictionLabels { cause: name(cause) }).inc();
+                metrics.evictions.get_or_create(&EvictionCause::from(cause).into()).inc();
             }
         };
         let slots = Cache::builder()
@@ -171,11 +171,13 @@ impl Expiry<DataKeyId, Arc<Slot>> for Lifetime {
     }
 }
 
-fn name(cause: RemovalCause) -> &'static str {
-    match cause {
-        RemovalCause::Expired => "expired",
-        RemovalCause::Explicit => "forgotten",
-        RemovalCause::Replaced => "refreshed",
-        RemovalCause::Size => "size",
+impl From<RemovalCause> for EvictionCause {
+    fn from(cause: RemovalCause) -> Self {
+        match cause {
+            RemovalCause::Expired => Self::Expired,
+            RemovalCause::Explicit => Self::Forgotten,
+            RemovalCause::Replaced => Self::Refreshed,
+            RemovalCause::Size => Self::Size,
+        }
     }
 }

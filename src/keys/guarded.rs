@@ -10,7 +10,7 @@ use zeroize::zeroize_stack;
 
 use super::{
     BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
-    metrics::{BackendLabels, CallLabels, OperationLabels},
+    metrics::{BackendLabels, CallLabels, Operation, OperationLabels},
 };
 use crate::{config::KeysConfig, envelope::KeyMaterial};
 
@@ -35,6 +35,7 @@ pub(super) struct GuardedBackend {
 
 impl GuardedBackend {
     pub(super) fn new(inner: Arc<dyn KeyBackend>, config: &KeysConfig, metrics: KeyMetrics) -> Self {
+        metrics.count_backend(inner.name());
         let labels = BackendLabels { backend: inner.name().to_owned() };
         Self {
             turns: Semaphore::new(config.max_concurrent_calls.get()),
@@ -49,7 +50,7 @@ impl GuardedBackend {
     /// Waits for a turn and calls, within the timeout.
     async fn in_turn<T>(
         &self,
-        operation: &'static str,
+        operation: Operation,
         call: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
         let deadline = tokio::time::Instant::now() + self.timeout;
@@ -73,14 +74,14 @@ impl GuardedBackend {
         )
     }
 
-    fn observe(&self, operation: &'static str, started: Instant) {
-        let labels = OperationLabels { backend: self.name().to_owned(), operation };
+    fn observe(&self, operation: Operation, started: Instant) {
+        let labels = OperationLabels::new(self.name(), operation);
         self.metrics.call_seconds.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
     }
 
-    fn ended<T>(&self, operation: &'static str, result: Result<T, BackendError>) -> Result<T, BackendError> {
-        let outcome = result.as_ref().err().map_or("ok", |error| error.class.name());
-        let labels = CallLabels { backend: self.name().to_owned(), operation, outcome };
+    fn ended<T>(&self, operation: Operation, result: Result<T, BackendError>) -> Result<T, BackendError> {
+        let failure = result.as_ref().err().map(|error| error.class);
+        let labels = CallLabels::new(self.name(), operation, failure);
         self.metrics.calls.get_or_create(&labels).inc();
         result
     }
@@ -105,15 +106,15 @@ impl KeyBackend for GuardedBackend {
     }
 
     async fn current(&self) -> Result<KekId, BackendError> {
-        self.in_turn("current", self.inner.current()).await
+        self.in_turn(Operation::Current, self.inner.current()).await
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
-        self.in_turn("generate", self.inner.generate(context)).await
+        self.in_turn(Operation::Generate, self.inner.generate(context)).await
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        self.in_turn("unwrap", self.inner.unwrap(wrapped, context)).await
+        self.in_turn(Operation::Unwrap, self.inner.unwrap(wrapped, context)).await
     }
 
     async fn wrap(
@@ -122,7 +123,7 @@ impl KeyBackend for GuardedBackend {
         context: &KeyContext,
         to: &KekId,
     ) -> Result<WrappedKey, BackendError> {
-        self.in_turn("wrap", self.inner.wrap(material, context, to)).await
+        self.in_turn(Operation::Wrap, self.inner.wrap(material, context, to)).await
     }
 
     async fn rewrap(
@@ -131,16 +132,16 @@ impl KeyBackend for GuardedBackend {
         context: &KeyContext,
         to: &KekId,
     ) -> Result<WrappedKey, BackendError> {
-        self.in_turn("rewrap", self.inner.rewrap(wrapped, context, to)).await
+        self.in_turn(Operation::Rewrap, self.inner.rewrap(wrapped, context, to)).await
     }
 
     /// Takes no turn: whether a backend answers must not depend on how busy it is kept.
     async fn check(&self) -> Result<KekId, BackendError> {
         let started = Instant::now();
         let checked = tokio::time::timeout(self.timeout, self.inner.check()).await;
-        self.observe("check", started);
+        self.observe(Operation::Check, started);
         let unavailable = |_| Err(self.unavailable("no answer within keys.call_timeout"));
-        self.ended("check", checked.unwrap_or_else(unavailable))
+        self.ended(Operation::Check, checked.unwrap_or_else(unavailable))
     }
 
     async fn look(&self) {

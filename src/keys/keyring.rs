@@ -9,7 +9,7 @@ use super::{
     OpenDataKey, Ticket, aws_kms,
     cache::{Cached, KeyCache},
     local,
-    metrics::RefreshLabels,
+    metrics::RefreshOutcome,
     store::{self, StoredKey, Unconfirmed},
     wrapping_keys,
 };
@@ -260,7 +260,7 @@ impl Keyring {
             Err(error) => {
                 let keys = due.len();
                 tracing::warn!(keys, "data keys are not refreshed: {}", causes::line(&error));
-                return self.count_refreshes("failed", due.len());
+                return self.count_refreshes(RefreshOutcome::Failed, due.len());
             }
         };
         let (this, stored) = (&self, &stored);
@@ -268,15 +268,15 @@ impl Keyring {
             let outcome = match this.unwrap(id, stored.get(&id)).await {
                 Ok(key) => {
                     this.0.cache.insert(ticket, Arc::new(key)).await;
-                    "ok"
+                    RefreshOutcome::Ok
                 }
                 Err(KeyringError::Missing(_)) => {
                     this.0.cache.evict(id.subject, [id]).await;
-                    "gone"
+                    RefreshOutcome::Gone
                 }
                 Err(error) => {
                     tracing::warn!("data key {id} is not refreshed: {}", causes::line(&error));
-                    "failed"
+                    RefreshOutcome::Failed
                 }
             };
             this.count_refreshes(outcome, 1);
@@ -284,8 +284,8 @@ impl Keyring {
         refreshes.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
-    fn count_refreshes(&self, outcome: &'static str, keys: usize) {
-        self.0.metrics.cache.refreshes.get_or_create(&RefreshLabels { outcome }).inc_by(keys as u64);
+    fn count_refreshes(&self, outcome: RefreshOutcome, keys: usize) {
+        self.0.metrics.cache.refreshes.get_or_create(&outcome.into()).inc_by(keys as u64);
     }
 
     async fn unwrap(&self, id: DataKeyId, stored: Option<&StoredKey>) -> Result<OpenDataKey, KeyringError> {

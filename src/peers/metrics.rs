@@ -11,6 +11,9 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+
+use crate::from_zero::from_zero;
 
 /// What a user can see of how this server learns of forgettings. All clones count together.
 ///
@@ -57,14 +60,16 @@ impl PeerMetrics {
     pub(super) fn learned(&self, learned_by: LearnedBy, erased_at: DateTime<Utc>) {
         let delay = (Utc::now() - erased_at).to_std().unwrap_or_default();
         self.eviction_delay.observe(delay.as_secs_f64());
-        self.erasures.get_or_create(&LearnedLabels { learned_by: learned_by.name() }).inc();
+        self.erasures.get_or_create(&learned_by.into()).inc();
     }
 }
 
 impl Default for PeerMetrics {
     fn default() -> Self {
+        let erasures = Family::default();
+        from_zero(&erasures, LearnedBy::iter().map(LearnedLabels::from));
         Self {
-            erasures: Family::default(),
+            erasures,
             // 1 ms to 33 s.
             eviction_delay: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             last_look: Gauge::default(),
@@ -75,7 +80,8 @@ impl Default for PeerMetrics {
 }
 
 /// What made the server look into the ledger.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum LearnedBy {
     /// Somebody said that there is something new.
     Notification,
@@ -83,16 +89,13 @@ pub(super) enum LearnedBy {
     Poll,
 }
 
-impl LearnedBy {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Notification => "notification",
-            Self::Poll => "poll",
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct LearnedLabels {
     learned_by: &'static str,
+}
+
+impl From<LearnedBy> for LearnedLabels {
+    fn from(learned_by: LearnedBy) -> Self {
+        Self { learned_by: learned_by.into() }
+    }
 }

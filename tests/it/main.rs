@@ -14,11 +14,13 @@ mod harness;
 
 mod access;
 mod admin;
+mod alerts;
 mod api;
 mod attack;
 mod audit;
 mod backends;
 mod connections;
+mod docs;
 mod envelope;
 mod failover;
 mod faults;

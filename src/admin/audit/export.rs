@@ -21,7 +21,7 @@ const PAGE: u64 = 1000;
 #[command(after_help = "Examples:
   oubliette-admin audit export --since 2026-11-01T00:00:00Z --json > november.jsonl
   oubliette-admin audit export --subject 019abcde-0000-7000-8000-000000000001   # who looked at this person?
-  oubliette-admin audit export --actor api | tail")]
+  oubliette-admin audit export --actor token:billing | tail")]
 pub struct Export {
     /// Only what happened at this moment or later, such as 2026-11-24T05:00:00Z
     #[arg(long, value_name = "TIME")]

@@ -11,6 +11,7 @@ mod population;
 #[expect(dead_code, reason = "the load bench uses the rest")]
 pub(crate) mod postgres;
 mod process;
+mod prometheus;
 mod proxy;
 mod raw_connection;
 mod site;
@@ -27,6 +28,7 @@ pub(crate) use logs::{log_everything, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
 pub(crate) use population::populate;
 pub(crate) use process::{Finished, Sandbox, Server, finish};
+pub(crate) use prometheus::{Prometheus, prometheus_command};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw_connection::RawConnection;
 pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};

@@ -286,8 +286,13 @@ impl Server {
 
     /// What `/metrics` says, if `metrics.listen` is set.
     pub(crate) async fn metrics(&self) -> String {
-        let address = self.metrics.unwrap();
+        let address = self.metrics_address();
         self.client.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Where `/metrics` is.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.metrics.unwrap()
     }
 
     pub(crate) fn client(&self) -> &Client {

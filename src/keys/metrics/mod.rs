@@ -1,5 +1,6 @@
+mod labels;
+
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{
         counter::Counter,
         family::Family,
@@ -8,6 +9,13 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+pub(super) use labels::{
+    BackendLabels, CallLabels, EvictionCause, EvictionLabels, Operation, OperationLabels, RefreshLabels,
+    RefreshOutcome,
+};
+
+use crate::from_zero::from_zero;
 
 /// What a user can see of data keys and their backends. All clones count together.
 ///
@@ -25,7 +33,7 @@ pub struct KeyMetrics {
 }
 
 /// What the cache of open data keys counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct CacheMetrics {
     pub(super) hits: Counter,
     pub(super) misses: Counter,
@@ -67,6 +75,17 @@ impl KeyMetrics {
         backend.register("key_file_usable", "Whether the key file could be used at the last look", key_files);
     }
 
+    /// Has all that is counted of a backend, from now on.
+    pub(super) fn count_backend(&self, backend: &str) {
+        from_zero(&self.calls, CallLabels::all(backend));
+        from_zero(&self.call_seconds, OperationLabels::all(backend));
+        let labels = || [BackendLabels { backend: backend.to_owned() }];
+        from_zero(&self.calls_in_flight, labels());
+        from_zero(&self.calls_waiting, labels());
+        from_zero(&self.retries, labels());
+        from_zero(&self.throttles, labels());
+    }
+
     /// Whether a local backend's key file can be used.
     pub(super) fn key_file_usable(&self, backend: &str) -> Gauge {
         self.key_files.get_or_create_owned(&BackendLabels { backend: backend.to_owned() })
@@ -91,37 +110,18 @@ impl Default for KeyMetrics {
     }
 }
 
-/// Which backend.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct BackendLabels {
-    pub(super) backend: String,
-}
-
-/// Which backend was asked for what: a method of [`KeyBackend`](super::KeyBackend).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct OperationLabels {
-    pub(super) backend: String,
-    pub(super) operation: &'static str,
-}
-
-/// What became of it: `ok`, or the name of an [`ErrorClass`](super::ErrorClass).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct CallLabels {
-    pub(super) backend: String,
-    pub(super) operation: &'static str,
-    pub(super) outcome: &'static str,
-}
-
-/// Why a key left the cache: `expired` (it lived or idled for its time), `size` (the cache was full),
-/// `forgotten` (its subject was, or its wrapped key is gone), `refreshed` (it was unwrapped again).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct EvictionLabels {
-    pub(super) cause: &'static str,
-}
-
-/// What became of a refresh: `ok`, `gone` (the wrapped key is, and so the key in the cache), `failed` (the
-/// old key serves until it expires).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct RefreshLabels {
-    pub(super) outcome: &'static str,
+impl Default for CacheMetrics {
+    fn default() -> Self {
+        let (refreshes, evictions) = (Family::default(), Family::default());
+        from_zero(&refreshes, RefreshLabels::all());
+        from_zero(&evictions, EvictionLabels::all());
+        Self {
+            hits: Counter::default(),
+            misses: Counter::default(),
+            coalesced: Counter::default(),
+            refreshes,
+            evictions,
+            entries: Gauge::default(),
+        }
+    }
 }

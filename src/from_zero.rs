@@ -1,0 +1,20 @@
+//! Counters that are there before anything is counted.
+//!
+//! Prometheus tells an event by the difference between two looks. A counter that appears at 1 with its first event has none:
+//! the alert on it would wait for the second. So whoever makes a family of counters says at once what it will have.
+
+use std::hash::Hash;
+
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+
+/// Makes the metrics for all these labels, at 0.
+pub(crate) fn from_zero<L, M, C>(family: &Family<L, M, C>, labels: impl IntoIterator<Item = L>)
+where
+    L: Clone + Hash + Eq,
+    M: Clone,
+    C: MetricConstructor<M>,
+{
+    for labels in labels {
+        family.get_or_create_owned(&labels);
+    }
+}
