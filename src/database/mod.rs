@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 
 pub(crate) use durability::warn_of_loss;
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
-pub(crate) use transaction::{WriteTransaction, begin_write};
+pub(crate) use transaction::{WriteTransaction, begin_write, is_overtaken};
 
 use self::{
     primary::Refusal,

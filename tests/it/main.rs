@@ -24,6 +24,7 @@ mod failover;
 mod faults;
 mod forgetting;
 mod http;
+mod isolation;
 mod keys;
 mod ledger;
 mod living;

@@ -7,15 +7,15 @@ use std::collections::HashSet;
 
 use chrono::Utc;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
 use super::is_alive;
 use crate::{
-    database::begin_write,
+    database::{WriteTransaction, begin_write},
     entity::{data_key, key_claim, key_claim_turn, key_operation},
     envelope::DataKeyId,
     keys::{WrappedKey, store},
@@ -79,31 +79,38 @@ pub(super) async fn claim(
 
 /// Gives a claim up.
 pub(super) async fn release(db: &DatabaseConnection, claim: Uuid) -> Result<(), DbErr> {
-    key_claim::Entity::delete_by_id(claim).exec(db).await.map(drop)
+    let transaction = begin_write(db).await?;
+    key_claim::Entity::delete_by_id(claim).exec(&transaction).await?;
+    transaction.commit().await
 }
 
 /// Whether others still deal with data keys that they have claimed.
 pub(super) async fn others_work(db: &DatabaseConnection, operation: Uuid) -> Result<bool, DbErr> {
-    Ok(live(db).await?.iter().any(|claim| claim.operation_id != operation))
+    let transaction = begin_write(db).await?;
+    let live = live(&transaction).await?;
+    transaction.commit().await?;
+    Ok(live.iter().any(|claim| claim.operation_id != operation))
 }
 
 /// The claims of runs that live. Those of the dead are deleted.
-async fn live(db: &impl ConnectionTrait) -> Result<Vec<key_claim::Model>, DbErr> {
-    let claims = key_claim::Entity::find().all(db).await?;
+async fn live(transaction: &WriteTransaction) -> Result<Vec<key_claim::Model>, DbErr> {
+    let claims = key_claim::Entity::find().all(transaction).await?;
     let operations: HashSet<_> = claims.iter().map(|claim| claim.operation_id).collect();
     if operations.is_empty() {
         return Ok(claims);
     }
     let now = Utc::now();
-    let operations =
-        key_operation::Entity::find().filter(key_operation::Column::Id.is_in(operations)).all(db).await?;
+    let operations = key_operation::Entity::find()
+        .filter(key_operation::Column::Id.is_in(operations))
+        .all(transaction)
+        .await?;
     let alive: HashSet<_> =
         operations.into_iter().filter(|operation| is_alive(operation, now)).map(|row| row.id).collect();
     let (live, dead): (Vec<_>, Vec<_>) =
         claims.into_iter().partition(|claim| alive.contains(&claim.operation_id));
     if !dead.is_empty() {
         let dead = dead.into_iter().map(|claim| claim.id);
-        key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(db).await?;
+        key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(transaction).await?;
     }
     Ok(live)
 }
