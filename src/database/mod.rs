@@ -2,6 +2,7 @@
 
 mod durability;
 mod primary;
+mod scrub;
 mod suspects;
 mod transaction;
 
@@ -17,6 +18,8 @@ use secrecy::ExposeSecret;
 
 pub(crate) use durability::warn_of_loss;
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
+pub(crate) use scrub::scrub;
+pub use scrub::{STILL_IN_THE_LOG, close};
 pub(crate) use transaction::{WriteTransaction, begin_write, is_overtaken};
 
 use self::{
@@ -154,35 +157,6 @@ pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), Datab
 /// Now, as precisely as both databases keep it.
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
-}
-
-/// Moves what was overwritten from SQLite's write-ahead log into the main file, and empties the log.
-///
-/// After a forgetting: until then, the log holds the old pages. Somebody who reads the file for long can
-/// hold it up, and is not waited for: the next forgetting, or the last closed connection, does it then.
-/// Elsewhere there is nothing to do here.
-pub(crate) async fn scrub(db: &DatabaseConnection) {
-    if db.get_database_backend() != DbBackend::Sqlite {
-        return;
-    }
-    match empty_log(db).await {
-        Ok(true) => {}
-        Ok(false) => tracing::warn!(
-            "the write-ahead log could not be emptied, as somebody reads the database; it still holds what was forgotten, until the next forgetting or stop"
-        ),
-        Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
-    }
-}
-
-/// Whether the log is empty now. The statement answers `busy = 1` instead of failing.
-async fn empty_log(db: &DatabaseConnection) -> Result<bool, sqlx::Error> {
-    let mut connection = db.get_sqlite_connection_pool().acquire().await?;
-    // While it waits, nobody can write: so it waits for a moment only.
-    sqlx::query("PRAGMA busy_timeout = 200").execute(&mut *connection).await?;
-    let emptied: Result<(i64, i64, i64), _> =
-        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
-    sqlx::query(BUSY_TIMEOUT).execute(&mut *connection).await?;
-    emptied.map(|(busy, _, _)| busy == 0)
 }
 
 /// An URL that the driver cannot make sense of stands in its error, password and all.
