@@ -1,6 +1,6 @@
 //! `oubliette`: the server. Arguments, configuration, run.
 
-use std::{future::pending, net::SocketAddr, process::ExitCode};
+use std::{future::pending, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -8,6 +8,7 @@ use oubliette::{
     app::App,
     causes,
     config::{ConfigArguments, ConfigSources},
+    database,
     http::{self, Connections},
     memory::{self, WipingAllocator},
     telemetry,
@@ -83,10 +84,14 @@ async fn run() -> anyhow::Result<()> {
     let end = async {
         app.refusals.finish(&app.trail);
         app.trail.close().await;
-        app.db.close().await
+        database::close(app.db, Duration::ZERO).await
     };
     match tokio::time::timeout(config.http.shutdown_grace, end).await {
-        Ok(closed) => closed?,
+        Ok(closed) => {
+            if !closed? {
+                tracing::warn!("{}", database::STILL_IN_THE_LOG);
+            }
+        }
         Err(_) => {
             tracing::warn!("changes were still being made; they are cut off, and the database undoes them");
         }

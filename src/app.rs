@@ -62,6 +62,8 @@ impl App {
             database::require_current_schema(&db).await?;
         }
         database::warn_of_loss(&db).await;
+        // A process that ended before it could may have left the log full.
+        database::scrub(&db).await;
         let metrics = KeyMetrics::default();
         let backends = open_backends(&config.keys, &db, &metrics).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;

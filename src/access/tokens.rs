@@ -153,13 +153,14 @@ pub(super) async fn find(db: &impl ConnectionTrait, hash: TokenHash) -> Result<O
 }
 
 /// Records that a token was used just now.
-pub(super) async fn touch(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
+pub(super) async fn touch(db: &DatabaseConnection, id: Uuid) -> Result<(), DbErr> {
+    let transaction = begin_write(db).await?;
     Entity::update_many()
         .col_expr(Column::LastUsedAt, Expr::value(now()))
         .filter(Column::Id.eq(id))
-        .exec(db)
-        .await
-        .map(drop)
+        .exec(&transaction)
+        .await?;
+    transaction.commit().await
 }
 
 pub(super) fn event(origin: &Origin, action: Action, row: &Model) -> NewEvent {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::Context;
 use clap::Args;
 use sea_orm::DatabaseConnection;
@@ -12,6 +14,9 @@ use crate::{
     keys::{Backends, KeyMetrics, Keyring, open_what_can_be},
     users::Users,
 };
+
+/// How long a command that has forgotten waits for those who read the database.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a command works with: the database, and the key backends that can be opened.
 #[derive(Debug)]
@@ -44,9 +49,12 @@ impl Office {
         Users::new(self.db.clone(), keyring).announcing(self.announcing)
     }
 
-    /// Ends the connections; on SQLite, the log is emptied.
+    /// Ends the connections. On SQLite, the log is emptied of what was forgotten; if it cannot be, that is said.
     pub(super) async fn close(self) -> anyhow::Result<()> {
-        Ok(self.db.close().await?)
+        if !database::close(self.db, PATIENCE).await? {
+            say(&format!("warning: {}", database::STILL_IN_THE_LOG));
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     digest::VERSION,
     head::{self, Head},
 };
+use crate::database::is_overtaken;
 
 /// The events, by which subjects those of several are found, and the head that they move, in one statement: nothing
 /// happens if the head is another one than they were chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
@@ -58,9 +59,14 @@ pub(super) async fn append_alone(
     from: &Head,
     to: &Head,
 ) -> Result<bool, DbErr> {
-    append_raw(db.get_postgres_connection_pool(), chain, from, to)
+    let stored = append_raw(db.get_postgres_connection_pool(), chain, from, to)
         .await
-        .map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+        .map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())));
+    match stored {
+        // The database's default may be stricter than READ COMMITTED. Then this is what is said of a head that moved meanwhile.
+        Err(error) if is_overtaken(&error) => Ok(false),
+        stored => stored,
+    }
 }
 
 async fn append_raw(pool: &PgPool, chain: &Chain<'_>, from: &Head, to: &Head) -> Result<bool, sqlx::Error> {

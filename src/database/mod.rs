@@ -3,6 +3,7 @@
 mod clock;
 mod durability;
 mod primary;
+mod scrub;
 mod suspects;
 mod transaction;
 
@@ -18,7 +19,9 @@ use secrecy::ExposeSecret;
 pub(crate) use clock::{clock, is_ahead, is_before, now, read_clock};
 pub(crate) use durability::warn_of_loss;
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
-pub(crate) use transaction::{WriteTransaction, begin_write};
+pub(crate) use scrub::scrub;
+pub use scrub::{STILL_IN_THE_LOG, close};
+pub(crate) use transaction::{WriteTransaction, begin_write, is_overtaken};
 
 use self::{
     primary::Refusal,
@@ -150,35 +153,6 @@ pub async fn pending_migrations(db: &DatabaseConnection) -> Result<Vec<String>, 
 pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), DatabaseError> {
     let pending = pending_migrations(db).await?;
     if pending.is_empty() { Ok(()) } else { Err(DatabaseError::Outdated { pending: pending.len() }) }
-}
-
-/// Moves what was overwritten from SQLite's write-ahead log into the main file, and empties the log.
-///
-/// After a forgetting: until then, the log holds the old pages. Somebody who reads the file for long can
-/// hold it up, and is not waited for: the next forgetting, or the last closed connection, does it then.
-/// Elsewhere there is nothing to do here.
-pub(crate) async fn scrub(db: &DatabaseConnection) {
-    if db.get_database_backend() != DbBackend::Sqlite {
-        return;
-    }
-    match empty_log(db).await {
-        Ok(true) => {}
-        Ok(false) => tracing::warn!(
-            "the write-ahead log could not be emptied, as somebody reads the database; it still holds what was forgotten, until the next forgetting or stop"
-        ),
-        Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
-    }
-}
-
-/// Whether the log is empty now. The statement answers `busy = 1` instead of failing.
-async fn empty_log(db: &DatabaseConnection) -> Result<bool, sqlx::Error> {
-    let mut connection = db.get_sqlite_connection_pool().acquire().await?;
-    // While it waits, nobody can write: so it waits for a moment only.
-    sqlx::query("PRAGMA busy_timeout = 200").execute(&mut *connection).await?;
-    let emptied: Result<(i64, i64, i64), _> =
-        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
-    sqlx::query(BUSY_TIMEOUT).execute(&mut *connection).await?;
-    emptied.map(|(busy, _, _)| busy == 0)
 }
 
 /// An URL that the driver cannot make sense of stands in its error, password and all.

@@ -1,8 +1,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, sqlx::error::ErrorKind,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, IsolationLevel,
+    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sqlx::error::ErrorKind,
 };
 
 use super::{
@@ -26,6 +27,22 @@ pub(crate) async fn begin_write(db: &DatabaseConnection) -> Result<WriteTransact
     }
 }
 
+/// How a transaction that writes is begun.
+///
+/// On PostgreSQL at READ COMMITTED, whatever the database's, the role's or the server's `default_transaction_isolation`: whoever waited for
+/// the lock of a row then reads what the other one wrote, where a stricter level fails. Each transaction says so itself: behind a pooler in
+/// transaction mode, a session's setting is somebody else's.
+///
+/// `default_transaction_read_only` is left as it is: with it, operators keep a server from writing.
+pub(super) fn write_options(db: &DatabaseConnection) -> TransactionOptions {
+    let on_sqlite = db.get_database_backend() == DbBackend::Sqlite;
+    TransactionOptions {
+        isolation_level: (!on_sqlite).then_some(IsolationLevel::ReadCommitted),
+        sqlite_transaction_mode: on_sqlite.then_some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    }
+}
+
 /// A transaction that writes, and looks at its own errors. After one that was no ordinary one, no connection is used any more that
 /// could be the wrong one:
 ///
@@ -44,11 +61,7 @@ pub(crate) struct WriteTransaction {
 impl WriteTransaction {
     async fn begin(db: &DatabaseConnection) -> Result<Self, DbErr> {
         let lookout = Lookout { db: db.clone(), is_sound: AtomicBool::new(true) };
-        let begin = db.begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        });
-        let transaction = lookout.over(begin).await?;
+        let transaction = lookout.over(db.begin_with_options(write_options(db))).await?;
         Ok(Self { lookout, transaction })
     }
 
@@ -123,6 +136,14 @@ impl Drop for Lookout {
             suspect_all(&self.db, "a transaction failed, and SQLite may have rolled back by itself");
         }
     }
+}
+
+/// Whether a statement outside of a [`WriteTransaction`] failed since somebody else wrote the same meanwhile, which only levels above READ
+/// COMMITTED complain of.
+pub(crate) fn is_overtaken(error: &DbErr) -> bool {
+    let error = sqlx_error(error).and_then(sea_orm::sqlx::Error::as_database_error);
+    // serialization_failure
+    error.is_some_and(|error| error.code().as_deref() == Some("40001"))
 }
 
 /// Whether a statement failed as statements do: a constraint was violated; or there was no connection, so that none can be the wrong one.

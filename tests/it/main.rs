@@ -26,6 +26,7 @@ mod failover;
 mod faults;
 mod forgetting;
 mod http;
+mod isolation;
 mod keys;
 mod ledger;
 mod living;

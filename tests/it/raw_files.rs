@@ -1,9 +1,8 @@
 //! What somebody finds who takes the database's files.
 
-use std::time::{Duration, Instant};
+mod readers;
 
 use futures::{StreamExt, stream};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 
 use crate::harness::{EMAIL_MARK, PHONE_MARK, Person, TestApp, TestStack, on_every_stack, sized};
 
@@ -56,28 +55,4 @@ async fn a_forgotten_users_wrapped_key_is_overwritten(stack: TestStack) {
             "the username is still in the files"
         );
     }
-}
-
-/// A backup, or somebody with an open transaction in `sqlite3`: the log cannot be emptied meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_reader_holds_nobody_up() {
-    let app = TestApp::start(TestStack::sqlite()).await;
-    let (id, other) = (app.create(&Person::new()).await, app.create(&Person::new()).await);
-    let sql = format!("SELECT wrapped FROM data_keys WHERE subject_id = {}", app.literal(id));
-    let wrapped: Vec<u8> = app.rows(&sql).await[0].try_get("", "wrapped").unwrap();
-    let reader = app.db.begin().await.unwrap();
-    reader.query_all_raw(Statement::from_string(DbBackend::Sqlite, "SELECT * FROM users")).await.unwrap();
-
-    let started = Instant::now();
-    app.forget(id).await;
-    app.create(&Person::new()).await;
-    assert!(started.elapsed() < Duration::from_secs(5), "the reader was waited for");
-    assert!(
-        app.database.files_contain(&wrapped),
-        "the reader did not hold up anything: the test shows nothing"
-    );
-
-    reader.rollback().await.unwrap();
-    app.forget(other).await;
-    assert!(!app.database.files_contain(&wrapped), "the next forgetting did not empty the log");
 }

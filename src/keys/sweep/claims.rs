@@ -6,15 +6,15 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
 use super::is_alive;
 use crate::{
-    database::{begin_write, read_clock},
+    database::{WriteTransaction, begin_write, read_clock},
     entity::{data_key, key_claim, key_claim_turn, key_operation},
     envelope::DataKeyId,
     keys::{WrappedKey, store},
@@ -78,7 +78,9 @@ pub(super) async fn claim(
 
 /// Gives a claim up.
 pub(super) async fn release(db: &DatabaseConnection, claim: Uuid) -> Result<(), DbErr> {
-    key_claim::Entity::delete_by_id(claim).exec(db).await.map(drop)
+    let transaction = begin_write(db).await?;
+    key_claim::Entity::delete_by_id(claim).exec(&transaction).await?;
+    transaction.commit().await
 }
 
 /// The others who still deal with data keys that they have claimed.
@@ -86,30 +88,34 @@ pub(super) async fn others(
     db: &DatabaseConnection,
     operation: Uuid,
 ) -> Result<Vec<key_operation::Model>, DbErr> {
-    let (_, mut alive) = live(db).await?;
+    let transaction = begin_write(db).await?;
+    let (_, mut alive) = live(&transaction).await?;
+    transaction.commit().await?;
     alive.retain(|other| other.id != operation);
     Ok(alive)
 }
 
 /// The claims of runs that live, and these runs. Claims of the dead are deleted.
 async fn live(
-    db: &impl ConnectionTrait,
+    transaction: &WriteTransaction,
 ) -> Result<(Vec<key_claim::Model>, Vec<key_operation::Model>), DbErr> {
-    let claims = key_claim::Entity::find().all(db).await?;
+    let claims = key_claim::Entity::find().all(transaction).await?;
     let operations: HashSet<_> = claims.iter().map(|claim| claim.operation_id).collect();
     if operations.is_empty() {
         return Ok((claims, Vec::new()));
     }
-    let now = read_clock(db).await?;
-    let mut operations =
-        key_operation::Entity::find().filter(key_operation::Column::Id.is_in(operations)).all(db).await?;
+    let now = read_clock(transaction).await?;
+    let mut operations = key_operation::Entity::find()
+        .filter(key_operation::Column::Id.is_in(operations))
+        .all(transaction)
+        .await?;
     operations.retain(|operation| is_alive(operation, now));
     let alive: HashSet<_> = operations.iter().map(|operation| operation.id).collect();
     let (live, dead): (Vec<_>, Vec<_>) =
         claims.into_iter().partition(|claim| alive.contains(&claim.operation_id));
     if !dead.is_empty() {
         let dead = dead.into_iter().map(|claim| claim.id);
-        key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(db).await?;
+        key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(transaction).await?;
     }
     Ok((live, operations))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Counts, Tally};
 use crate::{
     causes,
-    database::read_clock,
+    database::{begin_write, read_clock},
     entity::key_operation::{ActiveModel, Column, Entity, Model},
     keys::KekId,
 };
@@ -108,7 +108,7 @@ impl Operation {
     pub(super) async fn keep_alive(&self) {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = self.record(None).await {
+            if let Err(error) = Box::pin(self.record(None)).await {
                 tracing::warn!("the run's heartbeat is not recorded: {}", causes::line(&error));
             }
         }
@@ -120,7 +120,7 @@ impl Operation {
     ///
     /// The database's error.
     pub(super) async fn end(&self, outcome: Outcome) -> Result<(), DbErr> {
-        self.record(Some(outcome)).await
+        Box::pin(self.record(Some(outcome))).await
     }
 
     pub(super) fn id(&self) -> Uuid {
@@ -142,7 +142,9 @@ impl Operation {
             row.ended_at = Set(Some(now));
             row.outcome = Set(Some(outcome.to_string()));
         }
-        row.update(&self.db).await.map(drop)
+        let transaction = begin_write(&self.db).await?;
+        row.update(&transaction).await?;
+        transaction.commit().await
     }
 }
 

@@ -1,6 +1,6 @@
 //! A database, and a folder to run commands on it.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use oubliette::{
     config::DatabaseConfig,
@@ -9,8 +9,9 @@ use oubliette::{
 };
 use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::{Finished, KmsProxy, Sandbox, TestStack, localstack};
+use super::{Finished, KmsProxy, Sandbox, TestStack, localstack, stack::files_contain};
 
 /// A database that commands of the sandbox use, too.
 pub(crate) struct Site {
@@ -46,6 +47,16 @@ impl Site {
         );
         self.sandbox = self.sandbox.with_profile("site", &profile);
         self
+    }
+
+    /// Whether any file of the SQLite database contains `needle`. In copies that another process makes: whoever closes a file gives up all
+    /// locks that its process holds on it, those of SQLite's connections too.
+    pub(crate) fn files_contain(&self, needle: &[u8]) -> bool {
+        let copies = TempDir::new().unwrap();
+        let copied =
+            Command::new("cp").arg("-r").arg(self.stack.folder()).arg(copies.path()).status().unwrap();
+        assert!(copied.success());
+        files_contain(copies.path(), needle)
     }
 
     /// Runs a command that prints JSON lines, and gives the last of them.

@@ -86,7 +86,8 @@ impl TestStack {
     }
 }
 
-fn files_contain(folder: &Path, needle: &[u8]) -> bool {
+/// Whether any file in the folder, or in those within, contains `needle`.
+pub(super) fn files_contain(folder: &Path, needle: &[u8]) -> bool {
     let finder = memchr::memmem::Finder::new(needle);
     std::fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
