@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::ServiceUrl;
+
 /// `[auth]`: who may call the API.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,8 +41,8 @@ pub struct JwtConfig {
     #[serde(default = "default_audience_claim")]
     pub audience_claim: String,
     /// Where the issuer's public keys are: a JSON Web Key Set (RFC 7517) over HTTPS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks_url: Option<url::Url>,
+    #[serde(default, skip_serializing)]
+    pub jwks_url: Option<ServiceUrl>,
     /// The same, in a file. Instead of `jwks_url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
@@ -87,7 +89,7 @@ impl JwtConfig {
     /// [`JwtConfigError`] names the key.
     pub(super) fn check(&self) -> Result<(), JwtConfigError> {
         match (&self.jwks_url, &self.jwks_file) {
-            (Some(url), None) if !is_safe(url) => return Err(JwtConfigError::Insecure(url.clone())),
+            (Some(url), None) if !is_safe(url.expose()) => return Err(JwtConfigError::Insecure(url.clone())),
             (Some(_), None) | (None, Some(_)) => {}
             _ => return Err(JwtConfigError::Keys),
         }
@@ -151,7 +153,7 @@ pub enum JwtConfigError {
     Keys,
     /// Keys over an open line.
     #[error("auth.jwt.jwks_url = {0} is not HTTPS: whoever can change the answer could sign for everybody")]
-    Insecure(url::Url),
+    Insecure(ServiceUrl),
     /// Would accept tokens for others.
     #[error("auth.jwt.issuer and auth.jwt.audience must not be empty")]
     Empty,

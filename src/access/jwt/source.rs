@@ -61,7 +61,7 @@ impl KeySource {
                     .timeout(PATIENCE)
                     .redirect(redirect::Policy::none())
                     .build()?;
-                Place::Url(client, url.clone())
+                Place::Url(client, url.expose().clone())
             }
             _ => return Err(KeySourceError::Place),
         };
@@ -229,6 +229,13 @@ impl fmt::Debug for KeySource {
     }
 }
 
+impl From<reqwest::Error> for KeySourceError {
+    /// The library's text quotes the URL, which may hold a password.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
+}
+
 /// More than is read of a key set.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("is larger than {MAX_KIB} KiB")]
@@ -250,7 +257,7 @@ pub enum KeySourceError {
     },
     /// The issuer does not answer.
     #[error("auth.jwt.jwks_url does not answer")]
-    Http(#[from] reqwest::Error),
+    Http(#[source] reqwest::Error),
     /// The answer is too large.
     #[error("auth.jwt.jwks_url answers a key set that {0}")]
     Size(#[source] TooLarge),
