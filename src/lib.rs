@@ -30,5 +30,6 @@ pub mod keys;
 mod loopback;
 pub mod memory;
 pub mod peers;
+mod redaction;
 pub mod telemetry;
 pub mod users;

@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::ServiceUrl;
+
 /// `[auth]`: who may call the API.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,9 +36,13 @@ pub struct JwtConfig {
     pub issuer: String,
     /// What `aud` must be, or hold.
     pub audience: String,
+    /// The claim that must be, or hold, the audience, if an issuer has another one than `aud`: its name, or a JSON
+    /// pointer.
+    #[serde(default = "default_audience_claim")]
+    pub audience_claim: String,
     /// Where the issuer's public keys are: a JSON Web Key Set (RFC 7517) over HTTPS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks_url: Option<url::Url>,
+    #[serde(default, skip_serializing)]
+    pub jwks_url: Option<ServiceUrl>,
     /// The same, in a file. Instead of `jwks_url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
@@ -59,7 +65,7 @@ pub struct JwtConfig {
     /// What values of that claim mean here. Without, those that are names of our scopes mean themselves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scopes: BTreeMap<String, Vec<String>>,
-    /// The claim that binds a token to one user: the user's id.
+    /// The claim that binds a token to one user, by the user's id: its name, or a JSON pointer.
     #[serde(default = "default_subject_claim")]
     pub subject_claim: String,
 }
@@ -83,12 +89,24 @@ impl JwtConfig {
     /// [`JwtConfigError`] names the key.
     pub(super) fn check(&self) -> Result<(), JwtConfigError> {
         match (&self.jwks_url, &self.jwks_file) {
-            (Some(url), None) if !is_safe(url) => return Err(JwtConfigError::Insecure(url.clone())),
+            (Some(url), None) if !is_safe(url.expose()) => return Err(JwtConfigError::Insecure(url.clone())),
             (Some(_), None) | (None, Some(_)) => {}
             _ => return Err(JwtConfigError::Keys),
         }
         if self.issuer.is_empty() || self.audience.is_empty() {
             return Err(JwtConfigError::Empty);
+        }
+        for (key, claim) in [
+            ("audience_claim", &self.audience_claim),
+            ("scopes_claim", &self.scopes_claim),
+            ("subject_claim", &self.subject_claim),
+        ] {
+            if !is_claim(claim) {
+                return Err(JwtConfigError::Claim { key, claim: claim.clone() });
+            }
+        }
+        if OF_EVERY_TOKEN.contains(&self.audience_claim.as_str()) {
+            return Err(JwtConfigError::NoAudience(self.audience_claim.clone()));
         }
         if self.algorithms.is_empty() {
             return Err(JwtConfigError::NoAlgorithm);
@@ -97,6 +115,19 @@ impl JwtConfig {
             return Err(JwtConfigError::Refresh);
         }
         Ok(())
+    }
+}
+
+/// Claims that tell whom a token is from, or when, never whom it is for (RFC 7519, 4.1).
+const OF_EVERY_TOKEN: [&str; 6] = ["iss", "sub", "exp", "nbf", "iat", "jti"];
+
+/// Whether a text names a claim: as it stands, or as a JSON pointer (RFC 6901). Of a slip here nobody would hear: a claim
+/// that no token has binds nobody.
+fn is_claim(text: &str) -> bool {
+    let well_escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    match text.strip_prefix('/') {
+        Some(path) => path.split('/').all(|part| !part.is_empty() && well_escaped(part)),
+        None => !text.is_empty() && text.trim() == text,
     }
 }
 
@@ -122,10 +153,25 @@ pub enum JwtConfigError {
     Keys,
     /// Keys over an open line.
     #[error("auth.jwt.jwks_url = {0} is not HTTPS: whoever can change the answer could sign for everybody")]
-    Insecure(url::Url),
+    Insecure(ServiceUrl),
     /// Would accept tokens for others.
     #[error("auth.jwt.issuer and auth.jwt.audience must not be empty")]
     Empty,
+    /// No claim could have this name.
+    #[error(
+        "auth.jwt.{key} = \"{claim}\" is neither a claim's name, such as \"client_id\", nor a JSON pointer, such as \"/realm_access/roles\""
+    )]
+    Claim {
+        /// The key, without its section.
+        key: &'static str,
+        /// What it says.
+        claim: String,
+    },
+    /// Would accept tokens for others.
+    #[error(
+        "auth.jwt.audience_claim = \"{0}\" does not tell whom a token is for; \"aud\" does, or \"client_id\" with AWS Cognito"
+    )]
+    NoAudience(String),
     /// Would accept nothing.
     #[error("auth.jwt.algorithms must not be empty: \"RS256\", \"ES256\", \"EdDSA\"")]
     NoAlgorithm,
@@ -150,10 +196,29 @@ fn default_leeway() -> Duration {
     Duration::from_secs(30)
 }
 
+fn default_audience_claim() -> String {
+    "aud".to_owned()
+}
+
 fn default_scopes_claim() -> String {
     "scope".to_owned()
 }
 
 fn default_subject_claim() -> String {
     "oubliette_subject".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_claim;
+
+    #[test]
+    fn a_claim_is_a_name_or_a_pointer() {
+        for claim in ["aud", "client_id", "https://example.com/aud", "/a/b", "/a~1b/c~0d", "two words"] {
+            assert!(is_claim(claim), "{claim}");
+        }
+        for claim in ["", " ", "aud ", "/", "//", "/a/", "/a//b", "/a~2", "/a~"] {
+            assert!(!is_claim(claim), "{claim}");
+        }
+    }
 }

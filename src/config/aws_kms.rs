@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
+use super::ServiceUrl;
 use crate::loopback::is_loopback;
 
 /// Names in the encryption context that are Oubliette's own.
@@ -21,8 +21,8 @@ pub struct AwsKmsConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// Where KMS answers, if not at AWS's own address: LocalStack, a VPC endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint_url: Option<Url>,
+    #[serde(default, skip_serializing)]
+    pub endpoint_url: Option<ServiceUrl>,
     /// Where the credentials come from.
     #[serde(default)]
     pub credentials: AwsCredentials,
@@ -59,8 +59,8 @@ impl AwsKmsConfig {
         }
         match &self.endpoint_url {
             Some(url)
-                if url.scheme() != "https"
-                    && !(plain_http || url.host().is_some_and(|host| is_loopback(&host))) =>
+                if url.expose().scheme() != "https"
+                    && !(plain_http || url.expose().host().is_some_and(|host| is_loopback(&host))) =>
             {
                 Err(AwsKmsConfigError::PlainHttp(url.clone()))
             }
@@ -92,5 +92,5 @@ pub enum AwsKmsConfigError {
     #[error(
         "endpoint_url = {0}: data keys would cross the network in the clear; use https, a loopback address, or the profile `localstack`"
     )]
-    PlainHttp(Url),
+    PlainHttp(ServiceUrl),
 }

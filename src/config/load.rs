@@ -5,21 +5,23 @@ use std::{
 };
 
 use figment::{
-    Figment, Metadata, Profile, Provider,
-    providers::{Env, Format, Serialized, Toml},
-    value::{Dict, Map, Value},
+    Figment, Metadata,
+    error::{Actual, Kind},
+    providers::{Format, Serialized, Toml},
+    value::Value,
 };
 
-use super::{AuthMode, AwsKmsConfigError, BackendConfig, Config, DatabaseUrlError, JwtConfigError};
+use super::{
+    AuthMode, AwsKmsConfigError, BackendConfig, Config, DatabaseUrlError, EnvironmentError, JwtConfigError,
+    environment, setting::Setting, shape::Shape,
+};
+use crate::redaction;
 
 /// The profile used when none is named.
 pub const DEFAULT_PROFILE: &str = "local";
 
 /// The profile in which an unencrypted endpoint need not be on this machine.
 const LOCALSTACK_PROFILE: &str = "localstack";
-
-/// Environment variables of ours that are not configuration keys.
-const NOT_KEYS: [&str; 2] = ["profile", "config_dir"];
 
 /// Where configuration comes from.
 #[derive(Clone, Debug)]
@@ -55,52 +57,17 @@ impl ConfigSources {
         }
         let mut figment = Figment::from(Serialized::defaults(Config::default()))
             .merge(Toml::file_exact(self.dir.join("default.toml")))
-            .merge(Toml::file_exact(&profile_file))
-            .merge(environment());
+            .merge(Toml::file_exact(&profile_file));
+        let shape = Shape::of_config().map_err(|error| explain(&figment, &error))?;
+        for setting in environment::settings(std::env::vars_os(), &shape)? {
+            figment = figment.merge(&setting);
+        }
         for text in &self.overrides {
-            figment = figment.merge(Override::parse(text)?);
+            figment = figment.merge(&Setting::from_flag(text, &shape)?);
         }
         let config: Config = figment.extract().map_err(|error| explain(&figment, &error))?;
         check(&config, &self.profile)?;
         Ok(LoadedConfig { config, profile: self.profile.clone(), figment })
-    }
-}
-
-/// `OUBLIETTE_HTTP__LISTEN` sets `http.listen`. Anything else with the prefix is an unknown key, so that
-/// a slip in a name (one underscore for two) does not go unnoticed.
-fn environment() -> Env {
-    Env::prefixed("OUBLIETTE_")
-        .filter(|key| !NOT_KEYS.iter().any(|name| key == *name) && !key.starts_with("TEST_"))
-        .split("__")
-}
-
-/// One `--set section.key=value`.
-struct Override {
-    key: String,
-    value: Value,
-}
-
-impl Override {
-    fn parse(text: &str) -> Result<Self, ConfigError> {
-        let malformed = || ConfigError::Override(text.to_owned());
-        let (key, value) = text.split_once('=').ok_or_else(malformed)?;
-        let key = key.trim();
-        if key.split('.').any(str::is_empty) {
-            return Err(malformed());
-        }
-        let Ok(value) = value.parse();
-        Ok(Self { key: key.to_owned(), value })
-    }
-}
-
-impl Provider for Override {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(format!("--set {}", self.key))
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let dict = figment::util::nest(&self.key, self.value.clone()).into_dict().unwrap_or_default();
-        Ok(Profile::Default.collect(dict))
     }
 }
 
@@ -110,7 +77,7 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
     if !keys.backends.contains_key(&keys.active) {
         let names: Vec<_> = keys.backends.keys().map(String::as_str).collect();
         return Err(ConfigError::NoActiveBackend {
-            active: keys.active.clone(),
+            active: redaction::text(&keys.active).into(),
             configured: names.join(", "),
         });
     }
@@ -135,7 +102,7 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
         return Err(ConfigError::PollInterval);
     }
     if let Err(name) = config.http.hosts() {
-        return Err(ConfigError::AllowedHost(name.to_owned()));
+        return Err(ConfigError::AllowedHost(redaction::text(name).into()));
     }
     if config.auth.mode == AuthMode::Off && !config.http.listen.ip().is_loopback() {
         return Err(ConfigError::AuthOffBeyondLoopback { listen: config.http.listen });
@@ -150,15 +117,25 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
 
 /// Says where a bad value stands. Figment knows it for a bad value, not for an unknown key.
 fn explain(figment: &Figment, error: &figment::Error) -> ConfigError {
+    let mut key = error.path.clone();
+    match &error.kind {
+        // The path ends before it, if the kind of backend had to be found out first.
+        Kind::UnknownField(name, _) if key.last() != Some(name) => key.push(name.clone()),
+        _ => {}
+    }
     // An element of a list is not a key of its own.
-    let key = match error.path.split_last() {
-        Some((index, key)) if index.parse::<usize>().is_ok() => key,
-        _ => &error.path,
-    };
+    let is_list = |key: &[String]| matches!(figment.find_value(&key.join(".")), Ok(Value::Array(..)));
+    if let Some((_, list)) = key.split_last().filter(|(_, list)| is_list(list)) {
+        key.truncate(list.len());
+    }
     let path = key.join(".");
-    let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&path));
-    let source = metadata.map_or_else(|| "the defaults".to_owned(), |metadata| place(metadata, &path));
-    let problem = error.kind.to_string();
+    let mut sources = Vec::new();
+    match figment.find_value(&path) {
+        Ok(value) => collect_places(figment, &value, &mut sources),
+        Err(_) => sources.extend(error.metadata.as_ref().map(place)),
+    }
+    let source = if sources.is_empty() { "the defaults".to_owned() } else { sources.join(", ") };
+    let problem = without_secrets(&error.kind);
     if path.is_empty() {
         return ConfigError::File { source_name: source, problem: without_snippet(&problem) };
     }
@@ -177,14 +154,37 @@ fn without_snippet(problem: &str) -> String {
     lines.join(": ")
 }
 
+/// What is wrong with a value. The library quotes it.
+fn without_secrets(kind: &Kind) -> String {
+    let shown = |actual: &Actual| match actual {
+        Actual::Str(text) => Actual::Str(redaction::text(text).into_owned()),
+        other => other.clone(),
+    };
+    let kind = match kind {
+        Kind::InvalidType(actual, expected) => Kind::InvalidType(shown(actual), expected.clone()),
+        Kind::InvalidValue(actual, expected) => Kind::InvalidValue(shown(actual), expected.clone()),
+        Kind::UnknownVariant(text, expected) => Kind::UnknownVariant(redaction::text(text).into(), expected),
+        other => other.clone(),
+    };
+    kind.to_string()
+}
+
+/// All that had a say in a value.
+fn collect_places(figment: &Figment, value: &Value, places: &mut Vec<String>) {
+    if let Value::Dict(_, dict) = value {
+        dict.values().for_each(|value| collect_places(figment, value, places));
+        return;
+    }
+    let place = figment.get_metadata(value.tag()).map(place);
+    places.extend(place.filter(|place| !places.contains(place)));
+}
+
 /// The file, variable or flag that a value came from.
-pub(super) fn place(metadata: &Metadata, key: &str) -> String {
+pub(super) fn place(metadata: &Metadata) -> String {
     match &metadata.source {
         Some(figment::Source::File(path)) => relative(path),
-        _ if metadata.name.contains("environment") => {
-            format!("OUBLIETTE_{}", key.to_uppercase().replace('.', "__"))
-        }
-        _ if metadata.name.starts_with("--set") => metadata.name.clone().into_owned(),
+        // Settings have the name of their variable or flag.
+        _ if metadata.source.is_none() => metadata.name.clone().into_owned(),
         _ => "default".to_owned(),
     }
 }
@@ -272,6 +272,9 @@ pub enum ConfigError {
         /// The address.
         listen: SocketAddr,
     },
+    /// A variable.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// Tokens of an issuer elsewhere.
     #[error(transparent)]
     Jwt(#[from] JwtConfigError),

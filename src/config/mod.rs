@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod aws_kms;
 mod database;
+mod environment;
 mod graphql;
 mod http;
 mod keys;
@@ -20,6 +21,10 @@ mod memory;
 mod metrics;
 mod peers;
 mod report;
+mod service_links;
+mod service_url;
+mod setting;
+mod shape;
 mod web_origin;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +34,7 @@ pub use audit::{AuditConfig, AuditReads};
 pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
 pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
+pub use environment::EnvironmentError;
 pub use graphql::GraphqlConfig;
 pub use http::{HttpConfig, TlsConfig};
 pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
@@ -39,6 +45,7 @@ pub use memory::{MemoryConfig, MemoryLock};
 pub use metrics::MetricsConfig;
 pub use peers::PeersConfig;
 pub use report::{ConfigLine, report};
+pub use service_url::{ServiceUrl, ServiceUrlError};
 pub use web_origin::{WebOrigin, WebOriginError};
 
 /// Everything that can be configured.

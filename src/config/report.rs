@@ -1,6 +1,7 @@
 use figment::value::Value;
 
-use super::{DatabaseConfig, LoadedConfig, load::place};
+use super::{LoadedConfig, load::place};
+use crate::redaction;
 
 /// One value of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -33,18 +34,16 @@ fn collect(loaded: &LoadedConfig, key: String, value: &Value, lines: &mut Vec<Co
         }
         return;
     }
-    let source = loaded
-        .figment
-        .get_metadata(value.tag())
-        .map_or_else(|| "default".to_owned(), |metadata| place(metadata, &key));
+    let source = loaded.figment.get_metadata(value.tag()).map_or_else(|| "default".to_owned(), place);
     let value = show(&key, value);
     lines.push(ConfigLine { key, value, source });
 }
 
 fn show(key: &str, value: &Value) -> String {
     match (key, value) {
-        ("database.url", Value::String(_, url)) => DatabaseConfig::redact(&url.as_str().into()),
-        (_, Value::String(_, text)) => text.clone(),
+        // Whatever stands here is a secret, even if it is no URL.
+        ("database.url", Value::String(_, url)) => redaction::url(url),
+        (_, Value::String(_, text)) => redaction::text(text).into_owned(),
         (_, Value::Bool(_, value)) => value.to_string(),
         (_, Value::Num(_, number)) => {
             let signed = number.to_i128().map(|number| number.to_string());

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::redaction;
+
 /// Where a page in a browser came from: scheme, host, and the port unless it is the scheme's own. Exactly what the
 /// browser sends in `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,7 +22,7 @@ impl TryFrom<String> for WebOrigin {
 
     fn try_from(text: String) -> Result<Self, WebOriginError> {
         if text.contains('*') {
-            return Err(WebOriginError::Wildcard(text));
+            return Err(WebOriginError::Wildcard(redaction::text(&text).into()));
         }
         let origin = Url::parse(&text)
             .ok()
@@ -28,8 +30,8 @@ impl TryFrom<String> for WebOrigin {
             .map(|url| url.origin().ascii_serialization());
         match origin {
             Some(origin) if origin == text => Ok(Self(text)),
-            Some(origin) => Err(WebOriginError::NotExact { text, origin }),
-            None => Err(WebOriginError::NotAnOrigin(text)),
+            Some(origin) => Err(WebOriginError::NotExact { text: redaction::text(&text).into(), origin }),
+            None => Err(WebOriginError::NotAnOrigin(redaction::text(&text).into())),
         }
     }
 }

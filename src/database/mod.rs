@@ -27,7 +27,10 @@ use self::{
     primary::Refusal,
     suspects::{Suspects, suspect_all, watch_over},
 };
-use crate::config::{DatabaseConfig, DatabaseUrlError};
+use crate::{
+    config::{DatabaseConfig, DatabaseUrlError},
+    redaction,
+};
 
 /// How long a write waits for another one, on SQLite: as [`connect`] sets it.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
@@ -43,7 +46,7 @@ const PING_AFTER: Duration = Duration::from_secs(1);
 pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, DatabaseError> {
     let url = config.url()?;
     let named = |source: DbErr| {
-        let redacted = DatabaseConfig::redact(&url);
+        let redacted = redaction::url(url.expose_secret());
         DatabaseError::Connect { source: without_url(source, url.expose_secret(), &redacted), url: redacted }
     };
     if let Some(file) = url.expose_secret().strip_prefix("sqlite:") {

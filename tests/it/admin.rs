@@ -2,8 +2,10 @@
 
 mod asking;
 mod config;
+mod environment;
 mod help;
 mod local_keys;
+mod redaction;
 mod users;
 mod verify;
 

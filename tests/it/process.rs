@@ -9,6 +9,7 @@ mod old_data_keys;
 mod schema;
 mod stop;
 mod switch;
+mod url_secrets;
 
 use std::{collections::HashMap, os::unix::fs::MetadataExt, sync::Mutex, time::Duration};
 

@@ -24,7 +24,7 @@ pub(super) fn caller(
     meanings: &BTreeMap<String, Scopes>,
     subjects_per_minute: Option<u32>,
 ) -> Result<Caller, AuthError> {
-    let own = match claims.get(&config.subject_claim) {
+    let own = match claim(claims, &config.subject_claim) {
         None => None,
         // Not a user's id: not a token that is bound to nobody.
         Some(value) => {
@@ -45,6 +45,35 @@ pub(super) fn caller(
         subjects_per_minute,
         expires_at: Some(expiry(claims, config)?),
     })
+}
+
+/// Whether the token is for us.
+///
+/// # Errors
+///
+/// [`AuthError::Refused`] if it is for others, or does not say whom it is for (RFC 8725, 3.9). An `aud` beside the
+/// configured claim has its say, too: who is not in it must refuse the token (RFC 7519, 4.1.3).
+pub(super) fn check_audience(claims: &Map<String, Value>, config: &JwtConfig) -> Result<(), AuthError> {
+    let holds_us = |value: &Value| match value {
+        Value::String(audience) => *audience == config.audience,
+        Value::Array(audiences) => audiences.iter().any(|audience| *audience == config.audience),
+        _ => false,
+    };
+    let configured = claim(claims, &config.audience_claim).ok_or(AuthError::Refused(
+        "the token lacks the claim that tells whom it is for (auth.jwt.audience_claim)",
+    ))?;
+    if holds_us(configured) && claims.get("aud").is_none_or(holds_us) {
+        return Ok(());
+    }
+    Err(AuthError::Refused("the token is for another audience"))
+}
+
+/// The claim with this name, or at this JSON pointer (RFC 6901).
+fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
+    let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let within = claims.get(&first.replace("~1", "/").replace("~0", "~"))?;
+    rest.map_or(Some(within), |rest| within.pointer(&format!("/{rest}")))
 }
 
 /// A stranger chose the text. It stays as it is, so that two of them stay two: what people could not tell apart in a record is refused.
@@ -74,17 +103,8 @@ fn expiry(claims: &Map<String, Value>, config: &JwtConfig) -> Result<DateTime<Ut
 }
 
 /// Values that mean nothing here are the issuer's for somebody else.
-fn scopes(claims: &Map<String, Value>, claim: &str, meanings: &BTreeMap<String, Scopes>) -> Scopes {
-    let value = match claim.strip_prefix('/') {
-        None => claims.get(claim),
-        Some(path) => {
-            let (first, rest) =
-                path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
-            let within = claims.get(&first.replace("~1", "/").replace("~0", "~"));
-            rest.map_or(within, |rest| within.and_then(|value| value.pointer(&format!("/{rest}"))))
-        }
-    };
-    let names: Vec<&str> = match value {
+fn scopes(claims: &Map<String, Value>, name: &str, meanings: &BTreeMap<String, Scopes>) -> Scopes {
+    let names: Vec<&str> = match claim(claims, name) {
         Some(Value::String(text)) => text.split(' ').collect(),
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey,
-    jwk::{AlgorithmParameters, Jwk, PublicKeyUse},
+    jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use serde_json::Value;
 
@@ -29,27 +29,30 @@ impl KeySet {
         if keys.is_empty() { Err(NoKeys) } else { Ok(Self(keys)) }
     }
 
-    /// The key with this id for this algorithm. A token without an id is checked with the only key that fits.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let mut fitting = self.0.iter().filter(|key| key.fits(algorithm));
-        match id {
-            Some(id) => fitting.find(|key| key.id.as_deref() == Some(id)).map(|key| &key.decoding),
-            None => fitting.next().filter(|_| fitting.next().is_none()).map(|key| &key.decoding),
-        }
+    /// The keys for this algorithm that may have signed a token: those with the id that it names, or all if it names
+    /// none.
+    pub(super) fn fitting(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = &DecodingKey> {
+        self.0
+            .iter()
+            .filter(move |key| key.fits(algorithm) && (id.is_none() || key.id.as_deref() == id))
+            .map(|key| &key.decoding)
     }
 }
 
 impl Key {
     fn parse(value: &Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
-        let asymmetric = matches!(
-            jwk.algorithm,
-            AlgorithmParameters::RSA(_)
-                | AlgorithmParameters::EllipticCurve(_)
-                | AlgorithmParameters::OctetKeyPair(_)
-        );
-        let for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
-        if !asymmetric || !for_signatures {
+        let known = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => true,
+            AlgorithmParameters::EllipticCurve(key) => key.curve == EllipticCurve::P256,
+            AlgorithmParameters::OctetKeyPair(key) => key.curve == EllipticCurve::Ed25519,
+            _ => false,
+        };
+        if !known || !is_for_signatures(&jwk.common) {
             return None;
         }
         let algorithm = match jwk.common.key_algorithm {
@@ -64,6 +67,12 @@ impl Key {
             && self.decoding.family() != AlgorithmFamily::Hmac
             && self.algorithm.is_none_or(|own| own == algorithm)
     }
+}
+
+/// As far as the issuer says what a key is for, which it may do in two ways (RFC 7517, 4.2 and 4.3).
+fn is_for_signatures(key: &CommonParameters) -> bool {
+    matches!(key.public_key_use, None | Some(PublicKeyUse::Signature))
+        && key.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify))
 }
 
 impl fmt::Debug for KeySet {
@@ -93,15 +102,46 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_its_id_or_if_it_is_the_only_one() {
-        let one = parse(&[ed25519("a")]).unwrap();
-        assert!(one.find(Some("a"), Algorithm::EdDSA).is_some());
-        assert!(one.find(None, Algorithm::EdDSA).is_some());
-        assert!(one.find(Some("b"), Algorithm::EdDSA).is_none());
-        assert!(one.find(Some("a"), Algorithm::ES256).is_none());
-        let two = parse(&[ed25519("a"), ed25519("b")]).unwrap();
-        assert!(two.find(Some("b"), Algorithm::EdDSA).is_some());
-        assert!(two.find(None, Algorithm::EdDSA).is_none());
+    fn keys_are_found_by_the_id_or_all_that_fit() {
+        let set = parse(&[ed25519("a"), ed25519("b"), ed25519("b")]).unwrap();
+        let count = |id, algorithm| set.fitting(id, algorithm).count();
+        assert_eq!(count(Some("a"), Algorithm::EdDSA), 1);
+        assert_eq!(count(Some("b"), Algorithm::EdDSA), 2);
+        assert_eq!(count(Some("c"), Algorithm::EdDSA), 0);
+        assert_eq!(count(None, Algorithm::EdDSA), 3);
+        for id in [Some("a"), None] {
+            assert_eq!(count(id, Algorithm::ES256), 0);
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_curve_or_for_other_operations_is_left_out() {
+        let with = |name: &str, value: Value| {
+            let mut key = ed25519("x");
+            key[name] = value;
+            key
+        };
+        // RFC 7518, appendix C, says that it is on P-256.
+        let p384 = json!({
+            "kty": "EC", "crv": "P-384", "kid": "x",
+            "x": "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0", "y": "SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps",
+        });
+        for key in [
+            p384,
+            with("crv", json!("X25519")),
+            with("crv", json!("Ed448")),
+            with("use", json!("enc")),
+            with("key_ops", json!([])),
+            with("key_ops", json!(["encrypt", "wrapKey"])),
+            with("alg", json!("RSA-OAEP")),
+        ] {
+            assert_eq!(parse(std::slice::from_ref(&key)).unwrap_err(), NoKeys, "{key}");
+        }
+        for key in
+            [with("key_ops", json!(["verify"])), with("use", json!("sig")), with("alg", json!("EdDSA"))]
+        {
+            assert_eq!(parse(&[key]).unwrap().fitting(None, Algorithm::EdDSA).count(), 1);
+        }
     }
 
     #[test]
@@ -112,7 +152,7 @@ mod tests {
         let strange = json!({ "kty": "strange", "kid": "x" });
         let set = parse(&[encryption.clone(), symmetric.clone(), strange, ed25519("a")]).unwrap();
         assert_eq!(format!("{set:?}"), r#"[Some("a")]"#);
-        assert!(set.find(Some("s"), Algorithm::HS256).is_none());
+        assert_eq!(set.fitting(Some("s"), Algorithm::HS256).count(), 0);
         assert_eq!(parse(&[symmetric]).unwrap_err(), NoKeys);
         assert_eq!(parse(&[encryption]).unwrap_err(), NoKeys);
         for json in ["", "{}", "[]", r#"{"keys": 7}"#] {

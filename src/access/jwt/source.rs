@@ -7,7 +7,7 @@ use std::{
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use reqwest::redirect;
-use tokio::sync::Mutex;
+use tokio::{fs::File, io::AsyncReadExt, sync::Mutex};
 
 use super::key_set::{KeySet, NoKeys};
 use crate::{
@@ -18,8 +18,11 @@ use crate::{
 
 /// Longest wait for the issuer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Largest key set, in bytes.
-const MAX_SIZE: usize = 256 * 1024;
+/// Largest key set, in KiB.
+const MAX_KIB: usize = 256;
+const MAX_SIZE: usize = MAX_KIB * 1024;
+/// Most keys of one set that one token is checked with.
+const MAX_CHECKS: usize = 16;
 /// The issuer is asked for a key that is not known, but not more often than this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -58,7 +61,7 @@ impl KeySource {
                     .timeout(PATIENCE)
                     .redirect(redirect::Policy::none())
                     .build()?;
-                Place::Url(client, url.clone())
+                Place::Url(client, url.expose().clone())
             }
             _ => return Err(KeySourceError::Place),
         };
@@ -87,24 +90,36 @@ impl KeySource {
         }
     }
 
-    /// The key to check a signature with.
+    /// What `check` says of a token, with the key that signed it. It says [`Checked::Other`] of the other keys.
+    ///
+    /// The issuer is asked for its keys again if it may have a new one: the key that the token names is not known, or
+    /// the token names none, and no known key signed it. So one token costs at most twice 16 checks.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Refused`] if the issuer has no such key; [`AuthError::Unavailable`] if it is not known which
-    /// keys it has.
-    pub(super) async fn find(
+    /// What `check` says; [`AuthError::Refused`] if the issuer has no such key; [`AuthError::Unavailable`] if it is
+    /// not known which keys it has.
+    pub(super) async fn check<T>(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<DecodingKey, AuthError> {
-        let known = |keys: &KeySet| keys.find(id, algorithm).cloned();
-        if let Some(key) = self.known().as_deref().and_then(known) {
-            return Ok(key);
+        check: impl Fn(&DecodingKey) -> Checked<T>,
+    ) -> Result<T, AuthError> {
+        let before = self.known();
+        let first = before.as_ref().map(|keys| try_each(keys, id, algorithm, &check));
+        match first {
+            Some(Ok(result)) => return result,
+            Some(Err(NoKey::NotSigned)) if id.is_some() => return Err(NoKey::NotSigned.into()),
+            _ => {}
         }
         self.ask_again().await;
         let keys = self.known().ok_or(AuthError::Unavailable("the issuer's keys are not known"))?;
-        known(&keys).ok_or(AuthError::Refused("the issuer has no key that fits the token"))
+        match first {
+            Some(Err(reason)) if before.is_some_and(|before| Arc::ptr_eq(&before, &keys)) => {
+                Err(reason.into())
+            }
+            _ => try_each(&keys, id, algorithm, &check)?,
+        }
     }
 
     /// The keys, unless they are too old to be believed.
@@ -133,12 +148,64 @@ impl KeySource {
     }
 }
 
+/// What a key says of a token.
+pub(super) enum Checked<T> {
+    /// It signed the token, and this is what comes of it.
+    Signed(Result<T, AuthError>),
+    /// Another key signed it, or none.
+    Other,
+}
+
+/// Why no key says anything of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NoKey {
+    Fits,
+    NotSigned,
+    TooMany,
+}
+
+impl From<NoKey> for AuthError {
+    fn from(reason: NoKey) -> Self {
+        Self::Refused(match reason {
+            NoKey::Fits => "the issuer has no key that fits the token",
+            NoKey::NotSigned => "the signature does not fit",
+            NoKey::TooMany => {
+                "none of the first 16 keys that fit the token signed it, and no more are tried: it should name its key (kid)"
+            }
+        })
+    }
+}
+
+/// Strangers may send tokens: each costs a bounded number of checks, however many keys the issuer has.
+fn try_each<T>(
+    keys: &KeySet,
+    id: Option<&str>,
+    algorithm: Algorithm,
+    check: impl Fn(&DecodingKey) -> Checked<T>,
+) -> Result<Result<T, AuthError>, NoKey> {
+    let mut fitting = keys.fitting(id, algorithm).peekable();
+    if fitting.peek().is_none() {
+        return Err(NoKey::Fits);
+    }
+    for key in fitting.by_ref().take(MAX_CHECKS) {
+        if let Checked::Signed(result) = check(key) {
+            return Ok(result);
+        }
+    }
+    Err(if fitting.peek().is_some() { NoKey::TooMany } else { NoKey::NotSigned })
+}
+
 impl Place {
     async fn read(&self) -> Result<KeySet, KeySourceError> {
         match self {
             Self::File(path) => {
                 let unusable = |source| KeySourceError::File { path: path.clone(), source };
-                let json = tokio::fs::read(path).await.map_err(unusable)?;
+                let file = File::open(path).await.map_err(unusable)?;
+                let mut json = Vec::new();
+                file.take(MAX_SIZE as u64 + 1).read_to_end(&mut json).await.map_err(unusable)?;
+                if json.len() > MAX_SIZE {
+                    return Err(unusable(io::Error::other(TooLarge)));
+                }
                 KeySet::parse(&json).map_err(|error| unusable(io::Error::other(error)))
             }
             Self::Url(client, url) => {
@@ -146,7 +213,7 @@ impl Place {
                 let mut json = Vec::new();
                 while let Some(chunk) = response.chunk().await? {
                     if json.len() + chunk.len() > MAX_SIZE {
-                        return Err(KeySourceError::Size);
+                        return Err(KeySourceError::Size(TooLarge));
                     }
                     json.extend_from_slice(&chunk);
                 }
@@ -161,6 +228,18 @@ impl fmt::Debug for KeySource {
         f.debug_tuple("KeySource").field(&self.known()).finish()
     }
 }
+
+impl From<reqwest::Error> for KeySourceError {
+    /// The library's text quotes the URL, which may hold a password.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
+}
+
+/// More than is read of a key set.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("is larger than {MAX_KIB} KiB")]
+pub struct TooLarge;
 
 /// An issuer's keys cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -178,14 +257,46 @@ pub enum KeySourceError {
     },
     /// The issuer does not answer.
     #[error("auth.jwt.jwks_url does not answer")]
-    Http(#[from] reqwest::Error),
+    Http(#[source] reqwest::Error),
     /// The answer is too large.
-    #[error("auth.jwt.jwks_url answers more than {MAX_SIZE} bytes")]
-    Size,
+    #[error("auth.jwt.jwks_url answers a key set that {0}")]
+    Size(#[source] TooLarge),
     /// The answer is something else.
     #[error("auth.jwt.jwks_url answers something else")]
     NoKeys(#[from] NoKeys),
     /// A scope that values of the claim are to mean does not exist.
     #[error("auth.jwt.scopes")]
     Scope(#[from] UnknownScope),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_costs_a_bounded_number_of_signature_checks() {
+        // RFC 8037, A.2.
+        let key =
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        for (published, expected) in [
+            (1, NoKey::NotSigned),
+            (MAX_CHECKS, NoKey::NotSigned),
+            (MAX_CHECKS + 1, NoKey::TooMany),
+            (1000, NoKey::TooMany),
+        ] {
+            let keys = json!({ "keys": vec![key.clone(); published] }).to_string();
+            let keys = KeySet::parse(keys.as_bytes()).unwrap();
+            let checks = Cell::new(0);
+            let found = try_each::<()>(&keys, None, Algorithm::EdDSA, |_| {
+                checks.set(checks.get() + 1);
+                Checked::Other
+            });
+            assert_eq!(found.err(), Some(expected));
+            assert_eq!(checks.get(), published.min(MAX_CHECKS));
+        }
+    }
 }

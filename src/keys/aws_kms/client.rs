@@ -40,7 +40,8 @@ pub(super) async fn connect(name: &str, config: &AwsKmsConfig) -> Result<(Client
         loader = loader.profile_name(profile);
     }
     if let Some(endpoint) = &config.endpoint_url {
-        loader = loader.endpoint_url(endpoint.as_str());
+        // The SDK sends neither user nor query, and logs both.
+        loader = loader.endpoint_url(endpoint.place());
     }
     if config.credentials == AwsCredentials::Test {
         loader = loader.credentials_provider(Credentials::new("test", "test", None, None, "LocalStack"));

@@ -1,5 +1,9 @@
 //! Tokens that an issuer elsewhere signs.
 
+mod audience;
+mod sizes;
+mod without_kid;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -143,6 +147,7 @@ fn config(address: SocketAddr) -> JwtConfig {
     JwtConfig {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
+        audience_claim: "aud".to_owned(),
         jwks_url: Some(format!("http://{address}/jwks").parse().unwrap()),
         jwks_file: None,
         refresh: Duration::from_mins(10),
