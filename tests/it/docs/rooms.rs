@@ -8,8 +8,8 @@ use super::{Page, none_of, repository};
 
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
-/// What every room may use: they use no room themselves.
-const HELPERS: [&str; 4] = ["causes", "config", "from_zero", "loopback"];
+/// What every room may use: they use no other room themselves.
+const HELPERS: [&str; 6] = ["causes", "characters", "config", "from_zero", "loopback", "redaction"];
 
 /// The rooms of the source, and whom each uses: `src/users`, `src/app.rs`.
 fn source() -> Rooms {
@@ -108,9 +108,10 @@ fn the_table_of_rooms_says_who_uses_whom() {
 }
 
 #[test]
-fn the_cryptography_uses_nothing_and_nobody_goes_round_in_a_circle() {
+fn the_cryptography_uses_no_room_and_nobody_goes_round_in_a_circle() {
     let mut left = source();
-    assert_eq!(left["src/envelope"], BTreeSet::new());
+    assert_eq!(left["src/envelope"], ["characters".to_owned()].into());
+    assert_eq!(left["src/characters.rs"], BTreeSet::new());
     let room = |name: &String| name.trim_start_matches("src/").trim_end_matches(".rs").to_owned();
     while !left.is_empty() {
         let names: BTreeSet<_> = left.keys().map(room).collect();
