@@ -16,6 +16,7 @@ use crate::{
     http::{self, Checks, HttpState},
     keys::{Backends, KeyMetrics, Keyring, OpenError, open_backends},
     peers::{PeerMetrics, Watch},
+    secret_file,
     users::{UserError, Users},
 };
 
@@ -56,6 +57,9 @@ impl App {
     /// [`StartError`] says what to do.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let db = database::connect(&config.database).await?;
+        if let Some(file) = &config.database.url_file {
+            secret_file::warn_if_open("database.url_file", file);
+        }
         if config.database.migrate_on_start {
             database::migrate(&db).await?;
         } else {

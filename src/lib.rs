@@ -31,5 +31,6 @@ mod loopback;
 pub mod memory;
 pub mod peers;
 mod redaction;
+pub mod secret_file;
 pub mod telemetry;
 pub mod users;

@@ -1,11 +1,14 @@
-use std::{io, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Host;
 
-use crate::loopback::is_loopback;
+use crate::{
+    loopback::is_loopback,
+    secret_file::{self, Unreadable},
+};
 
 /// `[database]`: where the data is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -54,6 +57,7 @@ impl DatabaseConfig {
             (Some(url), None) => Ok(url.clone()),
             (None, Some(path)) => {
                 let url = std::fs::read_to_string(path)
+                    .map_err(|error| secret_file::explain(path, error))
                     .map_err(|source| DatabaseUrlError::File { path: path.clone(), source })?;
                 Ok(url.trim().into())
             }
@@ -120,7 +124,7 @@ pub enum DatabaseUrlError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        source: Unreadable,
     },
 }
 

@@ -172,7 +172,9 @@ fn without_secrets(kind: &Kind) -> String {
 /// All that had a say in a value.
 fn collect_places(figment: &Figment, value: &Value, places: &mut Vec<String>) {
     if let Value::Dict(_, dict) = value {
-        dict.values().for_each(|value| collect_places(figment, value, places));
+        for value in dict.values() {
+            collect_places(figment, value, places);
+        }
         return;
     }
     let place = figment.get_metadata(value.tag()).map(place);

@@ -24,7 +24,11 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use zeroize::Zeroizing;
 
-use crate::{causes, config::TlsConfig};
+use crate::{
+    causes,
+    config::TlsConfig,
+    secret_file::{self, Unreadable},
+};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -65,6 +69,7 @@ impl Tls {
     pub(super) async fn open(files: &TlsConfig) -> Result<(Self, Renewal), TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let pair = Pair::read(files).await?;
+        secret_file::warn_if_open("http.tls.key", &files.key);
         let current = watch::Sender::new(Arc::new(pair.certify(files, &provider)?));
         let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -161,7 +166,9 @@ impl ResolvesServerCert for Current {
 }
 
 async fn read(config_key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    tokio::fs::read(path).await.map_err(|source| TlsError::Read { config_key, path: path.to_owned(), source })
+    let read = tokio::fs::read(path).await;
+    let read = read.map_err(|error| secret_file::explain(path, error));
+    read.map_err(|source| TlsError::Read { config_key, path: path.to_owned(), source })
 }
 
 /// TLS cannot be spoken.
@@ -175,7 +182,7 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        source: Unreadable,
     },
     /// The file is no certificate.
     #[error("http.tls.certificate `{}` holds no certificates in PEM form", path.display())]

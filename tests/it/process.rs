@@ -7,6 +7,7 @@ mod key_file_followed;
 mod memory;
 mod old_data_keys;
 mod schema;
+mod secret_files;
 mod stop;
 mod switch;
 mod url_secrets;

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::envelope::{KeyMaterial, RandomnessError};
+use crate::{
+    envelope::{KeyMaterial, RandomnessError},
+    secret_file::{self, TooOpen, Unreadable},
+};
 
 const FORMAT_VERSION: u32 = 1;
 const COMMENT: &str = "\
@@ -48,12 +51,15 @@ impl KeyFile {
     ///
     /// # Errors
     ///
-    /// [`KeyFileError`] if it is missing, readable by others than its owner, or damaged.
+    /// [`KeyFileError`] if it is missing, [open to others](secret_file), or damaged.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let fail = |problem| KeyFileError { path: path.to_owned(), problem };
-        let metadata = fs::metadata(path).map_err(|error| fail(Problem::read(error)))?;
-        check_mode(&metadata).map_err(fail)?;
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| fail(Problem::read(error)))?);
+        let (mut file, too_open) = secret_file::open(path).map_err(|error| fail(Problem::read(error)))?;
+        if let Some(too_open) = too_open {
+            return Err(fail(Problem::Open(too_open)));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.read_to_string(&mut text).map_err(|error| fail(Problem::read(error.into())))?;
         Self::parse(path, &text).map_err(fail)
     }
 
@@ -277,18 +283,6 @@ fn give_to_owner_of(_: &fs::Metadata, _: &File) -> Result<(), Problem> {
     Ok(())
 }
 
-#[cfg(unix)]
-fn check_mode(metadata: &fs::Metadata) -> Result<(), Problem> {
-    let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(Problem::Mode(mode)) }
-}
-
-/// Who may read a file cannot be told here, so nobody is trusted with one.
-#[cfg(not(unix))]
-fn check_mode(_: &fs::Metadata) -> Result<(), Problem> {
-    Err(Problem::Mode(0o777))
-}
-
 /// A key file cannot be used. The message never contains what stands in it.
 #[derive(Debug, thiserror::Error)]
 #[error("key file `{}` {problem}", path.display())]
@@ -311,7 +305,7 @@ pub(super) enum Problem {
     #[error("does not exist")]
     Missing,
     #[error("cannot be read: {0}")]
-    Read(io::Error),
+    Read(Unreadable),
     #[error("cannot be written: {0}")]
     Write(io::Error),
     #[error(
@@ -319,8 +313,8 @@ pub(super) enum Problem {
          this as them, or as root: {error}"
     )]
     Owner { uid: u32, gid: u32, error: io::Error },
-    #[error("is open to others (mode {0:04o}): run `chmod 600` on it")]
-    Mode(u32),
+    #[error("{0}")]
+    Open(TooOpen),
     #[error("is not a key file{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
     Syntax { line: Option<usize> },
     #[error("has format version {0}; this release reads version {FORMAT_VERSION}")]
@@ -348,7 +342,7 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    pub(super) fn read(error: io::Error) -> Self {
+    pub(super) fn read(error: Unreadable) -> Self {
         if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Read(error) }
     }
 }

@@ -23,10 +23,10 @@ fn keys<const N: usize>(algorithm: Algorithm) -> [Key; N] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_key_signed_it_a_sound_token_is_let_in() {
-    let ([ec, other_ec], [ed, other_ed]) = (keys(Algorithm::ES256), keys(Algorithm::EdDSA));
-    let issuer = Issuer::start(&[&ec, &ed, &other_ec, &other_ed]).await;
+    let ([ec, second_ec], [ed, following_ed]) = (keys(Algorithm::ES256), keys(Algorithm::EdDSA));
+    let issuer = Issuer::start(&[&ec, &ed, &second_ec, &following_ed]).await;
     let app = guarded(issuer.config()).await;
-    for (number, key) in [&ec, &ed, &other_ec, &other_ed].into_iter().enumerate() {
+    for (number, key) in [&ec, &ed, &second_ec, &following_ed].into_iter().enumerate() {
         assert_eq!(ask(&app, &sign(key, number)).await, StatusCode::OK, "{}", key.id);
     }
     assert_eq!(issuer.asked.load(SeqCst), 1);
@@ -34,7 +34,7 @@ async fn whichever_key_signed_it_a_sound_token_is_let_in() {
     let stranger = Key::new("x", Algorithm::ES256);
     assert_eq!(ask(&app, &sign(&stranger, 0)).await, StatusCode::UNAUTHORIZED);
     for changes in [json!({ "aud": "other" }), json!({ "exp": 1 }), json!({ "iss": "other" })] {
-        let token = encode(&Header::new(Algorithm::ES256), &claims(&changes), &other_ec.private).unwrap();
+        let token = encode(&Header::new(Algorithm::ES256), &claims(&changes), &second_ec.private).unwrap();
         assert_eq!(ask(&app, &token).await, StatusCode::UNAUTHORIZED, "{changes}");
     }
 }
