@@ -4,12 +4,16 @@ mod alerts;
 mod commands;
 mod defaults;
 mod errors;
+mod evidence;
 mod examples;
 mod files;
 mod links;
+mod messages;
 mod metrics;
 mod rooms;
 mod settings;
+mod tables;
+mod words;
 
 use std::{
     fs,

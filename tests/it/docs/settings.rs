@@ -1,7 +1,8 @@
 use oubliette::config::ConfigSources;
 use regex::Regex;
 
-use super::{everything, examples, manual, none_of, repository};
+use super::{Page, everything, examples, manual, none_of, repository};
+use crate::harness::Sandbox;
 
 /// Whether the configuration has this key. It says so itself: it refuses what it does not know, before anything else.
 pub(super) fn exists(key: &str, value: &str) -> bool {
@@ -76,4 +77,18 @@ fn every_setting_in_a_block_exists() {
         }
     }
     none_of("settings that do not exist", &wrong);
+}
+
+#[test]
+fn the_manual_shows_the_configuration_as_the_program_does() {
+    let local = std::fs::read_to_string(repository("config/local.toml")).unwrap();
+    let sandbox = Sandbox::new()
+        .with_profile("local", &local)
+        .with_env("OUBLIETTE_HTTP__LISTEN", "127.0.0.1:9001")
+        .with_env("OUBLIETTE_DATABASE__URL", "postgres://ada:s3cret@db/oubliette");
+    let slip = Sandbox::new().with_env("OUBLIETTE_HTTP_LISTEN", "127.0.0.1:9001");
+    let blocks = Page::read("docs/configuration.md").blocks();
+    let shown = |begin: &str| blocks.iter().find(|block| block.text.starts_with(begin)).unwrap().text.clone();
+    assert_eq!(shown("KEY "), sandbox.admin_ok(&["config"]));
+    assert_eq!(shown("error: configuration key `http_listen`"), slip.admin_error(&["config"]));
 }
