@@ -12,6 +12,7 @@ mod messages;
 mod metrics;
 mod rooms;
 mod settings;
+mod shell;
 mod tables;
 mod words;
 
