@@ -1,6 +1,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use strum::EnumIter;
 
 use crate::{database::now, envelope::SubjectId};
 
@@ -10,7 +11,7 @@ pub(crate) const MAX_ACTOR: usize = 255;
 pub(crate) const MAX_SUBJECTS: usize = 100;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, EnumIter, PartialEq, Eq)]
 pub enum Action {
     /// Somebody looked at personal values.
     ReadPii,

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use strum::EnumIter;
 use uuid::Uuid;
 
 use super::{GENESIS_DIGEST, Head, content::Content, digest::digest, head::head};
@@ -32,7 +33,7 @@ pub struct Fault {
 }
 
 /// What can be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, EnumIter, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The next one is there, or the database's head says so, or the one kept elsewhere.
     #[error("is missing: it was deleted")]

@@ -4,12 +4,17 @@ mod alerts;
 mod commands;
 mod defaults;
 mod errors;
+mod evidence;
 mod examples;
 mod files;
 mod links;
+mod messages;
 mod metrics;
 mod rooms;
 mod settings;
+mod shell;
+mod tables;
+mod words;
 
 use std::{
     fs,

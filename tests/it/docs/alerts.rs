@@ -12,11 +12,10 @@ fn rules() -> Vec<(String, String)> {
             rules.push((name.to_owned(), String::new()));
         } else if let (Some(expression), Some((_, text))) =
             (line.strip_prefix("          "), rules.last_mut())
+            && !expression.starts_with("summary: ")
         {
-            if !expression.starts_with("summary: ") {
-                text.push_str(expression);
-                text.push('\n');
-            }
+            text.push_str(expression);
+            text.push('\n');
         }
     }
     rules

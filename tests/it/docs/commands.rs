@@ -146,3 +146,33 @@ fn every_command_in_a_sentence_exists() {
     none_of("commands that do not exist", &wrong);
     assert!(seen > 40, "only {seen} commands found");
 }
+
+/// The examples in the help of a command and of those below it.
+fn examples(command: &Command) -> Vec<String> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let mut found: Vec<_> = help
+        .lines()
+        .filter(|line| line.contains("oubliette-admin "))
+        .map(|line| line.trim().to_owned())
+        .collect();
+    found.extend(command.get_subcommands().flat_map(examples));
+    found
+}
+
+#[test]
+fn every_example_in_a_help_parses() {
+    let all = examples(&admin_program());
+    let mut wrong = Vec::new();
+    for example in &all {
+        let lines = commands(example);
+        let ours = lines.iter().filter_map(|line| arguments(line, "oubliette-admin"));
+        for arguments in ours {
+            let words = std::iter::once("oubliette-admin").chain(arguments.iter().map(String::as_str));
+            if let Err(error) = admin_program().try_get_matches_from(words) {
+                wrong.push(format!("{example}: {error}"));
+            }
+        }
+    }
+    none_of("examples that do not parse", &wrong);
+    assert!(all.len() > 10, "only {} examples found", all.len());
+}

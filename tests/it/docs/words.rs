@@ -1,0 +1,27 @@
+use std::collections::BTreeSet;
+
+use oubliette::{
+    access::Scope,
+    audit::{Action, Problem},
+};
+use strum::IntoEnumIterator;
+
+use super::Page;
+
+fn column<const N: usize>(page: &str, columns: [&str; N]) -> BTreeSet<String> {
+    let rows = Page::read(page).rows(columns);
+    let words = |cell: &String| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    rows.iter().flat_map(|row| words(&row[0])).collect()
+}
+
+fn all<T>(words: impl IntoIterator<Item = T>, name: impl Fn(T) -> &'static str) -> BTreeSet<String> {
+    words.into_iter().map(|word| name(word).to_owned()).collect()
+}
+
+#[test]
+fn every_word_of_a_list_is_in_its_table_and_no_other() {
+    assert_eq!(column("docs/access.md", ["scope", "allows"]), all(Scope::ALL, Scope::as_str));
+    assert_eq!(column("docs/audit.md", ["action", "when"]), all(Action::iter(), Action::as_str));
+    let problems = column("docs/audit.md", ["problem (`--json`)", "what it means"]);
+    assert_eq!(problems, all(Problem::iter(), Problem::as_str));
+}
