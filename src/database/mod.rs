@@ -1,6 +1,7 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
 mod durability;
+mod migrate;
 mod primary;
 mod scrub;
 mod suspects;
@@ -9,7 +10,6 @@ mod transaction;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::{self, Connection, SqliteConnection},
@@ -17,6 +17,7 @@ use sea_orm::{
 use secrecy::ExposeSecret;
 
 pub(crate) use durability::warn_of_loss;
+pub use migrate::{migrate, migrate_telling, pending_migrations, require_current_schema};
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub(crate) use scrub::scrub;
 pub use scrub::{STILL_IN_THE_LOG, close};
@@ -123,35 +124,6 @@ pub async fn require_writable(db: &DatabaseConnection) -> Result<(), DbErr> {
     // A failover may have moved the address meanwhile.
     suspect_all(db, Refusal::ReadOnly.says());
     Err(DbErr::Custom("the database only reads".to_owned()))
-}
-
-/// Brings the schema to this release's.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn migrate(db: &DatabaseConnection) -> Result<(), DatabaseError> {
-    Migrator::up(db, None).await.map_err(DatabaseError::Migrate)
-}
-
-/// The names of the migrations that are still to be done. Changes nothing.
-///
-/// # Errors
-///
-/// [`DatabaseError::Migrate`]; also if the database is newer than this release.
-pub async fn pending_migrations(db: &DatabaseConnection) -> Result<Vec<String>, DatabaseError> {
-    let pending = Migrator::get_pending_migrations_read_only(db).await.map_err(DatabaseError::Migrate)?;
-    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
-}
-
-/// Refuses a schema that is not this release's.
-///
-/// # Errors
-///
-/// [`DatabaseError::Outdated`] says what to run.
-pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), DatabaseError> {
-    let pending = pending_migrations(db).await?;
-    if pending.is_empty() { Ok(()) } else { Err(DatabaseError::Outdated { pending: pending.len() }) }
 }
 
 /// Now, as precisely as both databases keep it.
