@@ -2,6 +2,7 @@
 
 mod clock;
 mod durability;
+mod migrate;
 mod primary;
 mod scrub;
 mod suspects;
@@ -9,7 +10,6 @@ mod transaction;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use migration::{Migrator, sea_orm_migration::MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::{self, Connection, SqliteConnection},
@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 
 pub(crate) use clock::{clock, is_ahead, is_before, now, read_clock};
 pub(crate) use durability::warn_of_loss;
+pub use migrate::{migrate, migrate_telling, pending_migrations, require_current_schema};
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub(crate) use scrub::scrub;
 pub use scrub::{STILL_IN_THE_LOG, close};
@@ -127,35 +128,6 @@ pub async fn require_writable(db: &DatabaseConnection) -> Result<(), DbErr> {
     // A failover may have moved the address meanwhile.
     suspect_all(db, Refusal::ReadOnly.says());
     Err(DbErr::Custom("the database only reads".to_owned()))
-}
-
-/// Brings the schema to this release's.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn migrate(db: &DatabaseConnection) -> Result<(), DatabaseError> {
-    Migrator::up(db, None).await.map_err(DatabaseError::Migrate)
-}
-
-/// The names of the migrations that are still to be done. Changes nothing.
-///
-/// # Errors
-///
-/// [`DatabaseError::Migrate`]; also if the database is newer than this release.
-pub async fn pending_migrations(db: &DatabaseConnection) -> Result<Vec<String>, DatabaseError> {
-    let pending = Migrator::get_pending_migrations_read_only(db).await.map_err(DatabaseError::Migrate)?;
-    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
-}
-
-/// Refuses a schema that is not this release's.
-///
-/// # Errors
-///
-/// [`DatabaseError::Outdated`] says what to run.
-pub async fn require_current_schema(db: &DatabaseConnection) -> Result<(), DatabaseError> {
-    let pending = pending_migrations(db).await?;
-    if pending.is_empty() { Ok(()) } else { Err(DatabaseError::Outdated { pending: pending.len() }) }
 }
 
 /// An URL that the driver cannot make sense of stands in its error, password and all.

@@ -5,6 +5,7 @@ mod disabled_key;
 mod key_file;
 mod key_file_followed;
 mod memory;
+mod migrating;
 mod old_data_keys;
 mod schema;
 mod secret_files;

@@ -53,9 +53,9 @@ impl Site {
     /// locks that its process holds on it, those of SQLite's connections too.
     pub(crate) fn files_contain(&self, needle: &[u8]) -> bool {
         let copies = TempDir::new().unwrap();
-        let copied =
+        let status =
             Command::new("cp").arg("-r").arg(self.stack.folder()).arg(copies.path()).status().unwrap();
-        assert!(copied.success());
+        assert!(status.success());
         files_contain(copies.path(), needle)
     }
 

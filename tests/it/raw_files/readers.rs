@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::harness::{Person, Site, TestApp, TestStack, populate};
 
 /// How soon the log must be empty once it can be. The pauses between the attempts grow.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Somebody who reads until the transaction ends.
 async fn reader(db: &DatabaseConnection) -> DatabaseTransaction {
@@ -110,7 +110,7 @@ async fn a_command_that_forgets_waits_for_readers_and_tells_if_it_was_in_vain() 
     let (site, backend) = Site::on_local_keys(TestStack::sqlite()).await;
     let people = populate(&site.db, &backend, 2).await;
     let warning = "may still hold what was forgotten";
-    for (reads_for, told) in [(Duration::from_secs(1), false), (Duration::from_secs(60), true)] {
+    for (reads_for, told) in [(Duration::from_secs(1), false), (Duration::from_mins(1), true)] {
         let id = people[usize::from(told)].0;
         let wrapped = wrapped_key(&site.db, id).await;
         let reader = reader(&site.db).await;
