@@ -9,7 +9,8 @@ use super::{Page, none_of, repository};
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
 /// What every room may use: they use no other room themselves.
-const HELPERS: [&str; 6] = ["causes", "characters", "config", "from_zero", "loopback", "redaction"];
+const HELPERS: [&str; 7] =
+    ["causes", "characters", "config", "from_zero", "loopback", "redaction", "secret_file"];
 
 /// The rooms of the source, and whom each uses: `src/users`, `src/app.rs`.
 fn source() -> Rooms {
