@@ -26,4 +26,4 @@ use operation::Operation;
 pub use operation::{NewOperation, OperationKind, Outcome, is_alive, recent};
 pub use pace::{Pace, Refusal};
 pub use tally::{Counts, Tally};
-pub use walk::{Chore, Controls, Dealt, SweepOptions};
+pub use walk::{Chore, Controls, Dealt, OnWait, SweepOptions};

@@ -80,8 +80,11 @@ pub struct Controls {
     /// Is told each failure.
     pub on_failure: Arc<dyn Fn(&Failure) + Send + Sync>,
     /// Is told, again and again, which other runs are waited for: what is left is claimed by them.
-    pub on_wait: Arc<dyn Fn(&[key_operation::Model]) + Send + Sync>,
+    pub on_wait: Arc<OnWait>,
 }
+
+/// See [`Controls::on_wait`].
+pub type OnWait = dyn Fn(&[key_operation::Model]) + Send + Sync;
 
 impl fmt::Debug for Controls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,17 +180,17 @@ impl Walk {
                 return Ok(());
             }
             let others = claims::others(&self.db, self.operation.id()).await?;
-            if !others.is_empty() {
-                (self.controls.on_wait)(&others);
-                tokio::select! {
-                    () = self.controls.stop.cancelled() => {}
-                    () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
-                }
-            } else {
+            if others.is_empty() {
                 late_passes += 1;
                 let in_vain = self.controls.tally.counts() == before && !others_worked;
                 if late_passes > MAX_LATE_PASSES || in_vain {
                     return Ok(());
+                }
+            } else {
+                (self.controls.on_wait)(&others);
+                tokio::select! {
+                    () = self.controls.stop.cancelled() => {}
+                    () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
                 }
             }
             others_worked = !others.is_empty();
