@@ -7,7 +7,7 @@
 //! POST /graphql ─▶ http ─▶ graphql ─▶ users ─┬─▶ entity ─▶ SQLite | PostgreSQL
 //!                                            ├─▶ envelope   (pure: seal, open; no I/O, no async)
 //!                                            └─▶ keys ─▶ keyring ─▶ cache ─▶ backend ─▶ KMS | key file
-//! oubliette-admin ─▶ admin ─▶ keys, database ┘
+//! oubliette-admin ─▶ admin ─▶ users, keys, … ─┘
 //! ```
 //!
 //! Arrows go one way. `envelope` knows nothing of databases' contents, HTTP or key backends; `keys` knows

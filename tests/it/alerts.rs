@@ -51,7 +51,9 @@ async fn the_first_events_of_a_real_server_raise_their_alerts() {
     assert_eq!(prometheus.firing().await, [ON_SQLITE]);
 
     let db = database(&sandbox).await;
-    db.execute_unprepared("UPDATE data_keys SET wrapped = substr(wrapped, 1, 61) || x'00'").await.unwrap();
+    db.execute_unprepared("UPDATE data_keys SET wrapped = substr(wrapped, 1, 14) || zeroblob(48)")
+        .await
+        .unwrap();
     let answer = server.read(&id).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "DECRYPTION_FAILED", "{answer}");
     prometheus.fires("OublietteWrappedKeyForeign").await;

@@ -2,14 +2,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-use super::{Page, manual, none_of};
+use super::{Page, manual, none_of, repository};
 use crate::harness::Sandbox;
 
 type Labels = BTreeMap<String, String>;
 
+/// A second backend, which only unwraps.
+const ANOTHER: &str = "[keys.backends.old]\nkind = \"local\"\nfile = \"data/keys.toml\"\n";
+
 /// The samples of a fresh server: each name with its labels (but `le`), and the value.
 async fn samples() -> Vec<(String, Labels, f64)> {
-    let server = Sandbox::new().start().await;
+    let local = std::fs::read_to_string(repository("config/local.toml")).unwrap();
+    let server = Sandbox::new().with_profile("local", &format!("{local}\n{ANOTHER}")).start().await;
     let line = Regex::new(r"^(\w+)(?:\{(.*)\})? (\S+)$").unwrap();
     let label = Regex::new(r#"(\w+)="([^"]*)""#).unwrap();
     let text = server.metrics().await;
@@ -77,7 +81,7 @@ async fn all_label_sets_are_there_before_anything_is_counted() {
         let mut expected = vec![Labels::new()];
         for label in &labels {
             let values = match (label.as_str(), labels.len()) {
-                ("backend", _) => BTreeSet::from(["local".to_owned()]),
+                ("backend", _) => BTreeSet::from(["local", "old"].map(str::to_owned)),
                 ("operation" | "outcome", 2..) => listed(label),
                 _ => values(&text),
             };

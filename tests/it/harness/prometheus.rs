@@ -25,7 +25,7 @@ pub(crate) fn prometheus_command(name: &str) -> Command {
     Command::new(name)
 }
 
-/// A Prometheus that looks at one server five times a second. Killed when dropped.
+/// A Prometheus that looks at one server twice a second. Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Prometheus {
     child: Child,
@@ -35,12 +35,12 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Watches this address, by these rules. Comes back when it has looked several times.
+    /// Watches this address, by these rules. Comes back when it has seen something several times.
     pub(crate) async fn watch(server: SocketAddr, rules: &Path) -> Self {
         let folder = TempDir::new().unwrap();
         let config = folder.path().join("prometheus.yml");
         let text = format!(
-            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}\n\
+            "global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}}\n\
              rule_files: ['{}']\n\
              scrape_configs: [{{job_name: oubliette, static_configs: [{{targets: ['{server}']}}]}}]\n",
             rules.display()
@@ -59,7 +59,7 @@ impl Prometheus {
             .unwrap();
         let watching =
             Self { child, url: format!("http://{address}"), client: Client::new(), _folder: folder };
-        let looks = "sum(count_over_time(up[1m])) >= 3 and sum(up) == 1";
+        let looks = "sum(sum_over_time(up[1m])) >= 3";
         watching.until(looks, |found| !found.is_empty()).await;
         watching
     }
