@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use sea_orm::sqlx::{
-    self, ConnectOptions, Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions,
+    self, ConnectOptions, Connection, Executor, PgConnection, PgPool, error::DatabaseError,
+    postgres::PgConnectOptions,
 };
 use tokio::time::{error::Elapsed, timeout};
 
@@ -49,10 +50,11 @@ pub(crate) enum PoolerError {
 pub(crate) async fn sessions(pool: &PgPool) -> Result<Sessions, PoolerError> {
     timeout(PATIENCE, look(&pool.connect_options())).await?.map_err(|error| {
         // duplicate_prepared_statement, invalid_sql_statement_name
-        let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
-        match code.as_deref() {
-            Some("42P05" | "26000") => PoolerError::Statements(error),
-            _ => PoolerError::Database(error),
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        if matches!(code.as_deref(), Some("42P05" | "26000")) {
+            PoolerError::Statements(error)
+        } else {
+            PoolerError::Database(error)
         }
     })
 }
