@@ -3,6 +3,7 @@
 mod clock;
 mod durability;
 mod migrate;
+mod pooler;
 mod primary;
 mod scrub;
 mod suspects;
@@ -19,6 +20,7 @@ use secrecy::ExposeSecret;
 pub(crate) use clock::{clock, is_ahead, is_before, now, read_clock};
 pub(crate) use durability::warn_of_loss;
 pub use migrate::{migrate, migrate_telling, pending_migrations, require_current_schema};
+pub(crate) use pooler::{PoolerError, Sessions, sessions};
 pub(crate) use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub(crate) use scrub::scrub;
 pub use scrub::{STILL_IN_THE_LOG, close};
@@ -29,6 +31,7 @@ use self::{
     suspects::{Suspects, suspect_all, watch_over},
 };
 use crate::{
+    causes,
     config::{DatabaseConfig, DatabaseUrlError},
     redaction,
 };
@@ -63,6 +66,8 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         // A ping before every statement would double the round trips of a read.
         .test_before_acquire_if_idle_for(PING_AFTER)
         .sqlx_logging_level(log::LevelFilter::Trace)
+        // Nothing of ours is a float, and a pooler that does not know this parameter refuses the connection.
+        .map_sqlx_postgres_opts(|postgres| postgres.extra_float_digits(None))
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .pragma("journal_mode", "WAL")
@@ -82,6 +87,14 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         });
     let db = Database::connect(options).await.map_err(named)?;
     watch_over(&db, &suspects);
+    if db.get_database_backend() == DbBackend::Postgres {
+        match sessions(db.get_postgres_connection_pool()).await {
+            Ok(_) => {}
+            Err(PoolerError::Statements(source)) => return Err(DatabaseError::Pooler(source)),
+            // What is wrong shows itself where the database is needed.
+            Err(error) => tracing::debug!("whether there is a pooler is not known: {}", causes::line(&error)),
+        }
+    }
     Ok(db)
 }
 
@@ -163,6 +176,11 @@ pub enum DatabaseError {
         /// Why not.
         source: DbErr,
     },
+    /// The driver cannot work through it.
+    #[error(
+        "the database is behind a pooler that hands connections around between transactions and mixes up prepared statements: set pool_mode = session, or, with PgBouncer 1.21 or newer, max_prepared_statements = 200; see docs/operations.md#poolers"
+    )]
+    Pooler(#[source] sqlx::Error),
     /// Its schema cannot be read or changed.
     #[error("the database's schema cannot be read or migrated")]
     Migrate(#[source] DbErr),

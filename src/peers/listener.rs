@@ -7,13 +7,20 @@ use sea_orm::sqlx::{
 use tokio::{sync::Notify, time::timeout};
 
 use super::PeerMetrics;
-use crate::{causes, users::ERASURES_CHANNEL};
+use crate::{
+    causes,
+    database::{PoolerError, Sessions, sessions},
+    users::ERASURES_CHANNEL,
+};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a listener that was lost stays away.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The same, where it is a pooler that nothing can be heard through.
+const LONG_PAUSE: Duration = Duration::from_mins(1);
 
 /// A connection that brought nothing for this long is asked whether it still lives.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -43,11 +50,15 @@ pub(super) async fn listen(pool: &sqlx::PgPool, heard: &Notify, metrics: &PeerMe
                 causes::line(&lost)
             );
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(if matches!(lost, NotHeard::Shared) { LONG_PAUSE } else { PAUSE }).await;
     }
 }
 
 async fn connect(pool: &sqlx::PgPool) -> Result<PgListener, NotHeard> {
+    // Who listened in somebody else's session would hear nothing, and that one's answers would be disturbed.
+    if sessions(pool).await? == Sessions::Shared {
+        return Err(NotHeard::Shared);
+    }
     let options = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
     in_time(async {
         let own = options.connect_with((*pool.connect_options()).clone()).await?;
@@ -86,6 +97,10 @@ enum NotHeard {
     Lost,
     #[error("the database took too long")]
     Slow,
+    #[error("the database is behind a pooler in transaction mode")]
+    Shared,
+    #[error(transparent)]
+    Pooler(#[from] PoolerError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }

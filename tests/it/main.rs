@@ -31,6 +31,7 @@ mod keys;
 mod ledger;
 mod living;
 mod peers;
+mod poolers;
 mod process;
 mod raw_files;
 mod rotation;

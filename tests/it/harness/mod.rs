@@ -7,6 +7,7 @@ mod kms_proxy;
 mod localstack;
 mod logs;
 mod person;
+mod pgbouncer;
 mod population;
 #[expect(dead_code, reason = "the load bench uses the rest")]
 pub(crate) mod postgres;
@@ -26,6 +27,7 @@ pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;
 pub(crate) use logs::{log_everything, server_log};
 pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
+pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use population::populate;
 pub(crate) use process::{Finished, Sandbox, Server, finish};
 pub(crate) use prometheus::{Prometheus, prometheus_command};

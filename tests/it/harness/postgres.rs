@@ -270,7 +270,7 @@ impl Watchdog {
 }
 
 /// PostgreSQL refuses to run as root, who therefore runs it as the user `postgres`.
-fn as_unprivileged(program: &str) -> Command {
+pub(super) fn as_unprivileged(program: &str) -> Command {
     if !is_root() {
         return Command::new(program);
     }
