@@ -262,7 +262,8 @@ async fn a_listener_that_dies_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_of_one_connection_is_left_to_requests_and_closes_at_once() {
-    let settings = ["database.max_connections=1", "peers.poll_interval=1ms"];
+    // Fifty wait for one connection, on a machine that may be busy.
+    let settings = ["database.max_connections=1", "database.connect_timeout=10s", "peers.poll_interval=1ms"];
     let mut fleet = Fleet::start(TestStack::postgres(), 2, &settings).await;
     eventually(&fleet.servers[1], LISTENING, |listening| listening == 1).await;
     let id = fleet.user_known_to_all().await;
