@@ -42,9 +42,16 @@ async fn run() -> anyhow::Result<()> {
     let config = &loaded.config;
     telemetry::start(&config.log).context("log.filter is not a filter such as info,oubliette=debug")?;
     memory::harden(&config.memory)?;
-    let stop = stop_signal()?;
+    let mut stop = Box::pin(stop_signal()?);
     let connections = Connections::open(&config.http).await?;
-    let app = App::start(config).await?;
+    let app = tokio::select! {
+        app = App::start(config) => app?,
+        // Another process may migrate, for as long as it takes.
+        () = &mut stop => {
+            tracing::info!("stopped before it served");
+            return Ok(());
+        }
+    };
     let peers = app.watch_peers().await.context("the erasure ledger cannot be read")?;
     let watchers = match config.metrics.listen {
         Some(address) => Some(listen("metrics.listen", address).await?),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use url::Url;
+use url::{Position, Url};
 
 /// What stands in a secret's place.
 const REDACTED: &str = "redacted";
@@ -50,6 +50,10 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
 fn redacted(mut url: Url) -> Option<Url> {
     // In what has no host, a password can stand anywhere: only SQLite's path is known to hold none.
     if !url.has_host() && url.scheme() != "sqlite" {
+        return None;
+    }
+    // A password with a `/`, `?` or `#` that is not escaped ends where nobody meant it to.
+    if url.has_host() && url[Position::BeforePath..].contains('@') {
         return None;
     }
     if url.password().is_some() {
@@ -108,6 +112,12 @@ mod tests {
             ("ada:s3cret@db:5432/x", "[redacted]"),
             ("postgres:ada:s3cret@db:5432/x", "[redacted]"),
             ("postgres://ada:s3c#ret@db/x", "[redacted]"),
+            // What is not escaped ends the password early: the rest stands in the path.
+            ("postgres://ada:/s3cret@db/x", "[redacted]"),
+            ("postgres://ada:1/s3cret@db:5432/x", "[redacted]"),
+            ("postgres://ada:p@ss/s3cret@db/x", "[redacted]"),
+            ("postgres://ada:12#s3cret@db", "[redacted]"),
+            ("postgres://ada:12?s3cret@db", "[redacted]"),
             ("", "[redacted]"),
         ] {
             assert_eq!(url(whole), shown);

@@ -154,13 +154,13 @@ pub(super) async fn find(db: &impl ConnectionTrait, hash: TokenHash) -> Result<O
 
 /// Records that a token was used just now.
 pub(super) async fn touch(db: &DatabaseConnection, id: Uuid) -> Result<(), DbErr> {
-    let transaction = begin_write(db).await?;
-    Entity::update_many()
-        .col_expr(Column::LastUsedAt, Expr::value(now()))
-        .filter(Column::Id.eq(id))
-        .exec(&transaction)
-        .await?;
-    transaction.commit().await
+    on_the_primary(db, || async {
+        let transaction = begin_write(db).await?;
+        let touch = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(now()));
+        touch.filter(Column::Id.eq(id)).exec(&transaction).await?;
+        transaction.commit().await
+    })
+    .await
 }
 
 pub(super) fn event(origin: &Origin, action: Action, row: &Model) -> NewEvent {

@@ -105,7 +105,8 @@ impl JwtConfig {
                 return Err(JwtConfigError::Claim { key, claim: claim.clone() });
             }
         }
-        if OF_EVERY_TOKEN.contains(&self.audience_claim.as_str()) {
+        let audience_claim = self.audience_claim.strip_prefix('/').unwrap_or(&self.audience_claim);
+        if OF_EVERY_TOKEN.contains(&audience_claim) {
             return Err(JwtConfigError::NoAudience(self.audience_claim.clone()));
         }
         if self.algorithms.is_empty() {

@@ -12,6 +12,9 @@ const ANY: &str = "*";
 /// Each kind of everything that is not there by default.
 const SPECIMENS: [&str; 2] = [
     r#"
+    [http.tls]
+    certificate = ""
+    key = ""
     [auth.jwt]
     issuer = ""
     audience = ""

@@ -2,7 +2,7 @@
 //!
 //! SQLite has none. Whoever uses its file is on one machine.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{
     Condition, ConnectionTrait, DbBackend, DbErr, Statement,
     sea_query::{Expr, ExprTrait},
@@ -35,13 +35,49 @@ pub(crate) async fn read_clock(db: &impl ConnectionTrait) -> Result<DateTime<Utc
     row.ok_or_else(|| DbErr::RecordNotFound("the database's time".to_owned()))?.try_get_by_index(0)
 }
 
-/// Whether something was made before a moment, by the time that it has. Also if that is still to come: a machine whose clock was ahead wrote
-/// it, so nobody knows when.
-pub(crate) fn is_before(backend: DbBackend, made_at: Expr, moment: DateTime<Utc>) -> Condition {
-    Condition::any().add(made_at.clone().lt(moment)).add(is_ahead(backend, made_at))
+/// "Made before a moment", by the time that things have. What has a time later than the clock said when this was asked was written by a
+/// machine whose clock was ahead: nobody knows when, so it counts as made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    moment: DateTime<Utc>,
+    asked_at: DateTime<Utc>,
 }
 
-/// Whether the time that something has is still to come.
-pub(crate) fn is_ahead(backend: DbBackend, made_at: Expr) -> Expr {
-    made_at.gt(clock(backend))
+impl Before {
+    /// The moment that is given, or now.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn ask(db: &impl ConnectionTrait, moment: Option<DateTime<Utc>>) -> Result<Self, DbErr> {
+        let asked_at = read_clock(db).await?;
+        Ok(Self { moment: moment.unwrap_or(asked_at), asked_at })
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn moment(&self) -> DateTime<Utc> {
+        self.moment
+    }
+
+    /// What the database's clock said.
+    #[must_use]
+    pub fn asked_at(&self) -> DateTime<Utc> {
+        self.asked_at
+    }
+
+    /// Whether it holds of something with this time.
+    pub(crate) fn holds(&self, made_at: Expr) -> Condition {
+        Condition::any().add(made_at.clone().lt(self.moment)).add(self.is_ahead(made_at))
+    }
+
+    /// Whether a clock was ahead that something has its time from.
+    pub(crate) fn is_ahead(&self, made_at: Expr) -> Expr {
+        made_at.gt(self.asked_at)
+    }
+
+    /// A time for what has one that is ahead: with it, it is found by the moment alone, also by a later run.
+    pub(crate) fn just_before(&self) -> DateTime<Utc> {
+        self.moment - TimeDelta::microseconds(1)
+    }
 }

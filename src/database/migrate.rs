@@ -142,11 +142,12 @@ async fn after_others(
 
 /// A transaction in which nobody else migrates. `None` while somebody does.
 async fn take_turn(db: &DatabaseConnection) -> Result<Option<DatabaseTransaction>, DbErr> {
+    let on_sqlite = db.get_database_backend() == DbBackend::Sqlite;
     let transaction = match db.begin_with_options(write_options(db)).await {
-        Err(error) if is_busy(&error) => return Ok(None),
+        Err(error) if on_sqlite && is_busy(&error) => return Ok(None),
         begun => begun?,
     };
-    if db.get_database_backend() == DbBackend::Sqlite {
+    if on_sqlite {
         return Ok(Some(transaction));
     }
     let turn = transaction.query_one_raw(Statement::from_string(DbBackend::Postgres, TAKE_TURN)).await?;

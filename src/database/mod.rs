@@ -17,7 +17,8 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
-pub(crate) use clock::{clock, is_ahead, is_before, now, read_clock};
+pub use clock::Before;
+pub(crate) use clock::{clock, now, read_clock};
 pub(crate) use durability::warn_of_loss;
 pub use migrate::{migrate, migrate_telling, pending_migrations, require_current_schema};
 pub(crate) use pooler::{PoolerError, Sessions, sessions};
@@ -91,6 +92,11 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         match sessions(db.get_postgres_connection_pool()).await {
             Ok(_) => {}
             Err(PoolerError::Statements(source)) => return Err(DatabaseError::Pooler(source)),
+            Err(error @ PoolerError::Slow(_)) => {
+                tracing::warn!(
+                    "whether there is a pooler that mixes up prepared statements is not known: {error}"
+                );
+            }
             // What is wrong shows itself where the database is needed.
             Err(error) => tracing::debug!("whether there is a pooler is not known: {}", causes::line(&error)),
         }

@@ -15,7 +15,7 @@ use tokio::time::{error::Elapsed, timeout};
 const LOOKS: u32 = 3;
 
 /// How long all of it may take. A pooler may have no second connection.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const WHO: &str = "SELECT pg_backend_pid()";
 

@@ -6,15 +6,16 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, Iterable, NotSet,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RuntimeErr, Set, Unchanged,
-    sea_query::{Expr, IntoCondition, Query},
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
+    FromQueryResult, Iterable, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RuntimeErr, Set,
+    Unchanged,
+    sea_query::{Expr, ExprTrait, IntoCondition, Query},
 };
 use uuid::Uuid;
 
 use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, wrapping_keys};
 use crate::{
-    database::{WriteTransaction, clock},
+    database::{Before, WriteTransaction, begin_write, clock},
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
@@ -81,6 +82,46 @@ pub(crate) async fn insert(
     insert.values(values).map_err(|error| DbErr::Query(RuntimeErr::Internal(error.to_string())))?;
     transaction.execute(&insert).await?;
     Ok(unconfirmed)
+}
+
+/// Gives data keys that claim to be made later than now a time just before a moment, so that they are found by it from now on.
+///
+/// # Errors
+///
+/// The database's error.
+pub(crate) async fn settle_made_ahead(
+    db: &DatabaseConnection,
+    which: Condition,
+    before: &Before,
+) -> Result<(), DbErr> {
+    settle_ahead(db, which, Column::CreatedAt, Expr::col(Column::CreatedAt), before).await
+}
+
+/// The same for data keys that claim to be wrapped later than now.
+///
+/// # Errors
+///
+/// The database's error.
+pub(crate) async fn settle_wrapped_ahead(db: &DatabaseConnection, before: &Before) -> Result<(), DbErr> {
+    settle_ahead(db, Condition::all(), Column::RewrappedAt, wrapped_at(), before).await
+}
+
+async fn settle_ahead(
+    db: &DatabaseConnection,
+    which: Condition,
+    column: Column,
+    time: Expr,
+    before: &Before,
+) -> Result<(), DbErr> {
+    let transaction = begin_write(db).await?;
+    let settle = Entity::update_many().col_expr(column, Expr::value(before.just_before()));
+    settle.filter(which).filter(before.is_ahead(time)).exec(&transaction).await?;
+    transaction.commit().await
+}
+
+/// When a data key came under its wrapping key.
+pub(crate) fn wrapped_at() -> Expr {
+    Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt))
 }
 
 /// The data keys of these ids, in one statement. Those that do not exist are left out.

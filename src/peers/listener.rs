@@ -56,8 +56,10 @@ pub(super) async fn listen(pool: &sqlx::PgPool, heard: &Notify, metrics: &PeerMe
 
 async fn connect(pool: &sqlx::PgPool) -> Result<PgListener, NotHeard> {
     // Who listened in somebody else's session would hear nothing, and that one's answers would be disturbed.
-    if sessions(pool).await? == Sessions::Shared {
-        return Err(NotHeard::Shared);
+    match sessions(pool).await {
+        Ok(Sessions::Shared) | Err(PoolerError::Statements(_)) => return Err(NotHeard::Shared),
+        // If it cannot be told, it is tried: mostly there is no pooler.
+        Ok(Sessions::Own) | Err(PoolerError::Slow(_) | PoolerError::Database(_)) => {}
     }
     let options = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
     in_time(async {
@@ -99,8 +101,6 @@ enum NotHeard {
     Slow,
     #[error("the database is behind a pooler in transaction mode")]
     Shared,
-    #[error(transparent)]
-    Pooler(#[from] PoolerError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream::FuturesUnordered};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
@@ -14,7 +13,7 @@ use super::Users;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     causes,
-    database::{MayBeDatabases, begin_write, is_ahead, is_before, on_the_primary, read_clock, scrub},
+    database::{Before, MayBeDatabases, begin_write, on_the_primary, scrub},
     entity::{data_key, user},
     envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, SubjectId},
     keys::{
@@ -40,19 +39,14 @@ pub struct Rotate {
 struct RotateChore {
     users: Users,
     subjects: Option<Vec<SubjectId>>,
-    before: DateTime<Utc>,
+    before: Before,
     origin: Origin,
 }
 
 impl Rotate {
     /// For these subjects, or all of them, as far as their data key was made before a moment.
     #[must_use]
-    pub fn new(
-        users: Users,
-        subjects: Option<Vec<SubjectId>>,
-        before: DateTime<Utc>,
-        origin: Origin,
-    ) -> Self {
+    pub fn new(users: Users, subjects: Option<Vec<SubjectId>>, before: Before, origin: Origin) -> Self {
         Self { chore: Arc::new(RotateChore { users, subjects, before, origin }) }
     }
 
@@ -62,7 +56,8 @@ impl Rotate {
     ///
     /// The database's error.
     pub async fn count(&self) -> Result<u64, DbErr> {
-        data_key::Entity::find().filter(self.chore.remaining()).count(self.db()).await
+        let made_before = self.chore.before.holds(Expr::col(data_key::Column::CreatedAt));
+        data_key::Entity::find().filter(self.chore.chosen()).filter(made_before).count(self.db()).await
     }
 
     /// How many of those claim to be made later than now: a server made them whose clock was ahead. They are replaced, too.
@@ -71,9 +66,8 @@ impl Rotate {
     ///
     /// The database's error.
     pub async fn count_ahead(&self) -> Result<u64, DbErr> {
-        let made_at = Expr::col(data_key::Column::CreatedAt);
-        let ahead = self.chore.remaining().add(is_ahead(self.db().get_database_backend(), made_at));
-        data_key::Entity::find().filter(ahead).count(self.db()).await
+        let ahead = self.chore.before.is_ahead(Expr::col(data_key::Column::CreatedAt));
+        data_key::Entity::find().filter(self.chore.chosen()).filter(ahead).count(self.db()).await
     }
 
     /// Replaces them. Each subject is one transaction.
@@ -89,6 +83,10 @@ impl Rotate {
             to: None,
             planned: self.count().await?,
         };
+        on_the_primary(self.db(), || {
+            store::settle_made_ahead(self.db(), self.chore.chosen(), &self.chore.before)
+        })
+        .await?;
         let report = conduct(self.db(), new, vec![self.chore.clone()], options, controls).await;
         scrub(self.db()).await;
         report
@@ -114,12 +112,7 @@ enum Rotated {
 #[async_trait]
 impl Chore for RotateChore {
     fn remaining(&self) -> Condition {
-        let subjects = self.subjects.as_ref().map(|subjects| {
-            data_key::Column::SubjectId.is_in(subjects.iter().map(|subject| *subject.as_uuid()))
-        });
-        let made_at = Expr::col(data_key::Column::CreatedAt);
-        let backend = self.users.db.get_database_backend();
-        Condition::all().add(is_before(backend, made_at, self.before)).add_option(subjects)
+        self.chosen().add(data_key::Column::CreatedAt.lt(self.before.moment()))
     }
 
     async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
@@ -147,6 +140,14 @@ impl Chore for RotateChore {
 }
 
 impl RotateChore {
+    /// The data keys of the subjects that are meant.
+    fn chosen(&self) -> Condition {
+        let subjects = self.subjects.as_ref().map(|subjects| {
+            data_key::Column::SubjectId.is_in(subjects.iter().map(|subject| *subject.as_uuid()))
+        });
+        Condition::all().add_option(subjects)
+    }
+
     /// `id` is one of the subject's data keys, for failures that are of none in particular.
     async fn rotate(&self, id: DataKeyId, kek_id: KekId, pace: &Pace) -> Result<Rotated, DbErr> {
         let failed = |id, class, cause| {
@@ -199,12 +200,8 @@ impl RotateChore {
             .filter(data_key::Column::SubjectId.eq(*subject.as_uuid()))
             .all(db)
             .await?;
-        if !keys.iter().any(|key| key.created_at < self.before) {
-            // As `remaining` has it.
-            let now = read_clock(db).await?;
-            if !keys.iter().any(|key| key.created_at > now) {
-                return Ok(false);
-            }
+        if !keys.iter().any(|key| key.created_at < self.before.moment()) {
+            return Ok(false);
         }
         let mut stored = Vec::with_capacity(keys.len());
         for key in keys {

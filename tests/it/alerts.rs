@@ -46,6 +46,7 @@ async fn the_first_events_of_a_real_server_raise_their_alerts() {
     // Its cache is empty.
     let server = sandbox.start().await;
     let prometheus = Prometheus::watch(server.metrics_address(), &file("docs/alerts.yml")).await;
+    prometheus.fires(ON_SQLITE).await;
     // Some evaluations more.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(prometheus.firing().await, [ON_SQLITE]);

@@ -16,12 +16,15 @@ async fn changes_meet(level: &str) {
     let name = name.clone();
     assert_eq!(postgres::server().psql(&name, "SHOW default_transaction_isolation"), level);
 
-    let (site, backend) = Site::on_local_keys(stack).await;
+    let (mut site, backend) = Site::on_local_keys(stack).await;
     let people = populate(&site.db, &backend, 12).await;
     let (staying, leaving) = people.split_at(4);
     // Many wait for each other, on a machine that may be busy: that is not what this is about.
-    let patient = site.sandbox.again().with_env("OUBLIETTE_HTTP__REQUEST_TIMEOUT", "2m");
-    let servers = [patient.start().await, patient.start().await];
+    site.sandbox = site
+        .sandbox
+        .with_env("OUBLIETTE_HTTP__REQUEST_TIMEOUT", "2m")
+        .with_env("OUBLIETTE_DATABASE__CONNECT_TIMEOUT", "1m");
+    let servers = [site.sandbox.start().await, site.sandbox.start().await];
     let refused = Mutex::new(Vec::new());
     let ask = async |server: &Server, query: &str, variables: Value| {
         let answer = server.try_graphql(query, variables).await.unwrap();

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
 use futures::{StreamExt, stream};
 use oubliette::{
     audit::Origin,
     config::KeysConfig,
+    database::Before,
     envelope::{DataKeyId, SubjectId},
     keys::{
         Backends, KeyMetrics, Keyring,
@@ -195,7 +195,8 @@ impl<'a> Case<'a> {
         let keyring =
             Keyring::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let users = Users::new(self.app.db.clone(), keyring);
-        let rotate = Rotate::new(users, Some(vec![person.id.into()]), Utc::now(), Origin::new("a test"));
+        let before = Before::ask(&self.app.db, None).await.unwrap();
+        let rotate = Rotate::new(users, Some(vec![person.id.into()]), before, Origin::new("a test"));
         let controls = controls(deeds);
         Box::pin(rotate.run(&sweep(), &controls)).await.unwrap();
         assert_eq!(controls.tally.counts().failed, 0, "{deeds:?}");

@@ -13,8 +13,8 @@ const SENTENCE: &str = "mixes up prepared statements: set pool_mode = session";
 fn sandbox(url: &str) -> Sandbox {
     log_everything();
     let profile = format!(
-        "[auth]\nmode = \"off\"\n[database]\nurl = \"{url}\"\nmigrate_on_start = true\n\
-         [keys]\nactive = \"local\"\n{}",
+        "[auth]\nmode = \"off\"\n[http]\nrequest_timeout = \"2m\"\n[database]\nurl = \"{url}\"\n\
+         connect_timeout = \"30s\"\nmigrate_on_start = true\n[keys]\nactive = \"local\"\n{}",
         local_backend("local")
     );
     let sandbox = Sandbox::new().with_profile("pooled", &profile);

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, moment_before, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, moment, outcome};
 use crate::{
     admin::{
         office::Office,
@@ -63,7 +63,7 @@ impl RewrapCommand {
         let selection = Selection {
             from: self.from.clone().map(KekId::new),
             to: self.to.clone(),
-            before: if self.all { Some(moment_before(&office.db, self.before).await?) } else { None },
+            before: if self.all { Some(made_before(&office.db, self.before).await?) } else { None },
         };
         let planner =
             Rewrap::new(office.db.clone(), office.backends.clone(), &office.config, &office.metrics);
@@ -252,5 +252,5 @@ fn how(route: Route, kms: bool) -> &'static str {
 }
 
 fn moment_of(plan: &Plan) -> String {
-    plan.before.map(moment).unwrap_or_default()
+    plan.before.map(|before| moment(before.moment())).unwrap_or_default()
 }

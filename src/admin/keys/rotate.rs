@@ -3,7 +3,7 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, moment, moment_before, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, moment, outcome};
 use crate::{
     admin::{
         office::Office,
@@ -47,7 +47,13 @@ pub struct RotateCommand {
 impl RotateCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let office = Office::open(loaded).await?;
-        let before = moment_before(&office.db, self.before).await?;
+        let done = self.rotate(&office).await;
+        office.close().await?;
+        done
+    }
+
+    async fn rotate(&self, office: &Office) -> anyhow::Result<Output> {
+        let before = made_before(&office.db, self.before).await?;
         let subjects: Vec<_> = self.subjects.iter().copied().map(SubjectId::from).collect();
         let backends: Vec<_> = office.backends.iter().map(|backend| backend.name().to_owned()).collect();
         let options = self.run.options(&office.config, backends.iter().map(|name| &**name));
@@ -64,12 +70,12 @@ impl RotateCommand {
             emit(&event(
                 "plan",
                 json!({
-                    "data_keys": planned, "ahead": ahead, "before": moment(before), "calls": calls, "max_rate": options.max_rate,
+                    "data_keys": planned, "ahead": ahead, "before": moment(before.moment()), "calls": calls, "max_rate": options.max_rate,
                     "price": self.run.price(estimate), "limit": options.limit,
                 }),
             ));
         } else {
-            say(&format!("{} made before {}", counted(planned, "data key"), moment(before)));
+            say(&format!("{} made before {}", counted(planned, "data key"), moment(before.moment())));
             if ahead > 0 {
                 say(&format!(
                     "{} of them were made by a server whose clock was ahead, nobody knows when; they are replaced, too",
@@ -88,13 +94,12 @@ impl RotateCommand {
             let watch = Watch::new(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
             let run = rotate.run(&options, watch.controls());
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
-            let report = leave(&office, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
-            let left = format!("left that were made before {}", moment(before));
-            outcome("replaced", &left, &self.go_on(before), &report, &watch, self.run.json)
+            let report = leave(office, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
+            let left = format!("left that were made before {}", moment(before.moment()));
+            outcome("replaced", &left, &self.go_on(before.moment()), &report, &watch, self.run.json)
         } else {
             Output { text: "nothing was done\n".to_owned(), status: 1 }
         };
-        office.close().await?;
         Ok(output)
     }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     audit::{self, NewEvent},
     config::{BackendConfig, KeysConfig},
-    database::read_clock,
+    database::Before,
     keys::sweep::{Outcome, Report, SweepOptions},
 };
 
@@ -201,22 +201,21 @@ pub(super) fn outcome(
     Output { text, status }
 }
 
-/// The moment that `--before` gives, or now, by the database's clock.
+/// Before the moment that `--before` gives, or now, by the database's clock.
 ///
 /// # Errors
 ///
 /// If it is still to come: what is replaced then would be made before it, too.
-pub(super) async fn moment_before(
+pub(super) async fn made_before(
     db: &DatabaseConnection,
     given: Option<DateTime<Utc>>,
-) -> anyhow::Result<DateTime<Utc>> {
-    let now = read_clock(db).await?;
-    let before = given.unwrap_or(now);
+) -> anyhow::Result<Before> {
+    let before = Before::ask(db, given).await?;
     anyhow::ensure!(
-        before <= now,
+        before.moment() <= before.asked_at(),
         "--before is in the future: {}; the database's clock says {}",
-        moment(before),
-        moment(now)
+        moment(before.moment()),
+        moment(before.asked_at())
     );
     Ok(before)
 }

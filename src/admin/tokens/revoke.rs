@@ -9,7 +9,7 @@ use crate::{
         terminal::{self, Output, confirm, counted, say, time},
     },
     config::LoadedConfig,
-    database::read_clock,
+    database::Before,
     entity::access_token::Model,
 };
 
@@ -51,14 +51,14 @@ impl Revoke {
             let revoked_at = row.revoked_at.map(time).unwrap_or_default();
             return Ok(format!("token `{}` is revoked since {revoked_at}\n", row.name).into());
         };
-        let now = read_clock(&db).await?;
+        let before = Before::ask(&db, Some(moment)).await?;
         anyhow::ensure!(
-            moment <= now,
+            moment <= before.asked_at(),
             "--all-made-before is in the future: {}; the database's clock says {}",
             time(moment),
-            time(now)
+            time(before.asked_at())
         );
-        let planned = revocation::made_before(&db, moment).await?;
+        let planned = revocation::made_before(&db, &before).await?;
         let count = counted(planned.len() as u64, "token");
         if !self.json {
             for row in &planned {
@@ -69,7 +69,7 @@ impl Revoke {
         if !planned.is_empty() && !confirm(&format!("Revoke {count}?"), self.yes)? {
             return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
         }
-        let revoked = revocation::revoke_made_before(&db, moment, &origin).await?;
+        let revoked = revocation::revoke_made_before(&db, &before, &planned, &origin).await?;
         db.close().await?;
         if self.json {
             return Ok(terminal::json(&revoked.iter().map(object).collect())?.into());

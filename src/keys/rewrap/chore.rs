@@ -1,15 +1,17 @@
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream::FuturesUnordered};
-use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, DbErr,
+    sea_query::{ExprTrait, IntoCondition},
+};
 
 use super::{Route, plan, replace::replace};
 use crate::{
-    database::on_the_primary,
+    database::{Before, on_the_primary},
     entity::data_key::Column,
     envelope::DataKeyId,
     keys::{
-        BackendError, Backends, ErrorClass, KekId, KeyBackend, NotStored, WrappedKey,
+        BackendError, Backends, ErrorClass, KekId, KeyBackend, NotStored, WrappedKey, store,
         sweep::{Chore, Dealt, Failure, Pace, Refusal, StopCause},
     },
 };
@@ -23,7 +25,7 @@ pub(super) struct RewrapChore {
     pub(super) to: KekId,
     /// The name of the target's backend.
     pub(super) backend: String,
-    pub(super) before: Option<DateTime<Utc>>,
+    pub(super) before: Option<Before>,
     pub(super) route: Route,
 }
 
@@ -106,11 +108,9 @@ fn gone(kek_id: &KekId) -> Refusal {
 #[async_trait]
 impl Chore for RewrapChore {
     fn remaining(&self) -> Condition {
-        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(
-            self.db.get_database_backend(),
-            &self.to,
-            self.before,
-        ))
+        let wrapped_before =
+            self.before.map(|before| store::wrapped_at().lt(before.moment()).into_condition());
+        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(&self.to, wrapped_before))
     }
 
     async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {

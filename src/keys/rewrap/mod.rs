@@ -23,7 +23,7 @@ use super::{
     sweep::{Chore, Controls, Dealt, NewOperation, OperationKind, Pace, Report, SweepOptions, conduct},
     wrapping_keys,
 };
-use crate::{audit::Origin, config::KeysConfig, entity::data_key};
+use crate::{audit::Origin, config::KeysConfig, database::on_the_primary, entity::data_key};
 
 /// The engine that moves data keys to another wrapping key.
 #[derive(Clone, Debug)]
@@ -97,6 +97,9 @@ impl Rewrap {
         controls: &Controls,
     ) -> Result<Report, NotStored> {
         wrapping_keys::activate(&self.db, &plan.to, origin).await?;
+        if let Some(before) = &plan.before {
+            on_the_primary(&self.db, || store::settle_wrapped_ahead(&self.db, before)).await?;
+        }
         let from = match &plan.sources[..] {
             [source] => Some(source.kek_id.clone()),
             _ => None,

@@ -1,11 +1,7 @@
-use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbBackend, DbErr,
-    sea_query::{Expr, ExprTrait},
-};
+use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
 
 use crate::{
-    database::is_before,
+    database::Before,
     entity::data_key::Column,
     keys::{
         BackendError, Backends, Inactive, KekId, KekState, Ownership, keyring::advice, store, wrapping_keys,
@@ -22,7 +18,7 @@ pub struct Selection {
     pub to: Option<String>,
     /// Also those that are under the target already, if they were wrapped before this moment: the target's
     /// material may have changed behind its id.
-    pub before: Option<DateTime<Utc>>,
+    pub before: Option<Before>,
 }
 
 /// What a run would do.
@@ -33,7 +29,7 @@ pub struct Plan {
     /// The backend that owns it.
     pub backend: String,
     /// Only data keys that were wrapped before this moment, if they are under the target already.
-    pub before: Option<DateTime<Utc>>,
+    pub before: Option<Before>,
     /// The wrapping keys to move from, those with the most data keys first.
     pub sources: Vec<Source>,
 }
@@ -99,7 +95,12 @@ impl Plan {
             return Err(PlanError::Retired(Inactive { kek_id: to, state }));
         }
         let mut sources = Vec::new();
-        for kek in store::count_by_kek(db, before(db.get_database_backend(), &to, selection.before)).await? {
+        for kek in store::count_by_kek(
+            db,
+            before(&to, selection.before.map(|before| before.holds(store::wrapped_at()))),
+        )
+        .await?
+        {
             let kek_id = KekId::new(kek.kek_id);
             if selection.from.as_ref().is_some_and(|from| *from != kek_id)
                 || (kek_id == to && selection.before.is_none())
@@ -129,15 +130,8 @@ impl Plan {
 }
 
 /// What is under another wrapping key, and of what is under the target, what was wrapped before a moment.
-pub(super) fn before(backend: DbBackend, to: &KekId, before: Option<DateTime<Utc>>) -> Condition {
-    let elsewhere = Column::KekId.ne(to.as_str());
-    match before {
-        None => Condition::all().add(elsewhere),
-        Some(before) => {
-            let wrapped_at = Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt));
-            Condition::any().add(elsewhere).add(is_before(backend, wrapped_at, before))
-        }
-    }
+pub(super) fn before(to: &KekId, wrapped_before: Option<Condition>) -> Condition {
+    Condition::any().add(Column::KekId.ne(to.as_str())).add_option(wrapped_before)
 }
 
 /// A run cannot be planned.

@@ -108,7 +108,10 @@ impl Operation {
     pub(super) async fn keep_alive(&self) {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = Box::pin(self.record(None)).await {
+            let this = self.clone();
+            // One that has begun ends, also if the run does: a transaction that is cut off costs connections.
+            let recorded = tokio::spawn(async move { this.record(None).await }).await;
+            if let Ok(Err(error)) = recorded {
                 tracing::warn!("the run's heartbeat is not recorded: {}", causes::line(&error));
             }
         }

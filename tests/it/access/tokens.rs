@@ -139,12 +139,12 @@ async fn a_late_answer_does_not_prolong_a_token() {
     app.token_of(new("other")).await;
     let unknown = oubliette::access::SecretToken::generate().unwrap();
     assert_eq!(ask(unknown.expose()).await, StatusCode::UNAUTHORIZED);
-    // The connection is pinged when it is given back.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The connection is pinged when it is given back, and after a second.
+    tokio::time::sleep(Duration::from_millis(500)).await;
 
     proxy.mute();
     let revoked_meanwhile = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         tokens::revoke(&app.db, "billing", &Origin::new("test")).await.unwrap();
         tokio::time::sleep(Duration::from_millis(700)).await;
         proxy.restore();

@@ -100,6 +100,7 @@ fn what_takes_something_else_still_does() {
         ("OUBLIETTE_HTTP__ALLOWED_HOSTS", r#"["0012.example"]"#),
         ("OUBLIETTE_HTTP__REQUEST_TIMEOUT", "20s"),
         ("OUBLIETTE_KEYS__BACKENDS__AWS__MAX_ATTEMPTS", "7"),
+        ("OUBLIETTE_HTTP__TLS", r#"{certificate="c.pem",key="0012.pem"}"#),
     ];
     let lines = effective(&sandbox(&variables), &[]);
     for (key, value) in [
@@ -108,6 +109,8 @@ fn what_takes_something_else_still_does() {
         ("http.allowed_hosts", "[0012.example]"),
         ("http.request_timeout", "20s"),
         ("keys.backends.aws.max_attempts", "7"),
+        ("http.tls.certificate", "c.pem"),
+        ("http.tls.key", "0012.pem"),
     ] {
         assert_eq!(lines[key].0, value, "{key}");
     }

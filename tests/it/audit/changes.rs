@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
 use oubliette::{
     audit::Origin,
+    database::Before,
     keys::sweep::{Controls, SweepOptions, Tally},
     users::Rotate,
 };
@@ -36,8 +36,8 @@ async fn told(app: &TestApp) -> Vec<(String, Option<Uuid>, String, Option<String
 }
 
 async fn rotate(app: &TestApp, id: Uuid) {
-    let rotate =
-        Rotate::new(app.users.clone(), Some(vec![id.into()]), Utc::now(), Origin::new("admin:somebody"));
+    let before = Before::ask(&app.db, None).await.unwrap();
+    let rotate = Rotate::new(app.users.clone(), Some(vec![id.into()]), before, Origin::new("admin:somebody"));
     let controls = Controls {
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),

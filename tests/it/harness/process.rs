@@ -221,7 +221,8 @@ impl Sandbox {
         process.log()
     }
 
-    fn spawn(&self, arguments: &[&str]) -> Server {
+    /// Starts the server, and waits for nothing.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Server {
         let (path, log) = server_log();
         // Opened at once: another run of the tests may empty the folder of logs.
         let reader = File::open(path).unwrap();

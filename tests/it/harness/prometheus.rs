@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +11,8 @@ use std::{
 use reqwest::Client;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::postgres::free_port;
 
 /// Longest wait for what should be there within two seconds. Generous, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,7 +49,7 @@ impl Prometheus {
         );
         fs::write(&config, text).unwrap();
         // Free a moment ago. It cannot choose one and say which.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = format!("127.0.0.1:{}", free_port());
         let child = prometheus_command("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
@@ -57,10 +59,11 @@ impl Prometheus {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let watching =
+        let mut watching =
             Self { child, url: format!("http://{address}"), client: Client::new(), _folder: folder };
         let looks = "sum(sum_over_time(up[1m])) >= 3";
         watching.until(looks, |found| !found.is_empty()).await;
+        assert_eq!(watching.child.try_wait().unwrap(), None, "it is another one that answers");
         watching
     }
 

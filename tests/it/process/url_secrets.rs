@@ -1,10 +1,11 @@
 //! Passwords in URLs of services stay out of the log, at every level.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
+use oubliette::keys::local::KeyFile;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::harness::{Person, Sandbox};
+use crate::harness::{Person, Sandbox, TestStack, local_backend};
 
 const PASSWORD: &str = "s3cr3t-pa55";
 
@@ -59,4 +60,26 @@ async fn a_kms_that_does_not_answer_is_told_without_its_password() {
     let log = server.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains(PASSWORD)).collect();
     assert!(lines.is_empty(), "{lines:#?}");
+}
+
+/// The driver would warn of what it does not know in a URL, with its value; at `trace`, the URL itself would be told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_servers_log_at_trace_has_no_password_of_its_database() {
+    let stack = TestStack::postgres();
+    let url: url::Url = stack.url().parse().unwrap();
+    let profile = format!(
+        "[auth]\nmode = \"off\"\n[database]\nurl = \"{url}?sslpassword=s3cret-parameter\"\nmigrate_on_start = true\n\
+         [keys]\nactive = \"local\"\n{}",
+        local_backend("local")
+    );
+    let sandbox = Sandbox::new().with_profile("password", &profile);
+    KeyFile::create(&sandbox.path("data/local.toml")).unwrap();
+    let server = sandbox.start().await;
+    server.create(&Person::new()).await;
+    let log = server.log();
+    assert!(log.contains("\"TRACE\""), "{log}");
+    for secret in [url.password().unwrap(), "s3cret-parameter"] {
+        let told = log.lines().find(|line| line.contains(secret));
+        assert_eq!(told, None);
+    }
 }

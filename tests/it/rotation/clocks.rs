@@ -6,13 +6,26 @@ use std::{
 };
 
 use chrono::{TimeDelta, Utc};
-use oubliette::entity::{data_key, key_claim};
+use oubliette::{
+    access::{
+        revocation,
+        tokens::{self, NewToken},
+    },
+    audit::Origin,
+    database::Before,
+    entity::{access_token, data_key, key_claim},
+    users::Rotate,
+};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use serde_json::Value;
 
+use super::retire::{controls, options, server_on};
 use crate::harness::{Person, Sandbox, Site, TestStack, on_both_databases, populate};
 
-on_both_databases!(what_claims_to_be_made_later_than_now_is_replaced_too);
+on_both_databases!(
+    what_claims_to_be_made_later_than_now_is_replaced_too,
+    what_was_planned_is_replaced_when_its_time_has_come,
+);
 
 const USERS: usize = 40;
 
@@ -22,12 +35,12 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 /// Data keys that are to move, of which some are claimed by a run that is under way.
-async fn site_to_rewrap(clock: &str) -> (Site, std::process::Child) {
+async fn site_to_rewrap(clock: &str, rate: &str) -> (Site, std::process::Child) {
     let (site, backend) = Site::on_local_keys(TestStack::postgres()).await;
     populate(&site.db, &backend, USERS).await;
     site.sandbox.admin_ok(&["keys", "local", "add", "--name", "next"]);
     site.sandbox.admin_ok(&["keys", "local", "promote", "next"]);
-    let arguments = ["keys", "rewrap", "--yes", "--json", "--max-rate", "8", "--batch-size", "5"];
+    let arguments = ["keys", "rewrap", "--yes", "--json", "--max-rate", rate, "--batch-size", "5"];
     let mut run = site.sandbox.again().with_clock(clock).admin_command(&arguments);
     let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
@@ -40,7 +53,7 @@ async fn site_to_rewrap(clock: &str) -> (Site, std::process::Child) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_run_whose_clock_was_ahead_holds_nobody_up_for_long() {
-    let (site, mut run) = site_to_rewrap("+1h").await;
+    let (site, mut run) = site_to_rewrap("+1h", "8").await;
     run.kill().unwrap();
     run.wait().unwrap();
     let mut rotate = site.sandbox.admin_command(&["keys", "rotate", "--all", "--yes", "--json"]);
@@ -65,7 +78,8 @@ async fn a_dead_run_whose_clock_was_ahead_holds_nobody_up_for_long() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_whose_clock_is_behind_keeps_what_it_has_claimed() {
-    let (site, run) = site_to_rewrap("-1h").await;
+    // So slow that it still has some in hand when the other one has done the rest.
+    let (site, run) = site_to_rewrap("-1h", "2").await;
     let finished = site.sandbox.admin(&["keys", "rewrap", "--yes"]);
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);
     let waits = format!("waiting for the rewrap that {} began at 20", site_actor(&site));
@@ -132,6 +146,43 @@ async fn made_before_goes_by_the_databases_clock() {
         "{}",
         revoked.stdout
     );
+}
+
+/// What is ahead by less than an operator takes to say yes.
+async fn what_was_planned_is_replaced_when_its_time_has_come(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    populate(&site.db, &backend, 4).await;
+    let ahead_by = async |column: data_key::Column, seconds: i64| {
+        let later = Utc::now() + TimeDelta::seconds(seconds);
+        let update = data_key::Entity::update_many().col_expr(column, Expr::value(later));
+        update.exec(&site.db).await.unwrap();
+    };
+    ahead_by(data_key::Column::CreatedAt, 2).await;
+    let ((users, _), origin) = (server_on(&site, "data/local.toml"), Origin::new("a test"));
+    let rotate = Rotate::new(users, None, Before::ask(&site.db, None).await.unwrap(), origin.clone());
+    assert_eq!((rotate.count().await.unwrap(), rotate.count_ahead().await.unwrap()), (4, 4));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let controls = controls();
+    let report = Box::pin(rotate.run(&options(), &controls)).await.unwrap();
+    assert_eq!((controls.tally.counts().done, report.left), (4, 0));
+
+    let create = NewToken {
+        name: "ahead".to_owned(),
+        scopes: "users:read".parse().unwrap(),
+        subject: None,
+        subjects_per_minute: None,
+        expires_at: None,
+    };
+    tokens::create(&site.db, create, &origin).await.unwrap();
+    let later = Utc::now() + TimeDelta::seconds(2);
+    let update = access_token::Entity::update_many();
+    update.col_expr(access_token::Column::CreatedAt, Expr::value(later)).exec(&site.db).await.unwrap();
+    let before = Before::ask(&site.db, None).await.unwrap();
+    let found = revocation::made_before(&site.db, &before).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let revoked = revocation::revoke_made_before(&site.db, &before, &found, &origin).await.unwrap();
+    assert_eq!((found.len(), revoked.len()), (1, 1));
+    site.verify(4);
 }
 
 /// As a release before left it that went by its machine's clock.

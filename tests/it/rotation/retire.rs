@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use futures::future::join_all;
 use oubliette::{
     audit::Origin,
     config::KeysConfig,
+    database::Before,
     envelope::{Attribute, SubjectId},
     keys::{
         Backends, KeyMetrics, Keyring, KeyringError,
@@ -39,7 +39,7 @@ on_both_databases!(
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Another server on the site's database, in this process, whose backend can be held up.
-fn server_on(site: &Site, key_file: &str) -> (Users, Arc<TestBackend>) {
+pub(super) fn server_on(site: &Site, key_file: &str) -> (Users, Arc<TestBackend>) {
     let file = KeyFile::read(&site.sandbox.path(key_file)).unwrap();
     let backend = Arc::new(TestBackend::over(Arc::new(LocalBackend::new("local", &file))));
     let backends = Backends::new(backend.clone(), Vec::new());
@@ -124,7 +124,8 @@ async fn a_rotation_does_not_bring_data_keys_under_a_retired_key(stack: TestStac
     populate(&site.db, &local, 3).await;
     let old = primary(&site);
     let (users, backend) = server_on(&site, "data/local.toml");
-    let rotate = Rotate::new(users, None, Utc::now(), Origin::new("a test"));
+    let before = Before::ask(&site.db, None).await.unwrap();
+    let rotate = Rotate::new(users, None, before, Origin::new("a test"));
     backend.hold_made();
     let rotating = tokio::spawn(async move { Box::pin(rotate.run(&options(), &controls())).await });
     wait_until("data keys are made", || backend.generated() == 3).await;
@@ -373,7 +374,7 @@ async fn a_retirement_ends_beside_a_steady_stream_of_creations_rewraps_and_rotat
     site.verify(created.into_inner());
 }
 
-fn options() -> SweepOptions {
+pub(super) fn options() -> SweepOptions {
     SweepOptions {
         batch_size: 10.try_into().unwrap(),
         concurrency: 10.try_into().unwrap(),
@@ -383,7 +384,7 @@ fn options() -> SweepOptions {
     }
 }
 
-fn controls() -> Controls {
+pub(super) fn controls() -> Controls {
     Controls {
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),
