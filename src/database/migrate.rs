@@ -164,7 +164,7 @@ fn was_made_by_others(error: &DbErr) -> bool {
 }
 
 /// Whether SQLite says that somebody else has the lock: `SQLITE_BUSY`, in the lower byte of its codes.
-fn is_busy(error: &DbErr) -> bool {
+pub(super) fn is_busy(error: &DbErr) -> bool {
     let code = code(error).and_then(|code| code.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xFF == 5)
 }

@@ -28,6 +28,7 @@ pub use scrub::{STILL_IN_THE_LOG, close};
 pub(crate) use transaction::{WriteTransaction, begin_write, is_overtaken};
 
 use self::{
+    migrate::is_busy,
     primary::Refusal,
     suspects::{Suspects, suspect_all, watch_over},
 };
@@ -39,6 +40,10 @@ use crate::{
 
 /// How long a write waits for another one, on SQLite: as [`connect`] sets it.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
+
+/// How often an SQLite file is opened again that others open for the first time, and after how long.
+const OPEN_ATTEMPTS: u32 = 200;
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection that was idle for this long is pinged before it is used again.
 const PING_AFTER: Duration = Duration::from_secs(1);
@@ -86,7 +91,7 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
             let is_suspect = on_postgres.include(known.age);
             Box::pin(async move { Ok(!is_suspect) })
         });
-    let db = Database::connect(options).await.map_err(named)?;
+    let db = open(options).await.map_err(named)?;
     watch_over(&db, &suspects);
     if db.get_database_backend() == DbBackend::Postgres {
         match sessions(db.get_postgres_connection_pool()).await {
@@ -102,6 +107,20 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         }
     }
     Ok(db)
+}
+
+/// Opens a pool. Several that open a new SQLite file at the same time all switch it to a write-ahead log, and who is not the first is told that
+/// it is locked, whatever `busy_timeout` says: <https://www.sqlite.org/wal.html>. That passes.
+async fn open(options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    let on_sqlite = options.get_url().starts_with("sqlite:");
+    let mut attempts = OPEN_ATTEMPTS;
+    loop {
+        match Database::connect(options.clone()).await {
+            Err(error) if on_sqlite && is_busy(&error) && attempts > 0 => attempts -= 1,
+            opened => return opened,
+        }
+        tokio::time::sleep(OPEN_PAUSE).await;
+    }
 }
 
 /// Whether an idle connection to SQLite may be handed out again.

@@ -96,8 +96,10 @@ async fn nobody_is_too_early(stack: TestStack) {
             let (opened, config) = (opened.clone(), config.clone());
             tokio::spawn(async move {
                 opened.wait().await;
-                let db = database::connect(&config).await.unwrap();
+                // Who does not come that far must not keep the others waiting.
+                let db = database::connect(&config).await;
                 opened.wait().await;
+                let db = db.unwrap();
                 let made = database::migrate(&db).await.unwrap();
                 db.close().await.unwrap();
                 made.len()
