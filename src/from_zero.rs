@@ -7,14 +7,14 @@ use std::hash::Hash;
 
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 
-/// Makes the metrics for all these labels, at 0.
-pub(crate) fn from_zero<L, M, C>(family: &Family<L, M, C>, labels: impl IntoIterator<Item = L>)
+/// Makes the metrics for all these labels, or the enum's variants that they are made from, at 0.
+pub(crate) fn from_zero<L, M, C>(family: &Family<L, M, C>, labels: impl IntoIterator<Item = impl Into<L>>)
 where
     L: Clone + Hash + Eq,
     M: Clone,
     C: MetricConstructor<M>,
 {
     for labels in labels {
-        family.get_or_create_owned(&labels);
+        family.get_or_create_owned(&labels.into());
     }
 }

@@ -6,8 +6,8 @@ use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Parts of the libraries that would log the database's URL, or what its query holds, whatever the filter says otherwise.
-const TELL_SECRETS: [&str; 2] = ["sqlx_postgres::options=error", "sea_orm::driver=debug"];
+/// Parts of the libraries that would log the database's URL, or what its query holds. They are silent at every level.
+const TELL_SECRETS: [&str; 2] = ["sqlx_postgres::options=off", "sea_orm::driver=off"];
 
 /// Starts logging for the whole process. A second call changes nothing.
 ///
@@ -16,8 +16,8 @@ const TELL_SECRETS: [&str; 2] = ["sqlx_postgres::options=error", "sea_orm::drive
 /// A filter that does not parse.
 pub fn start(config: &LogConfig) -> Result<(), ParseError> {
     let mut filter = EnvFilter::try_new(&config.filter)?;
-    for quiet in TELL_SECRETS {
-        filter = filter.add_directive(quiet.parse()?);
+    for silent in TELL_SECRETS {
+        filter = filter.add_directive(silent.parse()?);
     }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();

@@ -50,7 +50,7 @@ impl AuditMetrics {
 impl Default for AuditMetrics {
     fn default() -> Self {
         let batches = Family::default();
-        from_zero(&batches, BatchOutcome::iter().map(BatchLabels::from));
+        from_zero(&batches, BatchOutcome::iter());
         Self {
             events: Counter::default(),
             dropped: Counter::default(),

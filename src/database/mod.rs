@@ -9,7 +9,11 @@ mod scrub;
 mod suspects;
 mod transaction;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
@@ -41,8 +45,8 @@ use crate::{
 /// How long a write waits for another one, on SQLite: as [`connect`] sets it.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
 
-/// How often an SQLite file is opened again that others open for the first time, and after how long.
-const OPEN_ATTEMPTS: u32 = 200;
+/// How long an SQLite file is opened again and again that others open for the first time, and after what pause.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection that was idle for this long is pinged before it is used again.
@@ -113,10 +117,10 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
 /// it is locked, whatever `busy_timeout` says: <https://www.sqlite.org/wal.html>. That passes.
 async fn open(options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
     let on_sqlite = options.get_url().starts_with("sqlite:");
-    let mut attempts = OPEN_ATTEMPTS;
+    let began = Instant::now();
     loop {
         match Database::connect(options.clone()).await {
-            Err(error) if on_sqlite && is_busy(&error) && attempts > 0 => attempts -= 1,
+            Err(error) if on_sqlite && is_busy(&error) && began.elapsed() < OPEN_PATIENCE => {}
             opened => return opened,
         }
         tokio::time::sleep(OPEN_PAUSE).await;

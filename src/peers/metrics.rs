@@ -67,7 +67,7 @@ impl PeerMetrics {
 impl Default for PeerMetrics {
     fn default() -> Self {
         let erasures = Family::default();
-        from_zero(&erasures, LearnedBy::iter().map(LearnedLabels::from));
+        from_zero(&erasures, LearnedBy::iter());
         Self {
             erasures,
             // 1 ms to 33 s.

@@ -1,15 +1,10 @@
 //! A failover below servers: a real streaming standby takes the place of the primary.
 
-use std::time::{Duration, Instant};
-
 use oubliette::keys::local::KeyFile;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Replicated, Sandbox, Server, local_backend, log_everything};
-
-/// How soon a server has to work again by itself. On a machine that is not busy, it takes a second.
-const SOON: Duration = Duration::from_secs(20);
+use crate::harness::{Person, Replicated, Sandbox, Server, local_backend, log_everything, soon};
 
 /// A folder to run servers in that know the database by the switch.
 fn sandbox(replicated: &Replicated) -> Sandbox {
@@ -53,16 +48,6 @@ async fn read(server: &Server) {
 
 fn code(answer: &Value) -> &str {
     answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
-}
-
-/// Waits until something is so. Gives how long that took.
-async fn soon(what: &str, is_so: impl AsyncFn() -> bool) -> Duration {
-    let started = Instant::now();
-    while !is_so().await {
-        assert!(started.elapsed() < SOON, "waited too long: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    started.elapsed()
 }
 
 /// What the other tests of this kind depend on.

@@ -1,12 +1,10 @@
 //! Real poolers between servers and PostgreSQL.
 
-use std::time::{Duration, Instant};
-
 use futures::{StreamExt, stream};
 use oubliette::keys::local::KeyFile;
 use serde_json::json;
 
-use crate::harness::{Person, PgBouncer, Sandbox, Server, TestStack, local_backend, log_everything};
+use crate::harness::{Person, PgBouncer, Sandbox, Server, TestStack, local_backend, log_everything, soon};
 
 const SENTENCE: &str = "mixes up prepared statements: set pool_mode = session";
 
@@ -20,14 +18,6 @@ fn sandbox(url: &str) -> Sandbox {
     let sandbox = Sandbox::new().with_profile("pooled", &profile);
     KeyFile::create(&sandbox.path("data/local.toml")).unwrap();
     sandbox
-}
-
-async fn soon(what: &str, is_so: impl AsyncFn() -> bool) {
-    let started = Instant::now();
-    while !is_so().await {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited too long: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 async fn ask(server: &Server, query: &str, variables: serde_json::Value) -> serde_json::Value {

@@ -99,21 +99,9 @@ impl CallLabels {
     }
 }
 
-impl EvictionLabels {
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        EvictionCause::iter().map(Self::from)
-    }
-}
-
 impl From<EvictionCause> for EvictionLabels {
     fn from(cause: EvictionCause) -> Self {
         Self { cause: cause.into() }
-    }
-}
-
-impl RefreshLabels {
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        RefreshOutcome::iter().map(Self::from)
     }
 }
 

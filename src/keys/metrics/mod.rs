@@ -9,6 +9,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use strum::IntoEnumIterator;
 
 pub(super) use labels::{
     BackendLabels, CallLabels, EvictionCause, EvictionLabels, Operation, OperationLabels, RefreshLabels,
@@ -113,8 +114,8 @@ impl Default for KeyMetrics {
 impl Default for CacheMetrics {
     fn default() -> Self {
         let (refreshes, evictions) = (Family::default(), Family::default());
-        from_zero(&refreshes, RefreshLabels::all());
-        from_zero(&evictions, EvictionLabels::all());
+        from_zero(&refreshes, RefreshOutcome::iter());
+        from_zero(&evictions, EvictionCause::iter());
         Self {
             hits: Counter::default(),
             misses: Counter::default(),

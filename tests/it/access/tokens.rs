@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
 use super::{code, guarded, with_tokens};
-use crate::harness::{Person, TestApp, TestStack, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_both_databases, soon};
 
 on_both_databases!(
     nobody_gets_in_without_a_good_token,
@@ -182,11 +182,7 @@ async fn nobody_is_bound_to_a_user_who_is_being_forgotten() {
 /// Waits until this many sessions of the database wait for a lock.
 async fn waiting(app: &TestApp, count: i64) {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    let started = Instant::now();
-    while app.rows(sql).await[0].try_get_by_index::<i64>(0).unwrap() < count {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited too long for {count}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    soon("sessions wait", async || app.rows(sql).await[0].try_get_by_index::<i64>(0).unwrap() >= count).await;
 }
 
 async fn nobody_is_bound_to_who_is_not_there(stack: TestStack) {

@@ -17,6 +17,7 @@ mod proxy;
 mod raw_connection;
 mod site;
 mod size;
+mod soon;
 mod stack;
 mod standby;
 
@@ -35,6 +36,7 @@ pub(crate) use proxy::Proxy;
 pub(crate) use raw_connection::RawConnection;
 pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};
 pub(crate) use size::{is_long, sized};
+pub(crate) use soon::soon;
 pub(crate) use stack::TestStack;
 pub(crate) use standby::Replicated;
 

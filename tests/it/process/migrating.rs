@@ -5,7 +5,6 @@ use std::{
     io::{BufRead, BufReader},
     process::Stdio,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
@@ -15,7 +14,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Transac
 use tokio::sync::Barrier;
 
 use crate::harness::{
-    Finished, Person, Sandbox, TestStack, local_backend, log_everything, on_both_databases,
+    Finished, Person, Sandbox, TestStack, local_backend, log_everything, on_both_databases, soon,
 };
 
 on_both_databases!(
@@ -133,11 +132,7 @@ async fn a_server_that_waits_can_be_stopped(stack: TestStack) {
     let sandbox = sandbox(&stack);
     let lock = hold(&db).await;
     let mut server = sandbox.spawn(&[]);
-    let began = Instant::now();
-    while !server.log().contains(WAITS) {
-        assert!(began.elapsed() < Duration::from_mins(1), "{}", server.log());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    soon("it says that it waits", async || server.log().contains(WAITS)).await;
     server.signal("TERM");
     assert_eq!(server.exit().await.code(), Some(0), "{}", server.log());
     lock.rollback().await.unwrap();

@@ -11,10 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::harness::{Person, Site, TestApp, TestStack, populate};
-
-/// How soon the log must be empty once it can be. The pauses between the attempts grow.
-const SOON: Duration = Duration::from_mins(1);
+use crate::harness::{Person, Site, TestApp, TestStack, populate, soon};
 
 /// Somebody who reads until the transaction ends.
 async fn reader(db: &DatabaseConnection) -> DatabaseTransaction {
@@ -28,14 +25,6 @@ async fn wrapped_key(db: &DatabaseConnection, id: Uuid) -> Vec<u8> {
     let sql = format!("SELECT wrapped FROM data_keys WHERE subject_id = x'{}'", id.simple());
     let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
     row.unwrap().try_get("", "wrapped").unwrap()
-}
-
-async fn soon(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < SOON, "waited too long: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// A backup, or somebody with an open transaction in `sqlite3`: the log cannot be emptied meanwhile.
@@ -56,7 +45,7 @@ async fn a_long_reader_holds_nobody_up_and_the_log_is_emptied_after_it() {
         "the reader did not hold up anything: the test shows nothing"
     );
     reader.rollback().await.unwrap();
-    soon("the log is emptied", || !app.database.files_contain(&wrapped)).await;
+    soon("the log is emptied", async || !app.database.files_contain(&wrapped)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +87,7 @@ async fn beside_steady_readers_the_log_is_emptied_of_everybody_who_was_forgotten
         }
         assert!(held_up > 0, "the readers did not hold up anything: the test shows nothing");
         let left = || people.iter().any(|(_, wrapped)| app.database.files_contain(wrapped));
-        soon("the log is emptied", || !left()).await;
+        soon("the log is emptied", async || !left()).await;
         over.store(true, Ordering::SeqCst);
     };
     tokio::join!(join_all((0..6).map(read)), forget);
@@ -150,6 +139,6 @@ async fn a_server_that_stops_beside_a_reader_tells_what_it_leaves() {
         assert_eq!(site.files_contain(&wrapped), reads);
         drop(reader);
         let _next = site.sandbox.start().await;
-        soon("the log is emptied", || !site.files_contain(&wrapped)).await;
+        soon("the log is emptied", async || !site.files_contain(&wrapped)).await;
     }
 }

@@ -20,7 +20,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect
 use serde_json::Value;
 
 use super::retire::{controls, options, server_on};
-use crate::harness::{Person, Sandbox, Site, TestStack, on_both_databases, populate};
+use crate::harness::{Person, Sandbox, Site, TestStack, on_both_databases, populate, soon};
 
 on_both_databases!(
     what_claims_to_be_made_later_than_now_is_replaced_too,
@@ -43,11 +43,7 @@ async fn site_to_rewrap(clock: &str, rate: &str) -> (Site, std::process::Child) 
     let arguments = ["keys", "rewrap", "--yes", "--json", "--max-rate", rate, "--batch-size", "5"];
     let mut run = site.sandbox.again().with_clock(clock).admin_command(&arguments);
     let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let began = Instant::now();
-    while key_claim::Entity::find().count(&site.db).await.unwrap() == 0 {
-        assert!(began.elapsed() < Duration::from_secs(30), "nothing was claimed");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    soon("some are claimed", async || key_claim::Entity::find().count(&site.db).await.unwrap() > 0).await;
     (site, run)
 }
 
