@@ -111,7 +111,6 @@ async fn a_write_on_a_connection_to_a_standby_is_made_on_the_primary() {
     let replicated = Replicated::launch("app").await;
     let sandbox = sandbox(&replicated);
     let server = sandbox.start().await;
-    let doomed = server.create(&Person::new()).await;
     let moved_away = async || {
         replicated.catch_up();
         replicated.switch_over();
@@ -123,12 +122,25 @@ async fn a_write_on_a_connection_to_a_standby_is_made_on_the_primary() {
         replicated.switch_back();
     };
     for what in ["create", "forget", "forget again"] {
-        moved_away().await;
-        let refused = server.log().matches("the database only reads, as a standby does").count();
-        let answer = if what == "create" { create(&server).await } else { forget(&server, &doomed).await };
-        assert_eq!(answer.get("errors"), None, "{what}: {answer}");
-        let seen = server.log().matches("the database only reads, as a standby does").count();
-        assert!(seen > refused, "{what}: it was not on the standby: the test shows nothing");
+        let mut was_shown = false;
+        // Something in the background may have found the way back just before: then it shows nothing, and is done again.
+        for _ in 0..10 {
+            let doomed = server.create(&Person::new()).await;
+            if what == "forget again" {
+                forget(&server, &doomed).await;
+            }
+            moved_away().await;
+            let refused = || server.log().matches("the database only reads, as a standby does").count();
+            let before = refused();
+            let answer =
+                if what == "create" { create(&server).await } else { forget(&server, &doomed).await };
+            assert_eq!(answer.get("errors"), None, "{what}: {answer}");
+            was_shown = refused() > before;
+            if was_shown {
+                break;
+            }
+        }
+        assert!(was_shown, "{what}: it was never on the standby");
     }
 
     // Without any write: whoever asks again and again whether it is ready finds the way back, too.
