@@ -12,32 +12,21 @@ use aes_gcm_siv::{
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use oubliette::envelope::{
-    Attribute, AttributeError, DataKey, DataKeyId, Encrypted, KeyMaterial, KeyVersion, PersonalText,
-    SubjectId,
+    Attribute, AttributeError, DataKey, DataKeyId, Encrypted, KeyMaterial, KeyVersion, Personal,
+    PersonalText, SubjectId,
 };
 
 const SIZES: [usize; 4] = [16, 64, 256, 1024];
 
 /// An attribute of any length.
-struct Note(PersonalText);
+enum Note {}
 
 impl Attribute for Note {
     const NAME: &'static str = "users.email";
+    const FIELD: &'static str = "email";
 
-    fn parse(input: &str) -> Result<Self, AttributeError> {
-        Ok(Self(PersonalText::new(input.to_owned())))
-    }
-
-    fn from_opened(text: PersonalText) -> Self {
-        Self(text)
-    }
-
-    fn text(&self) -> &PersonalText {
-        &self.0
-    }
-
-    fn into_text(self) -> PersonalText {
-        self.0
+    fn parse(input: &str) -> Result<PersonalText, AttributeError> {
+        Ok(PersonalText::new(input.to_owned()))
     }
 }
 
@@ -80,7 +69,7 @@ fn seal(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("seal");
     for size in SIZES {
         let text = "x".repeat(size);
-        let note = Note::parse(&text).unwrap();
+        let note = Personal::<Note>::parse(&text).unwrap();
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(BenchmarkId::new("oubliette", size), &note, |bencher, note| {
             bencher.iter(|| sides.ours.seal(black_box(note)).unwrap());
@@ -97,7 +86,7 @@ fn open(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("open");
     for size in SIZES {
         let text = "x".repeat(size);
-        let sealed: Encrypted<Note> = sides.ours.seal(&Note::parse(&text).unwrap()).unwrap();
+        let sealed: Encrypted<Note> = sides.ours.seal(&Personal::parse(&text).unwrap()).unwrap();
         let bare = sides.bare_seal(&text);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(BenchmarkId::new("oubliette", size), &sealed, |bencher, sealed| {

@@ -8,8 +8,8 @@ use std::{
 use clap::{CommandFactory, Parser};
 use oubliette::{
     admin::Command,
-    causes,
     config::ConfigArguments,
+    exit,
     memory::{self, WipingAllocator},
 };
 
@@ -32,7 +32,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run().await.unwrap_or_else(|error| causes::exit_code(Err(error)))
+    run().await.unwrap_or_else(|error| exit::exit_code(Err(error)))
 }
 
 async fn run() -> anyhow::Result<ExitCode> {

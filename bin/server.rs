@@ -6,9 +6,8 @@ use anyhow::Context;
 use clap::Parser;
 use oubliette::{
     app::App,
-    causes,
     config::{ConfigArguments, ConfigSources},
-    database,
+    database, exit,
     http::{self, Connections},
     memory::{self, WipingAllocator},
     telemetry,
@@ -34,7 +33,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    causes::exit_code(run().await)
+    exit::exit_code(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

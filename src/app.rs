@@ -14,7 +14,8 @@ use crate::{
     database::{self, DatabaseError},
     graphql::Api,
     http::{self, Checks, HttpState},
-    keys::{Backends, KeyMetrics, Keyring, OpenError, open_backends},
+    key_metrics::KeyMetrics,
+    keys::{Backends, Keyring, OpenError, open_backends},
     peers::{PeerMetrics, Watch},
     secret_file,
     users::{UserError, Users},
@@ -69,7 +70,7 @@ impl App {
         // A process that ended before it could may have left the log full.
         database::scrub(&db).await;
         let metrics = KeyMetrics::default();
-        let backends = open_backends(&config.keys, &db, &metrics).await?;
+        let backends = open_backends(&config.keys, &db, &metrics.clone().into()).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
         let app = Self::assemble(config, db, backends, authenticator, metrics);
         app.check_backends().await;

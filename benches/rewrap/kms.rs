@@ -12,7 +12,7 @@ use aws_sdk_kms::{
     primitives::Blob,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
+use oubliette::{KeyMetrics, keys::aws_kms::AwsKmsBackend};
 use sea_orm::sqlx::PgPool;
 use uuid::Uuid;
 

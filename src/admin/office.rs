@@ -11,7 +11,7 @@ use crate::{
     characters::is_line,
     config::{KeysConfig, LoadedConfig},
     database,
-    keys::{Backends, KeyMetrics, Keyring, open_what_can_be},
+    keys::{Backends, Keyring, SharedObserver, open_what_can_be},
     users::Users,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Office {
     pub(super) db: DatabaseConnection,
     pub(super) backends: Backends,
     pub(super) config: KeysConfig,
-    pub(super) metrics: KeyMetrics,
+    pub(super) observer: SharedObserver,
     announcing: bool,
 }
 
@@ -33,19 +33,19 @@ impl Office {
     /// needs each of them.
     pub(super) async fn open(loaded: &LoadedConfig) -> anyhow::Result<Self> {
         let db = connect(loaded).await?;
-        let metrics = KeyMetrics::default();
+        let observer: SharedObserver = std::sync::Arc::new(());
         let config = loaded.config.keys.clone();
-        let (backends, errors) = open_what_can_be(&config, &metrics).await;
+        let (backends, errors) = open_what_can_be(&config, &observer).await;
         for (name, error) in errors {
             say(&format!("warning: key backend `{name}`: {}", causes::line(&error)));
         }
-        Ok(Self { db, backends, config, metrics, announcing: loaded.config.peers.notify })
+        Ok(Self { db, backends, config, observer, announcing: loaded.config.peers.notify })
     }
 
     /// The users, with a keyring of our own.
     pub(super) fn users(&self) -> Users {
         let keyring =
-            Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.metrics.clone());
+            Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.observer.clone());
         Users::new(self.db.clone(), keyring).announcing(self.announcing)
     }
 

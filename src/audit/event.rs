@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use chrono::{DateTime, Utc};
 use strum::EnumIter;
 
-use crate::{database::now, envelope::SubjectId};
+use crate::{attributes::AttributeName, database::now, envelope::SubjectId};
 
 /// Longest actor, in characters: as the column has it.
 pub(crate) const MAX_ACTOR: usize = 255;
@@ -208,9 +208,10 @@ impl NewEvent {
         Self { count: count.try_into().unwrap_or(i32::MAX), ..self }
     }
 
-    /// Which attributes. Their names are known when the program is built; so no value gets in here.
+    /// Which attributes. A name is all that there is of them; so no value gets in here.
     #[must_use]
-    pub fn attributes(self, names: &[&'static str]) -> Self {
+    pub fn attributes(self, names: &[AttributeName]) -> Self {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         Self { attributes: names.join(","), ..self }
     }
 

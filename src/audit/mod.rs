@@ -13,7 +13,7 @@
 //! | [`verify`] | walking the whole chain |
 //! | [`AuditMetrics`] | what can be seen of it from outside |
 //!
-//! This room knows nothing of users, keys or GraphQL.
+//! This room knows nothing of users or GraphQL. Of keys, it knows what is recorded of them.
 
 mod append;
 mod batch;
@@ -22,6 +22,7 @@ mod content;
 mod digest;
 mod event;
 mod head;
+mod journal;
 mod lane;
 mod metrics;
 mod page;

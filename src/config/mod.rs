@@ -8,12 +8,9 @@
 mod arguments;
 mod audit;
 mod auth;
-mod aws_kms;
-mod database;
 mod environment;
 mod graphql;
 mod http;
-mod keys;
 mod limits;
 mod load;
 mod log;
@@ -22,22 +19,27 @@ mod metrics;
 mod peers;
 mod report;
 mod service_links;
-mod service_url;
 mod setting;
 mod shape;
 mod web_origin;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::{
+    database::{DatabaseConfig, DatabaseUrlError},
+    keys::{
+        aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError},
+        config::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig},
+    },
+};
+pub use oubliette_platform::{ServiceUrl, ServiceUrlError};
+
 pub use arguments::ConfigArguments;
 pub use audit::{AuditConfig, AuditReads};
 pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
-pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
-pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use environment::EnvironmentError;
 pub use graphql::GraphqlConfig;
 pub use http::{HttpConfig, TlsConfig};
-pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
 pub use limits::LimitsConfig;
 pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
@@ -45,7 +47,6 @@ pub use memory::{MemoryConfig, MemoryLock};
 pub use metrics::MetricsConfig;
 pub use peers::PeersConfig;
 pub use report::{ConfigLine, report};
-pub use service_url::{ServiceUrl, ServiceUrlError};
 pub use web_origin::{WebOrigin, WebOriginError};
 
 /// Everything that can be configured.

@@ -3,12 +3,12 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::envelope::{
-    Encrypted, SubjectId,
-    attributes::{Email, Phone},
+use crate::{
+    attributes::{Email, Phone, personal_data},
+    envelope::Encrypted,
 };
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
     /// The subject id.
@@ -24,12 +24,10 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-impl Model {
-    /// The user as a data subject.
-    #[must_use]
-    pub fn subject(&self) -> SubjectId {
-        self.id.into()
-    }
+personal_data! {
+    Model { subject: id in Column::Id, plain: [username, created_at, updated_at] }
+    email: Email,
+    phone: Phone,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,17 +1,13 @@
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
+use async_graphql::{Context, ID, Object};
 
 use super::{
     erasure::ErasureObject,
     nullable::{Nullable, nullable},
     scalars::subject_id,
     session::Session,
-    user::UserObject,
+    user::{CreateUserInput, UpdateUserInput, UserObject},
 };
-use crate::{
-    access::Scope,
-    audit::Action,
-    users::{Change, NewUser, UserChanges, Users},
-};
+use crate::{access::Scope, audit::Action, users::Users};
 
 /// The root of all mutations.
 #[derive(Debug)]
@@ -31,8 +27,7 @@ impl Mutation {
         nullable(async {
             let session = Session::of(context)?;
             session.allow_action(Action::Create, &[Scope::UsersWrite], None)?;
-            let CreateUserInput { username, email, phone } = input;
-            let new = NewUser::parse(&username, email.as_deref(), phone.as_deref())?;
+            let new = input.check()?;
             let users = context.data_unchecked::<Users>();
             Ok(Some(UserObject(users.create(new, session.origin()).await?)))
         })
@@ -51,11 +46,10 @@ impl Mutation {
             let subject = subject_id("id", &id)?;
             let session = Session::of(context)?;
             session.allow_action(Action::Update, &[Scope::UsersWrite], Some(subject))?;
-            let UpdateUserInput { username, email, phone } = input;
-            if !username.is_undefined() {
+            if input.renames() {
                 session.allow_rename(subject)?;
             }
-            let changes = UserChanges::parse(change(&username), change(&email), change(&phone))?;
+            let changes = input.check()?;
             let users = context.data_unchecked::<Users>();
             Ok(Some(UserObject(users.update(subject, changes, session.origin()).await?)))
         })
@@ -74,35 +68,5 @@ impl Mutation {
             Ok(Some(ErasureObject(users.forget(subject, session.origin()).await?)))
         })
         .await
-    }
-}
-
-/// A user to be created.
-#[derive(InputObject)]
-struct CreateUserInput {
-    /// 1 to 64 letters, digits, dots, dashes or underscores. Stored in the clear.
-    username: String,
-    /// The e-mail address, at most 254 characters.
-    email: Option<String>,
-    /// The phone number with its country code: `+44 20 7946 0958`.
-    phone: Option<String>,
-}
-
-/// Changes to a user. What is absent stays; null removes.
-#[derive(InputObject)]
-struct UpdateUserInput {
-    /// A new username. Cannot be removed.
-    username: MaybeUndefined<String>,
-    /// A new e-mail address, or null.
-    email: MaybeUndefined<String>,
-    /// A new phone number, or null.
-    phone: MaybeUndefined<String>,
-}
-
-fn change(input: &MaybeUndefined<String>) -> Change<&str> {
-    match input {
-        MaybeUndefined::Undefined => Change::Keep,
-        MaybeUndefined::Null => Change::Remove,
-        MaybeUndefined::Value(value) => Change::Replace(value),
     }
 }

@@ -8,6 +8,7 @@ use async_graphql::{Context, Error};
 use super::errors;
 use crate::{
     access::{Account, Budget, Caller, Denied, Refusals, Scope},
+    attributes::AttributeName,
     audit::{Action, MAX_SUBJECTS, NewEvent, Origin, Outcome, Trail},
     envelope::SubjectId,
 };
@@ -34,7 +35,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Seen {
     /// Whose values were opened, or were to be, and which: one event for each subject and outcome.
-    looks: Vec<(SubjectId, Outcome, Vec<&'static str>)>,
+    looks: Vec<(SubjectId, Outcome, Vec<AttributeName>)>,
     /// What was refused: one event for each action.
     refused: Vec<Refused>,
 }
@@ -47,7 +48,7 @@ struct Refused {
     action: Action,
     count: u32,
     subjects: Vec<SubjectId>,
-    attributes: BTreeSet<&'static str>,
+    attributes: BTreeSet<AttributeName>,
 }
 
 impl Session {
@@ -112,7 +113,7 @@ impl Session {
         budget: &Budget,
         scopes: &'static [Scope],
         subject: SubjectId,
-        attribute: &'static str,
+        attribute: &AttributeName,
     ) -> Result<(), Error> {
         let charge = || self.0.account.get_or_init(|| budget.account(self.caller())).charge(subject);
         let allowed = self.caller().allow_about(scopes, Some(subject)).map_err(Error::from);
@@ -122,16 +123,16 @@ impl Session {
     }
 
     /// Notes that a personal value was opened, or could not be.
-    pub(super) fn note_look(&self, subject: SubjectId, attribute: &'static str, opened: bool) {
+    pub(super) fn note_look(&self, subject: SubjectId, attribute: &AttributeName, opened: bool) {
         let outcome = if opened { Outcome::Ok } else { Outcome::Failed };
         self.seen(|seen| {
             // The fields of one user mostly follow each other.
             let known =
                 seen.looks.iter_mut().rev().find(|(whose, what, _)| (*whose, *what) == (subject, outcome));
             match known {
-                Some((_, _, attributes)) if attributes.contains(&attribute) => {}
-                Some((_, _, attributes)) => attributes.push(attribute),
-                None => seen.looks.push((subject, outcome, vec![attribute])),
+                Some((_, _, attributes)) if attributes.contains(attribute) => {}
+                Some((_, _, attributes)) => attributes.push(attribute.clone()),
+                None => seen.looks.push((subject, outcome, vec![attribute.clone()])),
             }
         });
     }
@@ -148,7 +149,7 @@ impl Session {
         looks.into_iter().map(event).collect()
     }
 
-    fn note_refusal(&self, action: Action, about: Option<SubjectId>, attribute: Option<&'static str>) {
+    fn note_refusal(&self, action: Action, about: Option<SubjectId>, attribute: Option<&AttributeName>) {
         self.seen(|seen| {
             let known = seen.refused.iter().position(|refused| refused.action == action);
             let known = known.unwrap_or_else(|| {
@@ -159,7 +160,7 @@ impl Session {
             });
             let Refused { count, subjects, attributes, .. } = &mut seen.refused[known];
             *count = count.saturating_add(1);
-            attributes.extend(attribute);
+            attributes.extend(attribute.cloned());
             let new = about.filter(|subject| subjects.len() < MAX_SUBJECTS && !subjects.contains(subject));
             subjects.extend(new);
         });

@@ -1,4 +1,4 @@
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -8,8 +8,10 @@ use super::{
 };
 use crate::{
     access::{Budget, Scope},
-    envelope::Attribute,
-    users::{User, UserError},
+    attributes::{AttributeName, Change, Email, Holds, Phone},
+    entity::user::{Model, PersonalChanges},
+    envelope::{Attribute, Personal},
+    users::{NewUser, User, UserChanges, UserError, Username},
 };
 
 /// A person.
@@ -32,22 +34,22 @@ impl UserObject {
 
     /// The e-mail address. Needs `pii:read`.
     async fn email(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look(context, CLEAR, "email", self.0.email(), expose).await
+        self.look::<Email>(context).await
     }
 
     /// The phone number, in E.164 form: `+442079460958`. Needs `pii:read`.
     async fn phone(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look(context, CLEAR, "phone", self.0.phone(), expose).await
+        self.look::<Phone>(context).await
     }
 
     /// The e-mail address, masked: `j•••@e•••.com`. Needs `users:read`.
     async fn email_masked(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look(context, MASKED, "email_masked", self.0.email(), |email| email.masked()).await
+        self.look_masked::<Email>(context).await
     }
 
     /// The phone number, masked: `+44•••••58`. Needs `users:read`.
     async fn phone_masked(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look(context, MASKED, "phone_masked", self.0.phone(), |phone| phone.masked()).await
+        self.look_masked::<Phone>(context).await
     }
 
     /// When the user was created. Needs `users:read` or `users:write`.
@@ -65,19 +67,37 @@ impl UserObject {
 
 impl UserObject {
     /// Opens a personal value, if the caller may see it, and notes that they did.
-    async fn look<A>(
+    async fn look<A: Attribute>(&self, context: &Context<'_>) -> Nullable<String>
+    where
+        Model: Holds<A>,
+    {
+        self.open(context, CLEAR, AttributeName::of::<A>(), Personal::<A>::into_exposed).await
+    }
+
+    /// The same of a value that is masked.
+    async fn look_masked<A: Attribute>(&self, context: &Context<'_>) -> Nullable<String>
+    where
+        Model: Holds<A>,
+    {
+        let name = AttributeName::of::<A>().masked();
+        self.open(context, MASKED, name, |value: Personal<A>| value.masked()).await
+    }
+
+    async fn open<A: Attribute>(
         &self,
         context: &Context<'_>,
         scopes: &'static [Scope],
-        attribute: &'static str,
-        open: impl Future<Output = Result<Option<A>, UserError>>,
-        show: impl FnOnce(A) -> String,
-    ) -> Nullable<String> {
+        name: AttributeName,
+        show: impl FnOnce(Personal<A>) -> String,
+    ) -> Nullable<String>
+    where
+        Model: Holds<A>,
+    {
         nullable(async {
             let (session, subject) = (Session::of(context)?, self.0.id());
-            session.allow_look(context.data_unchecked::<Budget>(), scopes, subject, attribute)?;
-            let opened = open.await;
-            session.note_look(subject, attribute, opened.is_ok());
+            session.allow_look(context.data_unchecked::<Budget>(), scopes, subject, &name)?;
+            let opened = self.0.open::<A>().await;
+            session.note_look(subject, &name, opened.is_ok());
             Ok(opened?.map(show))
         })
         .await
@@ -89,6 +109,60 @@ const PLAIN: &[Scope] = &[Scope::UsersRead, Scope::UsersWrite];
 const CLEAR: &[Scope] = &[Scope::PiiRead];
 const MASKED: &[Scope] = &[Scope::UsersRead];
 
-fn expose<A: Attribute>(attribute: A) -> String {
-    attribute.into_text().into_exposed()
+/// A user to be created.
+#[derive(InputObject)]
+pub(super) struct CreateUserInput {
+    /// 1 to 64 letters, digits, dots, dashes or underscores. Stored in the clear.
+    username: String,
+    /// The e-mail address, at most 254 characters.
+    email: Option<String>,
+    /// The phone number with its country code: `+44 20 7946 0958`.
+    phone: Option<String>,
+}
+
+impl CreateUserInput {
+    pub(super) fn check(self) -> Result<NewUser, UserError> {
+        let username = Username::parse(&self.username)?;
+        let personal = PersonalChanges { email: given(self.email)?, phone: given(self.phone)? };
+        Ok(NewUser { username, personal })
+    }
+}
+
+/// Changes to a user. What is absent stays; null removes.
+#[derive(InputObject)]
+pub(super) struct UpdateUserInput {
+    /// A new username. Cannot be removed.
+    username: MaybeUndefined<String>,
+    /// A new e-mail address, or null.
+    email: MaybeUndefined<String>,
+    /// A new phone number, or null.
+    phone: MaybeUndefined<String>,
+}
+
+impl UpdateUserInput {
+    pub(super) fn renames(&self) -> bool {
+        !self.username.is_undefined()
+    }
+
+    pub(super) fn check(self) -> Result<UserChanges, UserError> {
+        let username = Username::parse_change(change(&self.username))?;
+        let personal = PersonalChanges { email: changed(self.email)?, phone: changed(self.phone)? };
+        Ok(UserChanges { username, personal })
+    }
+}
+
+fn given<A: Attribute>(input: Option<String>) -> Result<Change<Personal<A>>, UserError> {
+    Change::parse(input.as_deref().into()).map_err(UserError::refused::<A>)
+}
+
+fn changed<A: Attribute>(input: MaybeUndefined<String>) -> Result<Change<Personal<A>>, UserError> {
+    Change::parse(change(&input)).map_err(UserError::refused::<A>)
+}
+
+fn change(input: &MaybeUndefined<String>) -> Change<&str> {
+    match input {
+        MaybeUndefined::Undefined => Change::Keep,
+        MaybeUndefined::Null => Change::Remove,
+        MaybeUndefined::Value(value) => Change::Replace(value),
+    }
 }

@@ -39,16 +39,16 @@ impl Users {
     ) -> Result<User, UserError> {
         // Before the transaction: none is held open over a call to the key backend.
         let data_key = self.keyring.generate(subject).await?;
-        let event = NewEvent::new(origin, Action::Create).about(subject).attributes(&new.attributes());
+        let event = NewEvent::new(origin, Action::Create).about(subject).attributes(&new.names());
         let now = now();
-        let row = user::Model {
+        let mut row = user::Model {
             id: subject.into(),
-            username: new.username.clone(),
-            email: new.email.as_ref().map(|email| data_key.key.seal(email)).transpose()?,
-            phone: new.phone.as_ref().map(|phone| data_key.key.seal(phone)).transpose()?,
+            username: new.username.as_str().to_owned(),
             created_at: now,
             updated_at: now,
+            ..user::Model::default()
         };
+        new.personal.apply(Some(data_key.sealer()), &mut row)?;
         on_the_primary(&self.db, || self.store(&row, &data_key, &event)).await?;
         let key = data_key.key.clone();
         self.keyring.remember(data_key).await;

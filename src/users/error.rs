@@ -76,10 +76,10 @@ impl UserError {
         matches!(self, Self::Keys(error) if matches!(**error, KeyringError::Inactive(_)))
     }
 
-    /// An attribute's value was refused. The field's name is the last part of the attribute's.
-    pub(super) fn attribute<A: Attribute>(error: AttributeError) -> Self {
-        let field = A::NAME.rsplit('.').next().unwrap_or(A::NAME);
-        Self::Invalid { field, problem: error.to_string() }
+    /// A value of an attribute was refused.
+    #[must_use]
+    pub fn refused<A: Attribute>(error: AttributeError) -> Self {
+        Self::Invalid { field: A::FIELD, problem: error.to_string() }
     }
 }
 

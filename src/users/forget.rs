@@ -1,13 +1,10 @@
-use sea_orm::EntityTrait;
-
 use super::{Erasure, UserError, Users, ledger, to_its_end};
 use crate::{
     access::tokens,
     audit::{self, Action, NewEvent, Origin},
     database::{begin_write, on_the_primary, scrub},
-    entity::user,
     envelope::SubjectId,
-    keys::store,
+    keys::subjects::erase,
 };
 
 /// Who forgets again, in the audit trail. In the ledger, the first erasure stands.
@@ -56,27 +53,25 @@ impl Users {
 
     async fn forget_now(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
         let transaction = begin_write(&self.db).await?;
-        // The row first: it waits for changes in flight, and later ones find it gone.
-        let users = user::Entity::delete_by_id(*subject.as_uuid()).exec(&transaction).await?.rows_affected;
-        let destroyed = store::destroy(&transaction, subject).await?;
+        let erased = erase(&transaction, &self.registry, subject).await?;
         tokens::remove_of(&transaction, subject).await?;
         let erasure = match ledger::find(&transaction, subject).await? {
             Some(first) => first,
-            None if users == 0 && destroyed.is_empty() => return Err(UserError::NotFound(subject)),
-            None => ledger::append(&transaction, subject, origin.actor(), &destroyed).await?,
+            None if erased.is_nothing() => return Err(UserError::NotFound(subject)),
+            None => ledger::append(&transaction, subject, origin.actor(), &erased.keys).await?,
         };
         // Where nothing was left to destroy, nothing has happened.
-        let anything = users > 0 || !destroyed.is_empty();
+        let (anything, rows) = (!erased.is_nothing(), erased.rows);
         if anything {
             audit::append(&transaction, [&NewEvent::new(origin, Action::Forget).about(subject)]).await?;
         }
         transaction.commit().await?;
-        self.keyring.evict(subject, destroyed.into_iter().map(|(id, _)| id)).await;
+        self.keyring.evict(subject, erased.keys.into_iter().map(|(id, _)| id)).await;
         if anything {
             self.announce_erasure().await;
         }
         scrub(&self.db).await;
-        if users > 0 {
+        if rows > 0 {
             tracing::info!(%subject, sequence = erasure.sequence, "user forgotten");
         }
         Ok(erasure)

@@ -15,34 +15,38 @@ mod input;
 mod ledger;
 mod list;
 mod open;
+mod personal;
 pub mod rollbacks;
-mod rotate;
 mod trust;
 mod update;
-mod verify;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
 pub use error::UserError;
 pub use follow::{ERASURES_CHANNEL, Erased, LedgerNews, LedgerPlace};
-pub use input::{Change, NewUser, UserChanges};
+pub use input::{NewUser, UserChanges, Username};
 pub use ledger::{Erasure, GENESIS_DIGEST};
 pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
 pub use open::User;
-pub use rotate::Rotate;
-pub use verify::{Fault, Verified};
+pub use personal::PersonalField;
 
 use self::trust::Trust;
-use crate::keys::Keyring;
+use crate::{
+    database::Before,
+    entity,
+    envelope::SubjectId,
+    keys::{Journal, Keyring, rotate::Rotate, subjects::Registry, verify::Verify},
+};
 
 /// The users of one database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Users {
     db: DatabaseConnection,
     keyring: Keyring,
+    registry: Registry,
     announcing: bool,
     trust: Trust,
 }
@@ -51,7 +55,31 @@ impl Users {
     /// The users of `db`, whose data keys `keyring` opens.
     #[must_use]
     pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
-        Self { db, keyring, announcing: false, trust: Trust::default() }
+        let registry = entity::registry();
+        Self { db, keyring, registry, announcing: false, trust: Trust::default() }
+    }
+
+    /// The same users, of whom these tables hold personal data.
+    #[must_use]
+    pub fn with_registry(self, registry: Registry) -> Self {
+        Self { registry, ..self }
+    }
+
+    /// What gives users fresh data keys: these, or all of them, as far as their data key was made before a moment.
+    #[must_use]
+    pub fn rotate(
+        &self,
+        subjects: Option<Vec<SubjectId>>,
+        before: Before,
+        journal: impl Journal + 'static,
+    ) -> Rotate {
+        Rotate::new(self.keyring.clone(), self.registry.clone(), subjects, before, Arc::new(journal))
+    }
+
+    /// What opens all data of all users.
+    #[must_use]
+    pub fn verify(&self) -> Verify {
+        Verify::new(self.keyring.clone(), self.registry.clone())
     }
 
     /// The same, telling other servers of each forgetting at once, if that is wanted.

@@ -6,11 +6,9 @@ use tokio::sync::OnceCell;
 
 use super::{UserError, Users, error::Unreadable};
 use crate::{
+    attributes::Holds,
     entity::user,
-    envelope::{
-        Attribute, DataKeyId, Encrypted, OpenError, SubjectId,
-        attributes::{Email, Phone},
-    },
+    envelope::{Attribute, DataKeyId, Encrypted, OpenError, Personal, SealedRow, SubjectId},
     keys::{KeyringError, OpenDataKey, OpenedKey},
 };
 
@@ -22,9 +20,6 @@ pub struct User {
     /// Where this user's keys begin in `keys`.
     first_key: usize,
 }
-
-/// Which attribute of a row.
-type Column<A> = fn(&user::Model) -> Option<&Encrypted<A>>;
 
 /// The data keys of users who were read together: the first attribute that is asked for opens all of
 /// them, with one statement for those that are not cached.
@@ -44,7 +39,7 @@ impl User {
             .iter()
             .map(|row| {
                 let first_key = ids.len();
-                ids.extend(data_key_ids(row));
+                add_data_key_ids(row, &mut ids);
                 first_key
             })
             .collect();
@@ -55,7 +50,8 @@ impl User {
 
     /// A user who was read alone.
     pub(super) fn alone(users: Users, row: user::Model) -> Self {
-        let ids = data_key_ids(&row).collect();
+        let mut ids = Vec::with_capacity(1);
+        add_data_key_ids(&row, &mut ids);
         Self { row, keys: Arc::new(Keys { users, ids, opened: OnceCell::new() }), first_key: 0 }
     }
 
@@ -90,28 +86,18 @@ impl User {
         self.row.updated_at
     }
 
-    /// The e-mail address, opened.
+    /// A personal attribute, opened.
     ///
     /// # Errors
     ///
     /// [`UserError::Unreadable`], [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Forgotten`] if that happened
     /// just now.
-    pub async fn email(&self) -> Result<Option<Email>, UserError> {
-        self.open(|row| row.email.as_ref()).await
-    }
-
-    /// The phone number, opened.
-    ///
-    /// # Errors
-    ///
-    /// As for [`User::email`].
-    pub async fn phone(&self) -> Result<Option<Phone>, UserError> {
-        self.open(|row| row.phone.as_ref()).await
-    }
-
-    /// Small as a future, since GraphQL makes one for every field of a page: what is rare is boxed.
-    async fn open<A: Attribute>(&self, column: Column<A>) -> Result<Option<A>, UserError> {
-        let Some(value) = column(&self.row) else { return Ok(None) };
+    // Small as a future, since GraphQL makes one for every field of a page: what is rare is boxed.
+    pub async fn open<A: Attribute>(&self) -> Result<Option<Personal<A>>, UserError>
+    where
+        user::Model: Holds<A>,
+    {
+        let Some(value) = self.row.sealed() else { return Ok(None) };
         self.keys.users.require_trusted_ledger()?;
         let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
         let id = DataKeyId { subject: self.id(), version: header.key_version };
@@ -124,9 +110,7 @@ impl User {
         };
         match key {
             Ok(key) => self.open_with(&key, value).await,
-            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
-                Box::pin(self.reread(column, error)).await
-            }
+            Err(error) if matches!(*error, KeyringError::Missing(_)) => Box::pin(self.reread(error)).await,
             Err(error) => Err(self.keyless::<A>(error)),
         }
     }
@@ -135,7 +119,7 @@ impl User {
         &self,
         key: &OpenDataKey,
         value: &Encrypted<A>,
-    ) -> Result<Option<A>, UserError> {
+    ) -> Result<Option<Personal<A>>, UserError> {
         match key.open(value) {
             Ok(opened) => Ok(Some(opened)),
             Err(error) => Box::pin(self.open_anew(value, key, error)).await,
@@ -149,7 +133,7 @@ impl User {
         value: &Encrypted<A>,
         stale: &OpenDataKey,
         error: OpenError,
-    ) -> Result<Option<A>, UserError> {
+    ) -> Result<Option<Personal<A>>, UserError> {
         match self.keys.users.keyring.open_instead_of(stale).await {
             Ok(Some(key)) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
             Ok(None) => Err(self.unreadable::<A>(error)),
@@ -159,16 +143,16 @@ impl User {
 
     /// The data key is gone that was there when the row was read: the user was forgotten meanwhile, or given a
     /// fresh one.
-    async fn reread<A: Attribute>(
-        &self,
-        column: Column<A>,
-        error: Arc<KeyringError>,
-    ) -> Result<Option<A>, UserError> {
+    async fn reread<A: Attribute>(&self, error: Arc<KeyringError>) -> Result<Option<Personal<A>>, UserError>
+    where
+        user::Model: Holds<A>,
+    {
         let users = &self.keys.users;
-        let mut known = column(&self.row).cloned();
+        let mut known: Option<Encrypted<A>> = self.row.sealed().cloned();
         loop {
             let row = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await?;
-            let Some(changed) = row.as_ref().map(column).filter(|changed| *changed != known.as_ref()) else {
+            let Some(changed) = row.as_ref().map(Holds::sealed).filter(|changed| *changed != known.as_ref())
+            else {
                 return Err(self.without_a_key::<A>(error).await);
             };
             let Some(value) = changed else { return Ok(None) };
@@ -219,11 +203,15 @@ impl Keys {
     }
 }
 
-/// The data keys that a row's sealed values name. Almost always one.
-fn data_key_ids(row: &user::Model) -> impl Iterator<Item = DataKeyId> + use<> {
-    let subject = row.subject();
-    let email = row.email.as_ref().and_then(|value| value.header().ok());
-    let phone =
-        row.phone.as_ref().and_then(|value| value.header().ok()).filter(|header| Some(*header) != email);
-    [email, phone].into_iter().flatten().map(move |header| DataKeyId { subject, version: header.key_version })
+/// Adds the data keys that a row's sealed values name. Almost always one.
+fn add_data_key_ids(row: &user::Model, ids: &mut Vec<DataKeyId>) {
+    let (subject, first) = (row.subject(), ids.len());
+    row.each_sealed(&mut |field| {
+        if let Some(Ok(header)) = field.value.map(|value| value.header()) {
+            let id = DataKeyId { subject, version: header.key_version };
+            if !ids[first..].contains(&id) {
+                ids.push(id);
+            }
+        }
+    });
 }

@@ -1,14 +1,14 @@
-use std::{ops::Deref, sync::Arc};
+use std::sync::Arc;
 
-use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, QuerySelect, Set};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 
-use super::{Change, User, UserChanges, UserError, Users, create::username_taken, to_its_end};
+use super::{User, UserChanges, UserError, Users, create::username_taken, to_its_end};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     database::{begin_write, now, on_the_primary},
     entity::user,
-    envelope::{Attribute, DataKey, DataKeyId, Encrypted, SealError, SubjectId},
-    keys::{KeyringError, OpenDataKey, store},
+    envelope::SubjectId,
+    keys::{KeyringError, OpenDataKey, subjects::LockedSubject},
 };
 
 /// How often a change is sealed anew because the data key was rotated meanwhile.
@@ -37,9 +37,9 @@ impl Users {
         changes: UserChanges,
         origin: Origin,
     ) -> Result<User, UserError> {
-        let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.attributes());
+        let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.names());
         for _ in 0..ATTEMPTS {
-            let key = if changes.seals() { Some(self.newest_key(subject).await?) } else { None };
+            let key = if changes.personal.seals() { Some(self.newest_key(subject).await?) } else { None };
             let attempt = || self.try_update(subject, &changes, key.as_deref(), &event);
             if let Some(user) = on_the_primary(&self.db, attempt).await? {
                 return Ok(user);
@@ -57,68 +57,43 @@ impl Users {
         event: &NewEvent,
     ) -> Result<Option<User>, UserError> {
         let transaction = begin_write(&self.db).await?;
-        // The row's lock orders this change against forgetting and against a rotation of the data key.
+        // First the subject's lock, which orders this change against forgetting and against a rotation of the data key.
+        let locked = LockedSubject::to_seal(&transaction, subject).await?;
         let found = user::Entity::find_by_id(*subject.as_uuid()).lock_exclusive().one(&transaction).await?;
-        let Some(row) = found else {
+        let Some(mut row) = found else {
             transaction.rollback().await?;
             return Err(self.absent(subject).await);
         };
-        if let Some(key) = key
-            && store::newest(&transaction, subject).await? != Some((key.id().version, key.identity()))
-        {
+        let sealer = key.map(|key| locked.sealer(key));
+        if sealer.is_some_and(|sealer| sealer.is_none()) {
             return Ok(None);
         }
-        let mut row = row.into_active_model();
-        let key = key.map(Deref::deref);
-        let UserChanges { username, email, phone } = changes;
-        if let Some(username) = username {
-            row.username = Set(username.clone());
+        changes.personal.apply(sealer.flatten(), &mut row)?;
+        if let Some(username) = &changes.username {
+            username.as_str().clone_into(&mut row.username);
         }
-        apply(email, key, &mut row.email)?;
-        apply(phone, key, &mut row.phone)?;
-        row.updated_at = Set(now());
-        let row = row.update(&transaction).await.map_err(username_taken)?;
+        row.updated_at = now();
+        let row = row.into_active_model().reset_all().update(&transaction).await.map_err(username_taken)?;
         audit::append(&transaction, [event]).await?;
         transaction.commit().await?;
         Ok(Some(User::alone(self.clone(), row)))
     }
 
     async fn newest_key(&self, subject: SubjectId) -> Result<Arc<OpenDataKey>, UserError> {
-        let mut gone = None;
-        loop {
-            let newest = store::newest(&self.db, subject).await?;
-            // One that is gone and still the newest was not replaced by a rotation.
-            let Some((version, identity)) = newest.filter(|newest| gone != Some(*newest)) else {
-                return Err(self.absent_or_keyless(subject).await);
-            };
-            match self.keyring.open_identical(DataKeyId { subject, version }, identity).await {
-                Err(error) if matches!(*error, KeyringError::Missing(_)) => gone = newest,
-                opened => return opened.map_err(UserError::Keys),
+        match self.keyring.open_newest(subject).await {
+            Err(error) if matches!(*error, KeyringError::NoDataKey(_)) => {
+                Err(self.absent_or_keyless(subject, error).await)
             }
+            opened => opened.map_err(UserError::Keys),
         }
     }
 
     /// A user who is there without a data key was damaged: nothing may be sealed for them.
-    async fn absent_or_keyless(&self, subject: SubjectId) -> UserError {
+    async fn absent_or_keyless(&self, subject: SubjectId, error: Arc<KeyringError>) -> UserError {
         match self.find(subject).await {
-            Ok(Some(_)) => UserError::Keys(Arc::new(KeyringError::NoDataKey(subject))),
+            Ok(Some(_)) => UserError::Keys(error),
             Ok(None) => UserError::NotFound(subject),
             Err(error) => error,
         }
     }
-}
-
-/// Makes the change to a column. What replaces needs a key.
-fn apply<A: Attribute>(
-    change: &Change<A>,
-    key: Option<&DataKey>,
-    column: &mut ActiveValue<Option<Encrypted<A>>>,
-) -> Result<(), SealError> {
-    match (change, key) {
-        (Change::Keep, _) => {}
-        (Change::Remove, _) => *column = Set(None),
-        (Change::Replace(value), Some(key)) => *column = Set(Some(key.seal(value)?)),
-        (Change::Replace(_), None) => return Err(SealError),
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod trail;
 
 use std::time::Duration;
 
+use oubliette::attributes::AttributeName;
 use oubliette::{
     audit::{self, Action, AuditMetrics, NewEvent, Origin, Problem, Trail},
     config::AuditReads,
@@ -36,7 +37,7 @@ fn reads(actor: &str, count: usize) -> Vec<NewEvent> {
     let read = |_| {
         NewEvent::new(&origin, Action::ReadPii)
             .about(oubliette::envelope::SubjectId::generate())
-            .attributes(&["email", "phone"])
+            .attributes(&[AttributeName::plain("email"), AttributeName::plain("phone")])
     };
     (0..count).map(read).collect()
 }

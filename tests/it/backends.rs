@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use oubliette::{
+    KeyMetrics,
     envelope::{DataKeyId, KeyVersion, SubjectId},
     keys::{
-        BackendError, ErrorClass, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership, WrappedKey,
+        BackendError, ErrorClass, KekId, KeyBackend, KeyContext, Ownership, WrappedKey,
         aws_kms::AwsKmsBackend,
         local::{KeyFile, LocalBackend},
     },

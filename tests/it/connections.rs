@@ -3,13 +3,14 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use oubliette::{
+    KeyMetrics,
     access::tokens::{self, NewToken, TokenError},
     audit::{self, Action, NewEvent, Origin},
     config::{DatabaseConfig, KeysConfig},
     database,
     envelope::SubjectId,
-    keys::{Backends, KeyMetrics, Keyring},
-    users::{NewUser, UserChanges, UserError, Users},
+    keys::{Backends, Keyring},
+    users::{UserChanges, UserError, Users},
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
@@ -53,7 +54,7 @@ impl Marked {
     }
 
     async fn create(&self, person: &Person) -> Result<SubjectId, UserError> {
-        let new = NewUser::parse(&person.username, Some(&person.email), None).unwrap();
+        let new = person.new_user();
         Ok(self.users.create(new, &self.origin).await?.id())
     }
 }

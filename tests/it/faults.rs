@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use oubliette::{
+    KeyMetrics,
     envelope::{DataKeyId, KeyVersion, SubjectId},
-    keys::{ErrorClass, KeyBackend, KeyContext, KeyMetrics, aws_kms::AwsKmsBackend},
+    keys::{ErrorClass, KeyBackend, KeyContext, aws_kms::AwsKmsBackend},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};

@@ -8,16 +8,17 @@ use std::{
 
 use futures::{StreamExt, stream};
 use oubliette::{
+    KeyMetrics,
     audit::Origin,
     config::KeysConfig,
     database::Before,
     envelope::{DataKeyId, SubjectId},
     keys::{
-        Backends, KeyMetrics, Keyring,
+        Backends, Keyring,
         rewrap::{Rewrap, Selection},
         sweep::{Controls, SweepOptions, Tally},
     },
-    users::{Rotate, Users},
+    users::Users,
 };
 use proptest::{
     prelude::*,
@@ -196,7 +197,7 @@ impl<'a> Case<'a> {
             Keyring::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let users = Users::new(self.app.db.clone(), keyring);
         let before = Before::ask(&self.app.db, None).await.unwrap();
-        let rotate = Rotate::new(users, Some(vec![person.id.into()]), before, Origin::new("a test"));
+        let rotate = users.rotate(Some(vec![person.id.into()]), before, Origin::new("a test"));
         let controls = controls(deeds);
         Box::pin(rotate.run(&sweep(), &controls)).await.unwrap();
         assert_eq!(controls.tally.counts().failed, 0, "{deeds:?}");
@@ -205,7 +206,7 @@ impl<'a> Case<'a> {
     async fn rewrap(&self, to: usize, deeds: &[(usize, Deed)]) {
         let backends = Backends::new(self.app.backend.clone(), Vec::new());
         let rewrap =
-            Rewrap::new(self.app.db.clone(), backends, &KeysConfig::default(), &KeyMetrics::default());
+            Rewrap::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let to = Some(self.app.backend.keks()[to].to_string());
         let plan = rewrap.plan(Selection { to, ..Selection::default() }).await.unwrap();
         let controls = controls(deeds);

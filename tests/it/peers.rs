@@ -10,12 +10,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use oubliette::{
+    KeyMetrics,
     audit::Origin,
     config::KeysConfig,
     database,
     envelope::SubjectId,
     keys::{
-        Backends, KeyMetrics, Keyring,
+        Backends, Keyring,
         local::{KeyFile, LocalBackend},
     },
     users::Users,

@@ -66,12 +66,13 @@ impl RewrapCommand {
             before: if self.all { Some(made_before(&office.db, self.before).await?) } else { None },
         };
         let planner =
-            Rewrap::new(office.db.clone(), office.backends.clone(), &office.config, &office.metrics);
+            Rewrap::new(office.db.clone(), office.backends.clone(), &office.config, office.observer.clone());
         let plan = planner.plan(selection).await?;
         let called = plan.sources.iter().map(|source| &*source.backend).chain([&*plan.backend]);
         let options = self.run.options(&office.config, called);
         let config = KeysConfig { max_concurrent_calls: options.concurrency, ..office.config.clone() };
-        let rewrap = Rewrap::new(office.db.clone(), office.backends.clone(), &config, &office.metrics);
+        let rewrap =
+            Rewrap::new(office.db.clone(), office.backends.clone(), &config, office.observer.clone());
         self.print_plan(&plan, &config, &options);
         let output = if self.dry_run {
             self.try_out(&rewrap, &plan, &options).await?
@@ -136,18 +137,18 @@ impl RewrapCommand {
         if let Some(size) = self.open_sample
             && report.outcome == Outcome::Completed
         {
-            let opened = office.users().verify_sample(size).await?;
+            let opened = office.users().verify().sample(size).await?;
             let faults = opened.faults.len() as u64;
             if self.run.json {
                 let sample = json!({
-                    "users": opened.users, "data_keys": opened.data_keys, "attributes": opened.attributes,
+                    "users": opened.subjects, "data_keys": opened.data_keys, "attributes": opened.attributes,
                     "faults": faults,
                 });
                 output.text.push_str(&format!("{}\n", event("sample", sample)));
             } else {
                 output.text.push_str(&format!(
                     "opened a random sample of {}: {} and {}, {} FAULTS\n",
-                    counted(opened.users, "user"),
+                    counted(opened.subjects, "user"),
                     counted(opened.data_keys, "data key"),
                     counted(opened.attributes, "attribute"),
                     grouped(faults),

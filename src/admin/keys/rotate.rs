@@ -12,7 +12,6 @@ use crate::{
     audit::{Action, NewEvent},
     config::LoadedConfig,
     envelope::SubjectId,
-    users::Rotate,
 };
 
 /// Gives subjects fresh data keys, and seals their attributes anew: the answer to a data key that leaked.
@@ -58,7 +57,7 @@ impl RotateCommand {
         let backends: Vec<_> = office.backends.iter().map(|backend| backend.name().to_owned()).collect();
         let options = self.run.options(&office.config, backends.iter().map(|name| &**name));
         let origin = self.run.actor.origin();
-        let rotate = Rotate::new(office.users(), (!self.all).then_some(subjects), before, origin.clone());
+        let rotate = office.users().rotate((!self.all).then_some(subjects), before, origin.clone());
         let (planned, ahead) = (rotate.count().await?, rotate.count_ahead().await?);
         if planned == 0 && !self.all && self.before.is_none() {
             anyhow::bail!("no data key of these subjects is in the database: were they forgotten?");

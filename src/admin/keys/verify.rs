@@ -10,8 +10,7 @@ use crate::{
     },
     audit::{self, Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
-    keys::sweep::Counts,
-    users::{Users, Verified},
+    keys::{self, sweep::Counts, verify::Verified},
 };
 
 /// Users that are read together.
@@ -47,17 +46,17 @@ impl Verify {
         let mut office = Office::open(loaded).await?;
         let concurrency = self.concurrency.unwrap_or(office.config.max_concurrent_calls);
         office.config = KeysConfig { max_concurrent_calls: concurrency, ..office.config };
-        let users = office.users();
-        let planned = users.count().await?.min(self.sample.unwrap_or(u64::MAX));
+        let engine = office.users().verify();
+        let planned = engine.count().await?.min(self.sample.unwrap_or(u64::MAX));
         let watch = Watch::new(planned, self.json, self.failures.as_deref())?;
-        let ended = watch.during(self.verify(&users, &watch)).await.flatten();
+        let ended = watch.during(self.verify(&engine, &watch)).await.flatten();
         let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
         let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
         let event = NewEvent::new(&self.actor.origin(), Action::KeyVerify).outcome(outcome);
         let left = office::leave(&office.db, event).await;
         let verified = ended?;
         left?;
-        let interrupted = watch.controls().stop.is_cancelled() && verified.users < planned;
+        let interrupted = watch.controls().stop.is_cancelled() && verified.subjects < planned;
         let status = match () {
             () if !verified.faults.is_empty() => 1,
             () if interrupted => 130,
@@ -67,15 +66,15 @@ impl Verify {
         Ok(Output { text: self.text(&verified, &watch, interrupted), status })
     }
 
-    async fn verify(&self, users: &Users, watch: &Watch) -> anyhow::Result<Verified> {
+    async fn verify(&self, engine: &keys::verify::Verify, watch: &Watch) -> anyhow::Result<Verified> {
         let mut all = Verified::default();
         if let Some(size) = self.sample {
-            all = users.verify_sample(size).await?;
+            all = engine.sample(size).await?;
             keep(&all, watch);
             return Ok(all);
         }
         while !watch.controls().stop.is_cancelled() {
-            let page = users.verify_page(all.last, PAGE).await?;
+            let page = engine.page(all.last, PAGE).await?;
             if page.last.is_none() {
                 break;
             }
@@ -86,7 +85,7 @@ impl Verify {
     }
 
     fn text(&self, verified: &Verified, watch: &Watch, interrupted: bool) -> String {
-        let Verified { users, data_keys, attributes, faults, .. } = verified;
+        let Verified { subjects: users, data_keys, attributes, faults, .. } = verified;
         let faults = faults.len() as u64;
         let seconds = watch.elapsed().as_secs_f64();
         if self.json {
@@ -116,7 +115,7 @@ impl Verify {
 
 fn keep(found: &Verified, watch: &Watch) {
     let faults = found.faults.len() as u64;
-    let counts = Counts { done: found.users.saturating_sub(faults), failed: faults, ..Counts::default() };
+    let counts = Counts { done: found.subjects.saturating_sub(faults), failed: faults, ..Counts::default() };
     watch.controls().tally.add(counts);
     for fault in &found.faults {
         let object =

@@ -8,12 +8,13 @@ use crate::{
         office::{self, Actor, Office},
         terminal::{self, Output, time},
     },
+    attributes::AttributeName,
     audit::{self, Action, NewEvent},
     causes,
     config::LoadedConfig,
-    envelope::{Attribute, SubjectId},
+    envelope::SubjectId,
     keys::store,
-    users::{User, UserError, rollbacks},
+    users::{PersonalField, User, UserError, rollbacks},
 };
 
 /// Shows a user: the personal values masked, the data keys, or the receipt if the user was forgotten.
@@ -64,73 +65,75 @@ impl Show {
             .map(|(id, stored)| (id.version.get(), stored.wrapped.kek_id.to_string()))
             .collect();
         keys.sort();
-        let email = value(user.email().await, |email| {
-            if self.reveal { email.text().expose().to_owned() } else { email.masked() }
-        });
-        let phone = value(user.phone().await, |phone| {
-            if self.reveal { phone.text().expose().to_owned() } else { phone.masked() }
-        });
-        let well = email.is_ok() && phone.is_ok();
+        let fields = users.personal_fields(&user).await?;
+        let well = fields.iter().all(|field| field.value.is_ok());
         // Before anything of it is printed.
-        let read = if self.reveal {
-            [("email", &email), ("phone", &phone)]
-        } else {
-            [("email_masked", &email), ("phone_masked", &phone)]
-        };
-        let read = read.into_iter().filter(|(_, value)| !matches!(value, Ok(None)));
-        let names: Vec<_> = read.map(|(name, _)| name).collect();
+        let read = fields.iter().filter(|field| !matches!(field.value, Ok(None)));
+        let names: Vec<_> = read.map(|field| self.name(field)).collect();
         if !names.is_empty() {
             let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
             let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
             office::leave(&office.db, event.attributes(&names).outcome(outcome)).await?;
         }
+        let shown: Vec<_> = fields.iter().map(|field| self.show(subject, field)).collect();
         office.close().await?;
         let text = if self.json {
             let keys: Vec<_> =
                 keys.iter().map(|(version, kek)| json!({ "version": version, "kek_id": kek })).collect();
-            let errors: Vec<_> = [email.as_ref().err(), phone.as_ref().err()].into_iter().flatten().collect();
-            terminal::json(&json!({
+            let errors: Vec<_> = shown.iter().filter_map(|(_, value)| value.as_ref().err()).collect();
+            let mut object = json!({
                 "id": user.id().to_string(), "username": user.username(), "masked": !self.reveal,
-                "email": email.as_ref().ok(), "phone": phone.as_ref().ok(),
                 "errors": errors,
                 "created_at": time(user.created_at()), "updated_at": time(user.updated_at()), "data_keys": keys,
-            }))?
+            });
+            for (name, value) in &shown {
+                object[name] = json!(value.as_ref().ok());
+            }
+            terminal::json(&object)?
         } else {
-            as_text(&user, email, phone, &keys)
+            as_text(&user, &shown, &keys)
         };
         Ok(if well { text.into() } else { Output::unwell(text) })
     }
 }
 
-fn as_text(
-    user: &User,
-    email: Result<Option<String>, String>,
-    phone: Result<Option<String>, String>,
-    keys: &[(u32, String)],
-) -> String {
-    let printed = |value: Result<Option<String>, String>| match value {
-        Ok(Some(value)) => value,
-        Ok(None) => "none".to_owned(),
-        Err(error) => format!("ERROR: {error}"),
-    };
-    let mut text = format!(
-        "id          {}\nusername    {}\nemail       {}\nphone       {}\ncreated at  {}\nupdated at  {}\n",
-        user.id(),
-        user.username(),
-        printed(email),
-        printed(phone),
-        time(user.created_at()),
-        time(user.updated_at()),
-    );
+impl Show {
+    /// What the audit trail says was looked at.
+    fn name(&self, field: &PersonalField) -> AttributeName {
+        let name = AttributeName::of_field(&field.name);
+        if self.reveal { name } else { name.masked() }
+    }
+
+    /// The field's name and value, or why it does not open.
+    fn show(&self, subject: SubjectId, field: &PersonalField) -> Shown {
+        let name = AttributeName::of_field(&field.name).as_str().to_owned();
+        let value = match &field.value {
+            Ok(value) if self.reveal => Ok(value.as_ref().map(|value| value.expose().to_owned())),
+            Ok(_) => Ok(field.masked()),
+            Err(cause) => {
+                Err(format!("{} of user {subject} could not be opened: {}", field.name, causes::line(cause)))
+            }
+        };
+        (name, value)
+    }
+}
+
+type Shown = (String, Result<Option<String>, String>);
+
+fn as_text(user: &User, shown: &[Shown], keys: &[(u32, String)]) -> String {
+    let mut text = format!("id          {}\nusername    {}\n", user.id(), user.username());
+    for (name, value) in shown {
+        let value = match value {
+            Ok(Some(value)) => value.clone(),
+            Ok(None) => "none".to_owned(),
+            Err(error) => format!("ERROR: {error}"),
+        };
+        text.push_str(&format!("{name:<11} {value}\n"));
+    }
+    let (created_at, updated_at) = (time(user.created_at()), time(user.updated_at()));
+    text.push_str(&format!("created at  {created_at}\nupdated at  {updated_at}\n"));
     for (version, kek) in keys {
         text.push_str(&format!("data key    {version}, under {kek}\n"));
     }
     text
-}
-
-fn value<A>(
-    opened: Result<Option<A>, UserError>,
-    print: impl Fn(&A) -> String,
-) -> Result<Option<String>, String> {
-    opened.map(|value| value.as_ref().map(print)).map_err(|error| causes::line(&error))
 }

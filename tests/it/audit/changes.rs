@@ -10,7 +10,6 @@ use oubliette::{
     audit::Origin,
     database::Before,
     keys::sweep::{Controls, SweepOptions, Tally},
-    users::Rotate,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +36,7 @@ async fn told(app: &TestApp) -> Vec<(String, Option<Uuid>, String, Option<String
 
 async fn rotate(app: &TestApp, id: Uuid) {
     let before = Before::ask(&app.db, None).await.unwrap();
-    let rotate = Rotate::new(app.users.clone(), Some(vec![id.into()]), before, Origin::new("admin:somebody"));
+    let rotate = app.users.rotate(Some(vec![id.into()]), before, Origin::new("admin:somebody"));
     let controls = Controls {
         stop: CancellationToken::new(),
         tally: Arc::new(Tally::default()),

@@ -4,6 +4,7 @@ use std::{
 };
 
 use oubliette::{
+    KeyMetrics,
     access::{
         Authenticator, Refusals,
         tokens::{self, NewToken},
@@ -13,8 +14,8 @@ use oubliette::{
     config::{AuthMode, Config},
     database,
     http::{self, Connections},
-    keys::{Backends, KeyMetrics, Keyring},
-    users::{NewUser, Users},
+    keys::{Backends, Keyring},
+    users::Users,
 };
 use reqwest::{Client, RequestBuilder, StatusCode};
 use sea_orm::{ConnectionTrait, DatabaseConnection, ExecResult, QueryResult};
@@ -162,7 +163,7 @@ impl TestApp {
 
     /// Makes a user without asking the API.
     pub(crate) async fn add(&self, person: &Person) -> Uuid {
-        let new = NewUser::parse(&person.username, Some(&person.email), Some(&person.phone)).unwrap();
+        let new = person.new_user();
         self.users.create(new, &Origin::new("test")).await.unwrap().id().into()
     }
 

@@ -9,10 +9,10 @@ use std::{
 use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use oubliette::{
+    KeyMetrics,
     envelope::KeyMaterial,
     keys::{
-        BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, KeyMetrics, Ownership,
-        WrappedKey,
+        BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, WrappedKey,
         aws_kms::AwsKmsBackend,
         local::{KeyFile, KeyFileEditor, LocalBackend, kek_id},
     },

@@ -27,7 +27,7 @@ pub(crate) use backend::TestBackend;
 pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;
 pub(crate) use logs::{log_everything, server_log};
-pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person};
+pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person, change_of_email, change_of_phone};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use population::populate;
 pub(crate) use process::{Finished, Sandbox, Server, finish};

@@ -1,3 +1,9 @@
+use oubliette::{
+    attributes::Change,
+    entity::user::PersonalChanges,
+    envelope::{Attribute, Personal},
+    users::{NewUser, UserChanges, Username},
+};
 use rand::RngExt;
 
 use super::logs;
@@ -27,4 +33,24 @@ impl Person {
         logs::remember_personal_values(&[&person.email, &person.phone]);
         person
     }
+
+    /// As the API makes one of what was typed.
+    pub(crate) fn new_user(&self) -> NewUser {
+        let personal = PersonalChanges { email: replaced(&self.email), phone: replaced(&self.phone) };
+        NewUser { username: Username::parse(&self.username).unwrap(), personal }
+    }
+}
+
+pub(crate) fn change_of_email(email: &str) -> UserChanges {
+    let personal = PersonalChanges { email: replaced(email), ..PersonalChanges::default() };
+    UserChanges { username: None, personal }
+}
+
+pub(crate) fn change_of_phone(phone: &str) -> UserChanges {
+    let personal = PersonalChanges { phone: replaced(phone), ..PersonalChanges::default() };
+    UserChanges { username: None, personal }
+}
+
+fn replaced<A: Attribute>(input: &str) -> Change<Personal<A>> {
+    Change::parse(Change::Replace(input)).unwrap()
 }

@@ -3,11 +3,9 @@
 use chrono::Utc;
 use futures::{StreamExt, TryStreamExt, stream};
 use oubliette::{
+    attributes::{Email, Phone},
     entity::{data_key, user},
-    envelope::{
-        Attribute, DataKey, DataKeyId, KeyVersion, SubjectId,
-        attributes::{Email, Phone},
-    },
+    envelope::{DataKey, DataKeyId, KeyVersion, Personal, SubjectId},
     keys::{DataKeyIdentity, KeyBackend},
 };
 use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel};
@@ -64,8 +62,8 @@ async fn make(backend: &dyn KeyBackend) -> (Person, user::Model, data_key::Model
     let user = user::Model {
         id: id.subject.into(),
         username: person.username.clone(),
-        email: Some(key.seal(&Email::parse(&person.email).unwrap()).unwrap()),
-        phone: Some(key.seal(&Phone::parse(&person.phone).unwrap()).unwrap()),
+        email: Some(key.seal(&Personal::<Email>::parse(&person.email).unwrap()).unwrap()),
+        phone: Some(key.seal(&Personal::<Phone>::parse(&person.phone).unwrap()).unwrap()),
         created_at: now,
         updated_at: now,
     };

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use oubliette::attributes::{Email, Phone};
 use oubliette::users::{UserError, rollbacks};
 use reqwest::StatusCode;
 use sea_orm::ConnectionTrait;
@@ -128,10 +129,10 @@ async fn a_user_who_was_read_before_does_not_open() {
     let id: uuid::Uuid = fleet.user_known_to_all().await.parse().unwrap();
     let (users, _) = fleet.users();
     let user = users.find(id.into()).await.unwrap().unwrap();
-    assert!(user.email().await.unwrap().is_some());
+    assert!(user.open::<Email>().await.unwrap().is_some());
     assert!(users.trust_ledger(false));
-    assert!(matches!(user.email().await, Err(UserError::LedgerWentBack)));
-    assert!(matches!(user.phone().await, Err(UserError::LedgerWentBack)));
+    assert!(matches!(user.open::<Email>().await, Err(UserError::LedgerWentBack)));
+    assert!(matches!(user.open::<Phone>().await, Err(UserError::LedgerWentBack)));
 }
 
 async fn wait(is_so: impl AsyncFn() -> bool) {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use oubliette::{
-    database,
+    KeyMetrics, database,
     entity::{data_key, user},
-    keys::{KeyMetrics, aws_kms::AwsKmsBackend},
+    keys::aws_kms::AwsKmsBackend,
 };
 use reqwest::StatusCode;
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};

@@ -9,9 +9,10 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use memchr::memmem;
 use oubliette::{
+    KeyMetrics,
     envelope::{DataKeyId, KeyVersion},
     keys::{
-        KekId, KeyBackend, KeyMetrics, WrappedKey,
+        KekId, KeyBackend, WrappedKey,
         aws_kms::AwsKmsBackend,
         local::{KeyFile, LocalBackend},
     },

@@ -14,7 +14,6 @@ use oubliette::{
     audit::Origin,
     database::Before,
     entity::{access_token, data_key, key_claim},
-    users::Rotate,
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use serde_json::Value;
@@ -155,7 +154,7 @@ async fn what_was_planned_is_replaced_when_its_time_has_come(stack: TestStack) {
     };
     ahead_by(data_key::Column::CreatedAt, 2).await;
     let ((users, _), origin) = (server_on(&site, "data/local.toml"), Origin::new("a test"));
-    let rotate = Rotate::new(users, None, Before::ask(&site.db, None).await.unwrap(), origin.clone());
+    let rotate = users.rotate(None, Before::ask(&site.db, None).await.unwrap(), origin.clone());
     assert_eq!((rotate.count().await.unwrap(), rotate.count_ahead().await.unwrap()), (4, 4));
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let controls = controls();

@@ -4,16 +4,21 @@
 use std::time::{Duration, Instant};
 
 use oubliette::{
+    KeyMetrics,
+    attributes::{Email, Phone},
     audit::Origin,
     config::KeysConfig,
     envelope::SubjectId,
-    keys::{Backends, KeyMetrics, Keyring, local::LocalBackend},
-    users::{Change, UserChanges, Users},
+    keys::{Backends, Keyring, local::LocalBackend},
+    users::Users,
 };
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Replicated, Sandbox, Server, Site, TestStack, on_both_databases, populate};
+use crate::harness::{
+    Person, Replicated, Sandbox, Server, Site, TestStack, change_of_email, change_of_phone,
+    on_both_databases, populate,
+};
 
 on_both_databases!(
     what_is_sealed_is_sealed_under_the_key_that_the_table_has,
@@ -38,7 +43,7 @@ async fn what_is_sealed_is_sealed_under_the_key_that_the_table_has(stack: TestSt
     let rotate = || site.done(&["keys", "rotate", "--all", "--yes", "--json"]);
     rotate();
     for id in &ids {
-        users.find(*id).await.unwrap().unwrap().email().await.unwrap();
+        users.find(*id).await.unwrap().unwrap().open::<Email>().await.unwrap();
     }
     for sql in [
         "DELETE FROM users",
@@ -52,17 +57,17 @@ async fn what_is_sealed_is_sealed_under_the_key_that_the_table_has(stack: TestSt
     assert!(site.data_keys().await.iter().all(|key| key.version == 2));
 
     // A change first: nothing has told the server that its open key is another one.
-    let changes = UserChanges::parse(Change::Keep, Change::Replace("new@example.com"), Change::Keep).unwrap();
+    let changes = change_of_email("new@example.com");
     users.update(ids[0], changes, &Origin::new("a test")).await.unwrap();
     site.verify(people.len());
     // And a look first.
     let found = users.find(ids[1]).await.unwrap().unwrap();
-    assert!(found.email().await.unwrap().is_some());
-    assert!(found.phone().await.unwrap().is_some());
-    let changes = UserChanges::parse(Change::Keep, Change::Keep, Change::Replace("+442079460958")).unwrap();
+    assert!(found.open::<Email>().await.unwrap().is_some());
+    assert!(found.open::<Phone>().await.unwrap().is_some());
+    let changes = change_of_phone("+442079460958");
     users.update(ids[1], changes, &Origin::new("a test")).await.unwrap();
     site.verify(people.len());
-    assert!(early.email().await.unwrap().is_some());
+    assert!(early.open::<Email>().await.unwrap().is_some());
 }
 
 async fn identities_are_random_and_outlive_a_rewrap(stack: TestStack) {

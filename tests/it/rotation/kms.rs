@@ -1,6 +1,6 @@
 //! Within KMS: from one key to another, and under the same one.
 
-use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
+use oubliette::{KeyMetrics, keys::aws_kms::AwsKmsBackend};
 
 use crate::harness::{Site, TestStack, kms_backend, kms_proxy, localstack, populate, sized};
 

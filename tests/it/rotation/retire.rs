@@ -10,22 +10,24 @@ use std::{
 
 use futures::future::join_all;
 use oubliette::{
+    KeyMetrics,
+    attributes::Email,
     audit::Origin,
     config::KeysConfig,
     database::Before,
-    envelope::{Attribute, SubjectId},
+    envelope::SubjectId,
     keys::{
-        Backends, KeyMetrics, Keyring, KeyringError,
+        Backends, Keyring, KeyringError,
         local::{KeyFile, LocalBackend},
         sweep::{Controls, SweepOptions, Tally},
     },
-    users::{Change, NewUser, Rotate, User, UserChanges, UserError, Users},
+    users::{User, UserError, Users},
 };
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Person, Site, TestBackend, TestStack, on_both_databases, populate};
+use crate::harness::{Person, Site, TestBackend, TestStack, change_of_email, on_both_databases, populate};
 
 on_both_databases!(
     a_data_key_made_before_its_wrapping_key_was_retired_is_not_stored,
@@ -50,7 +52,7 @@ pub(super) fn server_on(site: &Site, key_file: &str) -> (Users, Arc<TestBackend>
 }
 
 async fn create(users: &Users, person: &Person) -> Result<User, UserError> {
-    let new = NewUser::parse(&person.username, Some(&person.email), Some(&person.phone)).unwrap();
+    let new = person.new_user();
     users.create(new, &Origin::new("a test")).await
 }
 
@@ -125,7 +127,7 @@ async fn a_rotation_does_not_bring_data_keys_under_a_retired_key(stack: TestStac
     let old = primary(&site);
     let (users, backend) = server_on(&site, "data/local.toml");
     let before = Before::ask(&site.db, None).await.unwrap();
-    let rotate = Rotate::new(users, None, before, Origin::new("a test"));
+    let rotate = users.rotate(None, before, Origin::new("a test"));
     backend.hold_made();
     let rotating = tokio::spawn(async move { Box::pin(rotate.run(&options(), &controls())).await });
     wait_until("data keys are made", || backend.generated() == 3).await;
@@ -152,8 +154,7 @@ async fn an_update_that_waits_for_its_data_key_is_sealed_under_the_new_one(stack
     let updating = tokio::spawn({
         let users = users.clone();
         async move {
-            let changes =
-                UserChanges::parse(Change::Keep, Change::Replace("new@example.com"), Change::Keep).unwrap();
+            let changes = change_of_email("new@example.com");
             users.update(subject, changes, &Origin::new("a test")).await
         }
     });
@@ -167,8 +168,8 @@ async fn an_update_that_waits_for_its_data_key_is_sealed_under_the_new_one(stack
     updating.await.unwrap().unwrap();
     all_are_under_next(&site, 2).await;
     let (users, _) = server_on(&site, "data/local.toml");
-    let email = users.find(subject).await.unwrap().unwrap().email().await.unwrap();
-    assert_eq!(email.unwrap().into_text().into_exposed(), "new@example.com");
+    let email = users.find(subject).await.unwrap().unwrap().open::<Email>().await.unwrap();
+    assert_eq!(email.unwrap().into_exposed(), "new@example.com");
 }
 
 /// A key file that is mounted as a single file is replaced below the server, which goes on seeing the old one.
@@ -179,7 +180,7 @@ async fn a_server_that_sees_an_old_key_file_stores_nothing_under_a_retired_key(s
     std::fs::copy(site.sandbox.path("data/local.toml"), site.sandbox.path("data/seen.toml")).unwrap();
     let (users, backend) = server_on(&site, "data/seen.toml");
     let subject = SubjectId::from(people[0].0);
-    users.find(subject).await.unwrap().unwrap().email().await.unwrap();
+    users.find(subject).await.unwrap().unwrap().open::<Email>().await.unwrap();
     change_wrapping_key(&site, &old);
     let refused = create(&users, &Person::new()).await.unwrap_err();
     let UserError::Keys(cause) = &refused else { panic!("{refused}") };
@@ -190,8 +191,8 @@ async fn a_server_that_sees_an_old_key_file_stores_nothing_under_a_retired_key(s
     );
     assert_eq!(backend.generated(), 2, "it looked once more");
     // What it has open it still reads, and changes.
-    users.find(subject).await.unwrap().unwrap().email().await.unwrap();
-    let changes = UserChanges::parse(Change::Keep, Change::Replace("x@example.com"), Change::Keep).unwrap();
+    users.find(subject).await.unwrap().unwrap().open::<Email>().await.unwrap();
+    let changes = change_of_email("x@example.com");
     users.update(subject, changes, &Origin::new("a test")).await.unwrap();
     all_are_under_next(&site, 3).await;
 }

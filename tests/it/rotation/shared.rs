@@ -12,11 +12,12 @@ use std::{
 
 use chrono::{TimeDelta, Utc};
 use oubliette::{
+    KeyMetrics,
     audit::Origin,
     config::KeysConfig,
     entity::{key_claim, key_operation},
     keys::{
-        Backends, KeyMetrics,
+        Backends,
         local::{KeyFile, LocalBackend},
         rewrap::{Rewrap, Selection},
         sweep::{Controls, Outcome, SweepOptions, Tally},
@@ -134,7 +135,7 @@ async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(sta
         }
     });
     let backends = Backends::new(backend, Vec::new());
-    let rewrap = Rewrap::new(db, backends, &KeysConfig::default(), &KeyMetrics::default());
+    let rewrap = Rewrap::new(db, backends, &KeysConfig::default(), KeyMetrics::default());
     let selection = Selection { to: Some("local:second".to_owned()), ..Selection::default() };
     let plan = rewrap.plan(selection).await.unwrap();
     let options = SweepOptions {

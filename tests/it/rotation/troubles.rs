@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oubliette::keys::{KeyMetrics, aws_kms::AwsKmsBackend};
+use oubliette::{KeyMetrics, keys::aws_kms::AwsKmsBackend};
 use serde_json::Value;
 
 use crate::harness::{Fault, KmsProxy, Site, TestStack, kms_backend, kms_proxy, localstack, populate};

@@ -1,0 +1,58 @@
+use std::{cmp::Reverse, sync::Arc};
+
+use super::{KekId, KeyBackend, Ownership, SharedObserver, guarded::GuardedBackend};
+use crate::config::KeysConfig;
+
+/// All configured key backends: the active one wraps new data keys, each unwraps what it owns.
+///
+/// This is how one moves from local keys to AWS, or between accounts, without downtime: add a backend,
+/// make it active, rewrap, remove the old one.
+#[derive(Clone, Debug)]
+pub struct Backends {
+    /// The active one first.
+    all: Vec<Arc<dyn KeyBackend>>,
+}
+
+impl Backends {
+    /// The active backend, and those that only unwrap.
+    #[must_use]
+    pub fn new(active: Arc<dyn KeyBackend>, others: Vec<Arc<dyn KeyBackend>>) -> Self {
+        Self { all: std::iter::once(active).chain(others).collect() }
+    }
+
+    /// The same backends; every call waits for its turn, has a deadline, and is counted.
+    #[must_use]
+    pub(super) fn guarded(self, config: &KeysConfig, observer: &SharedObserver) -> Self {
+        let guard = |backend| Arc::new(GuardedBackend::new(backend, config, observer.clone())) as _;
+        Self { all: self.all.into_iter().map(guard).collect() }
+    }
+
+    /// The backend that wraps new data keys.
+    #[must_use]
+    pub fn active(&self) -> &dyn KeyBackend {
+        &*self.all[0]
+    }
+
+    /// All of them, the active one first.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn KeyBackend> {
+        self.all.iter().map(|backend| &**backend)
+    }
+
+    /// The backend that can unwrap what `kek_id` wrapped, if one is configured: the surest, and among equals
+    /// the active one.
+    #[must_use]
+    pub fn owner(&self, kek_id: &KekId) -> Option<&dyn KeyBackend> {
+        owner(self.iter(), kek_id)
+    }
+}
+
+/// The surest owner of a wrapping key, and among equals the first.
+pub fn owner<'a>(
+    backends: impl Iterator<Item = &'a dyn KeyBackend>,
+    kek_id: &KekId,
+) -> Option<&'a dyn KeyBackend> {
+    // Asked once: a backend may have to look at a file.
+    let owners = backends.map(|backend| (backend.owns(kek_id), backend));
+    let owners = owners.filter(|(ownership, _)| *ownership > Ownership::No);
+    owners.min_by_key(|(ownership, _)| Reverse(*ownership)).map(|(_, backend)| backend)
+}

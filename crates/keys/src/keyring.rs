@@ -1,0 +1,388 @@
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use sea_orm::{DatabaseConnection, DbErr};
+use tracing::Instrument;
+
+use super::{
+    BackendError, Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, NotStored,
+    OpenDataKey, RefreshOutcome, SharedObserver, Ticket,
+    cache::{Cached, KeyCache},
+    store::{self, StoredKey, Unconfirmed},
+    subjects::Sealer,
+    wrapping_keys,
+};
+use crate::{
+    causes,
+    config::KeysConfig,
+    database::WriteTransaction,
+    envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
+};
+
+/// Expired keys leave the memory at most this long after they expired.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The one place that turns a subject into an open data key: store, cache, backends.
+///
+/// Cheap to clone: all clones share one cache.
+#[derive(Clone, Debug)]
+pub struct Keyring(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: DatabaseConnection,
+    backends: Backends,
+    cache: KeyCache,
+    observer: SharedObserver,
+}
+
+/// A data key, open; or why it is not, shared by all who waited for it.
+pub type OpenedKey = Result<Arc<OpenDataKey>, Arc<KeyringError>>;
+
+/// A data key that is not stored yet.
+#[derive(Debug)]
+pub struct NewDataKey {
+    /// The open key.
+    pub key: Arc<OpenDataKey>,
+    /// The key as the table has it.
+    pub stored: StoredKey,
+    ticket: Ticket,
+}
+
+impl NewDataKey {
+    /// What seals the first values of the new subject.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer<'_> {
+        Sealer::new(self.key.data_key())
+    }
+}
+
+impl Keyring {
+    /// A keyring over the data keys of `db`, with an empty cache.
+    #[must_use]
+    pub fn new(
+        db: DatabaseConnection,
+        backends: Backends,
+        config: &KeysConfig,
+        observer: impl Into<SharedObserver>,
+    ) -> Self {
+        let observer = observer.into();
+        let backends = backends.guarded(config, &observer);
+        let cache = KeyCache::new(&config.cache, observer.clone());
+        Self(Arc::new(Inner { db, backends, cache, observer }))
+    }
+
+    /// Makes a subject's first data key, without storing it. One backend call.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError::Backend`].
+    pub async fn generate(&self, subject: SubjectId) -> Result<NewDataKey, KeyringError> {
+        let id = DataKeyId { subject, version: KeyVersion::FIRST };
+        let ticket = self.0.cache.ticket(subject);
+        let GeneratedKey { material, wrapped } = self.0.backends.active().generate(&id.into()).await?;
+        let identity = DataKeyIdentity::generate();
+        let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), identity));
+        Ok(NewDataKey { key, stored: StoredKey { identity, wrapped }, ticket })
+    }
+
+    /// Caches a generated key. Call after the transaction that stored it was committed.
+    pub async fn remember(&self, new: NewDataKey) {
+        self.0.cache.insert(new.ticket, new.key).await;
+    }
+
+    /// The key, if it is open already. No I/O.
+    pub async fn cached(&self, id: DataKeyId) -> Option<Arc<OpenDataKey>> {
+        self.0.cache.get(id).await.map(|cached| cached.key)
+    }
+
+    /// Opens one data key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`]; [`KeyringError::Missing`] if the subject has no such key, or none any more.
+    pub async fn open(&self, id: DataKeyId) -> OpenedKey {
+        let opened = self.open_many(&[id]).await.pop();
+        opened.unwrap_or_else(|| Err(Arc::new(KeyringError::Missing(id))))
+    }
+
+    /// Opens a subject's newest data key, to seal with it: see [`LockedSubject`](crate::subjects::LockedSubject).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError::NoDataKey`] if there is none; else as for [`Keyring::open`].
+    pub async fn open_newest(&self, subject: SubjectId) -> OpenedKey {
+        let mut gone = None;
+        loop {
+            let newest = store::newest(&self.0.db, subject).await.map_err(|error| Arc::new(error.into()))?;
+            // One that is gone and still the newest was not replaced by a rotation.
+            let Some((version, identity)) = newest.filter(|newest| gone != Some(*newest)) else {
+                return Err(Arc::new(KeyringError::NoDataKey(subject)));
+            };
+            match self.open_identical(DataKeyId { subject, version }, identity).await {
+                Err(error) if matches!(*error, KeyringError::Missing(_)) => gone = newest,
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Opens the data key that has this identity in the table. One that is in the cache under the same id and is another one is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keyring::open`].
+    pub async fn open_identical(&self, id: DataKeyId, identity: DataKeyIdentity) -> OpenedKey {
+        let opened = self.open(id).await?;
+        if opened.identity() == identity {
+            return Ok(opened);
+        }
+        self.0.cache.evict(id.subject, [id]).await;
+        self.open(id).await
+    }
+
+    /// Asks the table whether an open key is the one that it has, after something did not open with it. If it is another
+    /// one, that one; `None` if it is the same.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keyring::open`].
+    pub async fn open_instead_of(
+        &self,
+        stale: &OpenDataKey,
+    ) -> Result<Option<Arc<OpenDataKey>>, Arc<KeyringError>> {
+        let id = stale.id();
+        let stored = store::find(&self.0.db, &[id]).await.map_err(|error| Arc::new(error.into()))?;
+        if stored.get(&id).is_some_and(|stored| stored.identity == stale.identity()) {
+            return Ok(None);
+        }
+        self.0.cache.evict(id.subject, [id]).await;
+        self.open(id).await.map(Some)
+    }
+
+    /// Opens many data keys: one SQL statement for the wrapped keys that are not cached, then concurrent
+    /// unwraps, as many as the backend's limit lets through. Every id has its own result, in the order of
+    /// `ids`.
+    pub async fn open_many(&self, ids: &[DataKeyId]) -> Vec<OpenedKey> {
+        let mut opened = Vec::with_capacity(ids.len());
+        let mut missing = Vec::new();
+        let mut due = Vec::new();
+        for &id in ids {
+            let key = if let Some(Cached { key, refresh }) = self.0.cache.get(id).await {
+                due.extend(refresh.then_some(id));
+                Ok(key)
+            } else {
+                missing.push((opened.len(), id));
+                Err(Arc::new(KeyringError::Missing(id)))
+            };
+            opened.push(key);
+        }
+        if !due.is_empty() {
+            tokio::spawn(self.clone().refresh(due).in_current_span());
+        }
+        let observer = &self.0.observer;
+        observer.cached(CacheEvent::Hit, (opened.len() - missing.len()) as u64);
+        if missing.is_empty() {
+            return opened;
+        }
+        observer.cached(CacheEvent::Miss, missing.len() as u64);
+        // In a task of its own: a client that goes away must not stop a load half-way (see KeyCache), and
+        // what was unwrapped at a cost is worth keeping.
+        let load = self.clone().load(missing.clone()).in_current_span();
+        if let Ok(loaded) = tokio::spawn(load).await {
+            for (position, key) in loaded {
+                opened[position] = key;
+            }
+        } else {
+            let error = Arc::new(KeyringError::Interrupted);
+            for (position, _) in missing {
+                opened[position] = Err(error.clone());
+            }
+        }
+        opened
+    }
+
+    /// Takes a forgotten subject's keys out of the cache, and keeps those out that are being unwrapped.
+    /// Call after the transaction that destroyed them was committed.
+    pub async fn evict(&self, subject: SubjectId, ids: impl IntoIterator<Item = DataKeyId>) {
+        self.0.cache.evict(subject, ids).await;
+    }
+
+    /// Takes all keys out of the cache, and keeps those out that are being unwrapped.
+    pub async fn evict_everybody(&self) {
+        self.0.cache.evict_everybody().await;
+    }
+
+    /// The database that the wrapped keys are in.
+    #[must_use]
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.0.db
+    }
+
+    /// All backends, the active one first.
+    #[must_use]
+    pub fn backends(&self) -> &Backends {
+        &self.0.backends
+    }
+
+    /// Whether new data keys can be wrapped: whether the active backend can be used, and its wrapping key is not being
+    /// retired.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError::Backend`], [`KeyringError::Inactive`]. That the database does not tell is no fault of the keys.
+    pub async fn check(&self) -> Result<(), KeyringError> {
+        let kek_id = self.0.backends.active().check().await?;
+        match wrapping_keys::state(&self.0.db, &kek_id).await {
+            Ok(Some(state @ (KekState::Retiring | KekState::Retired))) => {
+                Err(Inactive { kek_id, state }.into())
+            }
+            Ok(None | Some(KekState::Active)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Asks the active backend to look what its current wrapping key is: it may have missed a change.
+    pub async fn look(&self) {
+        self.0.backends.active().look().await;
+    }
+
+    /// Ends a transaction that stores a new data key, wrapped by the active backend.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStored`]; then the transaction must not be committed.
+    pub async fn confirm(
+        &self,
+        transaction: &WriteTransaction,
+        unconfirmed: Unconfirmed,
+    ) -> Result<(), NotStored> {
+        unconfirmed.confirm(transaction, self.0.backends.active().name()).await
+    }
+
+    /// Drops expired keys from memory, and has backends follow their key files, for as long as the future is polled.
+    pub async fn keep_house(self) {
+        let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            ticks.tick().await;
+            self.0.cache.drop_expired().await;
+            for backend in self.0.backends.iter() {
+                backend.look().await;
+            }
+        }
+    }
+
+    /// Loads keys that are not cached. Positions are carried along.
+    async fn load(self, missing: Vec<(usize, DataKeyId)>) -> Vec<(usize, OpenedKey)> {
+        let ids: Vec<_> = missing.iter().map(|&(_, id)| id).collect();
+        let tickets: Vec<_> = ids.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
+        let stored = match store::find(&self.0.db, &ids).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let error = Arc::new(KeyringError::Database(error));
+                return missing.into_iter().map(|(position, _)| (position, Err(error.clone()))).collect();
+            }
+        };
+        let (this, stored) = (&self, &stored);
+        let loads = missing.into_iter().zip(tickets).map(|((position, id), ticket)| async move {
+            let load = || this.unwrap(id, stored.get(&id));
+            (position, this.0.cache.get_or_load(ticket, id, load).await)
+        });
+        loads.collect::<FuturesUnordered<_>>().collect().await
+    }
+
+    /// Unwraps keys again that are in use and near their end, so that nobody has to wait for them. What
+    /// cannot be unwrapped serves until it expires; what is gone from the database leaves at once.
+    async fn refresh(self, due: Vec<DataKeyId>) {
+        let tickets: Vec<_> = due.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
+        let stored = match store::find(&self.0.db, &due).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let keys = due.len();
+                tracing::warn!(keys, "data keys are not refreshed: {}", causes::line(&error));
+                return self.count_refreshes(RefreshOutcome::Failed, due.len());
+            }
+        };
+        let (this, stored) = (&self, &stored);
+        let refreshes = due.into_iter().zip(tickets).map(|(id, ticket)| async move {
+            let outcome = match this.unwrap(id, stored.get(&id)).await {
+                Ok(key) => {
+                    this.0.cache.insert(ticket, Arc::new(key)).await;
+                    RefreshOutcome::Ok
+                }
+                Err(KeyringError::Missing(_)) => {
+                    this.0.cache.evict(id.subject, [id]).await;
+                    RefreshOutcome::Gone
+                }
+                Err(error) => {
+                    tracing::warn!("data key {id} is not refreshed: {}", causes::line(&error));
+                    RefreshOutcome::Failed
+                }
+            };
+            this.count_refreshes(outcome, 1);
+        });
+        refreshes.collect::<FuturesUnordered<_>>().collect::<()>().await;
+    }
+
+    fn count_refreshes(&self, outcome: RefreshOutcome, keys: usize) {
+        self.0.observer.cached(CacheEvent::Refreshed(outcome), keys as u64);
+    }
+
+    async fn unwrap(&self, id: DataKeyId, stored: Option<&StoredKey>) -> Result<OpenDataKey, KeyringError> {
+        let StoredKey { identity, wrapped } = stored.ok_or(KeyringError::Missing(id))?;
+        let backend = self
+            .0
+            .backends
+            .owner(&wrapped.kek_id)
+            .ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
+        let material = backend.unwrap(wrapped, &id.into()).await?;
+        Ok(OpenDataKey::new(DataKey::new(id, &material), *identity))
+    }
+}
+
+/// Why a data key could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// There is no such data key. If its subject was forgotten, that is as it should be.
+    #[error("there is no data key {0}")]
+    Missing(DataKeyId),
+    /// The subject has no data key at all, so nothing can be sealed for them.
+    #[error("subject {0} has no data key")]
+    NoDataKey(SubjectId),
+    /// No configured backend owns the wrapping key. An operator must add it to the configuration.
+    #[error("no configured key backend owns the wrapping key `{kek_id}`: {}", advice(kek_id))]
+    NoBackend {
+        /// The wrapping key.
+        kek_id: KekId,
+    },
+    /// The wrapping key of a new data key is being retired, and the active backend gave no other one. An operator must look
+    /// at it.
+    #[error(transparent)]
+    Inactive(#[from] Inactive),
+    /// The backend failed; its class says what that means.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The database failed.
+    #[error("the data keys could not be read")]
+    Database(#[from] DbErr),
+    /// The server is shutting down, or a bug stopped the load.
+    #[error("the load of a data key was interrupted")]
+    Interrupted,
+}
+
+/// The lines that would configure a backend for a wrapping key.
+pub(super) fn advice(kek_id: &KekId) -> String {
+    let id = kek_id.as_str();
+    #[cfg(feature = "local")]
+    if let Some(name) = id.strip_prefix(crate::local::KEK_PREFIX) {
+        return format!(
+            "add [keys.backends.NAME] with kind = \"local\" and file = the key file that has the key `{name}`"
+        );
+    }
+    #[cfg(feature = "aws-kms")]
+    if let Some(region) = crate::aws_kms::region(id) {
+        return format!(
+            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{id}\""
+        );
+    }
+    "no kind of backend has such ids; was the row written by something else?".to_owned()
+}

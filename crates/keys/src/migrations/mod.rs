@@ -1,0 +1,17 @@
+//! The tables of this crate. A migration that has been released is never changed, and neither is its name.
+
+mod m20261123_000002_data_keys;
+mod m20261124_000004_key_operations;
+mod m20261128_000007_wrapping_keys;
+
+use sea_orm_migration::MigrationTrait;
+
+/// The migrations of this crate's tables, in the order in which they are made. A program puts them among its own, by their names.
+#[must_use]
+pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+    vec![
+        Box::new(m20261123_000002_data_keys::Migration),
+        Box::new(m20261124_000004_key_operations::Migration),
+        Box::new(m20261128_000007_wrapping_keys::Migration),
+    ]
+}

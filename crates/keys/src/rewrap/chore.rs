@@ -1,0 +1,133 @@
+use async_trait::async_trait;
+use futures::{StreamExt, stream::FuturesUnordered};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, DbErr,
+    sea_query::{ExprTrait, IntoCondition},
+};
+
+use super::{Route, plan, replace::replace};
+use crate::{
+    BackendError, Backends, ErrorClass, KekId, KeyBackend, NotStored, WrappedKey,
+    database::{Before, on_the_primary},
+    entity::data_key::Column,
+    envelope::DataKeyId,
+    store,
+    sweep::{Chore, Dealt, Failure, Pace, Refusal, StopCause},
+};
+
+/// Moves the data keys of one wrapping key to another.
+#[derive(Debug)]
+pub(super) struct RewrapChore {
+    pub(super) db: DatabaseConnection,
+    pub(super) backends: Backends,
+    pub(super) from: KekId,
+    pub(super) to: KekId,
+    /// The name of the target's backend.
+    pub(super) backend: String,
+    pub(super) before: Option<Before>,
+    pub(super) route: Route,
+}
+
+/// A data key with its old and its new wrapping.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) id: DataKeyId,
+    pub(super) old: WrappedKey,
+    pub(super) new: WrappedKey,
+}
+
+impl RewrapChore {
+    /// Moves data keys, and stores nothing.
+    pub(super) async fn try_out(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Dealt {
+        let (moved, mut dealt) = self.move_keys(keys, pace).await;
+        dealt.done = moved.len() as u64;
+        dealt
+    }
+
+    async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, Dealt) {
+        let mut moved = Vec::with_capacity(keys.len());
+        let mut dealt = Dealt::default();
+        let [source, target] = [&self.from, &self.to].map(|kek_id| self.backends.owner(kek_id));
+        let calls = keys.into_iter().map(|(id, old)| async move {
+            let result = self.move_key(id, &old, [source, target], pace).await;
+            (id, old, result)
+        });
+        let mut calls: FuturesUnordered<_> = calls.collect();
+        let mut outage = None;
+        while let Some((id, old, result)) = calls.next().await {
+            match result {
+                Ok(new) => moved.push(Moved { id, old, new }),
+                Err(Refusal::Stopped) => {}
+                Err(Refusal::Backend(error)) => {
+                    if let Some(cause) = StopCause::of(&error) {
+                        pace.abort();
+                        dealt.stop.get_or_insert(cause);
+                    } else if error.class.is_retryable() {
+                        outage = Some(StopCause::outage(&error));
+                    }
+                    dealt.failures.push(Failure::new(id, old.kek_id, &error));
+                }
+            }
+        }
+        if moved.is_empty() {
+            dealt.stop = dealt.stop.or(outage);
+        }
+        (moved, dealt)
+    }
+
+    async fn move_key(
+        &self,
+        id: DataKeyId,
+        old: &WrappedKey,
+        [source, target]: [Option<&dyn KeyBackend>; 2],
+        pace: &Pace,
+    ) -> Result<WrappedKey, Refusal> {
+        let context = id.into();
+        let target = target.ok_or_else(|| gone(&self.to))?;
+        match self.route {
+            Route::Rewrap => pace.call(|| target.rewrap(old, &context, &self.to)).await,
+            Route::UnwrapAndWrap => {
+                let source = source.ok_or_else(|| gone(&self.from))?;
+                let material = pace.call(|| source.unwrap(old, &context)).await?;
+                pace.call(|| target.wrap(&material, &context, &self.to)).await
+            }
+        }
+    }
+}
+
+/// Nobody owns the wrapping key any more.
+fn gone(kek_id: &KekId) -> Refusal {
+    Refusal::Backend(BackendError {
+        backend: kek_id.to_string(),
+        class: ErrorClass::KeyNotFound,
+        source: None,
+    })
+}
+
+#[async_trait]
+impl Chore for RewrapChore {
+    fn remaining(&self) -> Condition {
+        let wrapped_before =
+            self.before.map(|before| store::wrapped_at().lt(before.moment()).into_condition());
+        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(&self.to, wrapped_before))
+    }
+
+    async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
+        let (mut moved, mut dealt) = self.move_keys(keys, pace).await;
+        // Rows are locked in one order, whoever locks them.
+        moved.sort_by_key(|moved| moved.id);
+        let stored = on_the_primary(&self.db, || replace(&self.db, &self.to, &self.backend, &moved)).await;
+        match stored {
+            Ok(stored) => {
+                dealt.done = stored;
+                dealt.changed = (moved.len() as u64).saturating_sub(stored);
+            }
+            Err(NotStored::Inactive(inactive)) => {
+                pace.abort();
+                dealt.stop.get_or_insert(StopCause(inactive.to_string()));
+            }
+            Err(NotStored::Database(error)) => return Err(error),
+        }
+        Ok(dealt)
+    }
+}

@@ -1,0 +1,129 @@
+//! Moving data keys to another wrapping key, while servers serve.
+//!
+//! 1. [`Rewrap::plan`]: from which wrapping keys to which, how many data keys, by which route.
+//! 2. [`Rewrap::try_out`]: moves some, and stores nothing.
+//! 3. [`Rewrap::run`]: moves them all. Stored is by compare-and-swap on the old wrapped bytes, so that what was
+//!    forgotten meanwhile stays forgotten. What is left is counted in the end.
+//!
+//! Users' rows are not touched.
+
+mod chore;
+mod plan;
+mod replace;
+
+use std::sync::Arc;
+
+use chore::RewrapChore;
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+pub use plan::{Plan, PlanError, Route, Selection, Source};
+
+use super::{
+    Backends, Journal, NotStored, SharedObserver, store,
+    sweep::{Chore, Controls, Dealt, NewOperation, OperationKind, Pace, Report, SweepOptions, conduct},
+    wrapping_keys,
+};
+use crate::{config::KeysConfig, database::on_the_primary, entity::data_key};
+
+/// The engine that moves data keys to another wrapping key.
+#[derive(Clone, Debug)]
+pub struct Rewrap {
+    db: DatabaseConnection,
+    backends: Backends,
+}
+
+impl Rewrap {
+    /// An engine over the data keys of `db`. `config` says how many calls there may be at once, and how long
+    /// each may take.
+    #[must_use]
+    pub fn new(
+        db: DatabaseConnection,
+        backends: Backends,
+        config: &KeysConfig,
+        observer: impl Into<SharedObserver>,
+    ) -> Self {
+        Self { db, backends: backends.guarded(config, &observer.into()) }
+    }
+
+    /// What a run would do. Asks the target's backend which its current wrapping key is, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`] says what to do.
+    pub async fn plan(&self, selection: Selection) -> Result<Plan, PlanError> {
+        Plan::make(&self.db, &self.backends, selection).await
+    }
+
+    /// Moves up to `size` data keys of each wrapping key, and forgets about it: finds out what is not permitted
+    /// before a run does.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn try_out(
+        &self,
+        plan: &Plan,
+        size: u64,
+        options: &SweepOptions,
+        controls: &Controls,
+    ) -> Result<Vec<Dealt>, DbErr> {
+        let mut dealt = Vec::new();
+        for source in &plan.sources {
+            let chore = self.chore(plan, source);
+            let pace = Pace::new(options, &controls.stop, controls.tally.clone());
+            let rows = data_key::Entity::find()
+                .filter(chore.remaining())
+                .order_by_asc(data_key::Column::SubjectId)
+                .limit(size)
+                .all(&self.db)
+                .await?;
+            let keys = rows.into_iter().map(store::parse).collect::<Result<_, _>>()?;
+            dealt.push(chore.try_out(keys, &pace).await);
+        }
+        Ok(dealt)
+    }
+
+    /// Moves all data keys of a plan, and those that come up meanwhile. A target that is being retired is active again.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStored`]: the target is retired, or the database failed. What was moved until then is stored, and the same run
+    /// again moves the rest.
+    pub async fn run(
+        &self,
+        plan: &Plan,
+        journal: &dyn Journal,
+        options: &SweepOptions,
+        controls: &Controls,
+    ) -> Result<Report, NotStored> {
+        wrapping_keys::activate(&self.db, &plan.to, journal).await?;
+        if let Some(before) = &plan.before {
+            on_the_primary(&self.db, || store::settle_wrapped_ahead(&self.db, before)).await?;
+        }
+        let from = match &plan.sources[..] {
+            [source] => Some(source.kek_id.clone()),
+            _ => None,
+        };
+        let new = NewOperation {
+            kind: OperationKind::Rewrap,
+            actor: journal.actor().to_owned(),
+            from,
+            to: Some(plan.to.clone()),
+            planned: plan.data_keys(),
+        };
+        let chores = plan.sources.iter().map(|source| Arc::new(self.chore(plan, source)) as _).collect();
+        Ok(conduct(&self.db, new, chores, options, controls).await?)
+    }
+
+    fn chore(&self, plan: &Plan, source: &Source) -> RewrapChore {
+        RewrapChore {
+            db: self.db.clone(),
+            backends: self.backends.clone(),
+            from: source.kek_id.clone(),
+            to: plan.to.clone(),
+            backend: plan.backend.clone(),
+            before: plan.before,
+            route: source.route,
+        }
+    }
+}

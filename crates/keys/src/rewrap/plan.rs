@@ -1,0 +1,152 @@
+use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
+
+use crate::{
+    BackendError, Backends, Inactive, KekId, KekState, Ownership, database::Before, entity::data_key::Column,
+    keyring::advice, store, wrapping_keys,
+};
+
+/// Which data keys are to be moved, and where to.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only those under this wrapping key.
+    pub from: Option<KekId>,
+    /// The wrapping key to move to, or the name of a backend, for its current one. Without: the current
+    /// wrapping key of the active backend.
+    pub to: Option<String>,
+    /// Also those that are under the target already, if they were wrapped before this moment: the target's
+    /// material may have changed behind its id.
+    pub before: Option<Before>,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The wrapping key to move to.
+    pub to: KekId,
+    /// The backend that owns it.
+    pub backend: String,
+    /// Only data keys that were wrapped before this moment, if they are under the target already.
+    pub before: Option<Before>,
+    /// The wrapping keys to move from, those with the most data keys first.
+    pub sources: Vec<Source>,
+}
+
+/// A wrapping key to move from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The wrapping key.
+    pub kek_id: KekId,
+    /// The backend that owns it.
+    pub backend: String,
+    /// How many data keys are to be moved.
+    pub data_keys: u64,
+    /// How.
+    pub route: Route,
+}
+
+/// How a data key gets from one wrapping key to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Within one backend: one call. In KMS it is `ReEncrypt`, and the data key does not leave KMS.
+    Rewrap,
+    /// From one backend to another: unwrapped, and wrapped again, in this process. Two calls.
+    UnwrapAndWrap,
+}
+
+impl Route {
+    /// Calls to backends for one data key.
+    #[must_use]
+    pub fn calls(self) -> u64 {
+        match self {
+            Self::Rewrap => 1,
+            Self::UnwrapAndWrap => 2,
+        }
+    }
+}
+
+impl Plan {
+    /// How many data keys are to be moved.
+    #[must_use]
+    pub fn data_keys(&self) -> u64 {
+        self.sources.iter().map(|source| source.data_keys).sum()
+    }
+
+    pub(super) async fn make(
+        db: &DatabaseConnection,
+        backends: &Backends,
+        selection: Selection,
+    ) -> Result<Self, PlanError> {
+        let (target, to) = match &selection.to {
+            None => (backends.active(), backends.active().current().await?),
+            Some(to) => {
+                if let Some(backend) = backends.iter().find(|backend| backend.name() == to) {
+                    (backend, backend.current().await?)
+                } else {
+                    let to = KekId::new(to);
+                    let owner = backends.owner(&to).ok_or_else(|| PlanError::NoBackend(to.clone()))?;
+                    (owner, to)
+                }
+            }
+        };
+        if let Some(state @ KekState::Retired) = wrapping_keys::state(db, &to).await? {
+            return Err(PlanError::Retired(Inactive { kek_id: to, state }));
+        }
+        let mut sources = Vec::new();
+        for kek in store::count_by_kek(
+            db,
+            before(&to, selection.before.map(|before| before.holds(store::wrapped_at()))),
+        )
+        .await?
+        {
+            let kek_id = KekId::new(kek.kek_id);
+            if selection.from.as_ref().is_some_and(|from| *from != kek_id)
+                || (kek_id == to && selection.before.is_none())
+            {
+                continue;
+            }
+            let owner = backends.owner(&kek_id).ok_or_else(|| PlanError::NoBackend(kek_id.clone()))?;
+            let one_realm = owner.realm() == target.realm() && target.owns(&kek_id) > Ownership::No;
+            sources.push(Source {
+                kek_id,
+                backend: owner.name().to_owned(),
+                data_keys: kek.data_keys.cast_unsigned(),
+                route: if one_realm { Route::Rewrap } else { Route::UnwrapAndWrap },
+            });
+        }
+        if let Some(from) = &selection.from
+            && sources.is_empty()
+            && !store::count_by_kek(db, Condition::all())
+                .await?
+                .iter()
+                .any(|kek| kek.kek_id == from.as_str() || *from == to)
+        {
+            return Err(PlanError::Unused(from.clone()));
+        }
+        Ok(Self { to, backend: target.name().to_owned(), before: selection.before, sources })
+    }
+}
+
+/// What is under another wrapping key, and of what is under the target, what was wrapped before a moment.
+pub(super) fn before(to: &KekId, wrapped_before: Option<Condition>) -> Condition {
+    Condition::any().add(Column::KekId.ne(to.as_str())).add_option(wrapped_before)
+}
+
+/// A run cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The database failed.
+    #[error("the data keys cannot be counted")]
+    Database(#[from] DbErr),
+    /// The target cannot be used.
+    #[error("the wrapping key to move to cannot be used")]
+    Target(#[from] BackendError),
+    /// The target was retired.
+    #[error("{0}; if that is not meant any more: `oubliette-admin keys retire --undo {kek}`", kek = .0.kek_id)]
+    Retired(Inactive),
+    /// A wrapping key is nobody's.
+    #[error("no configured key backend owns the wrapping key `{0}`: {advice}; or leave it out with --from", advice = advice(.0))]
+    NoBackend(KekId),
+    /// There is nothing under the wrapping key to move from, and never a hint that there was.
+    #[error("no data key is under `{0}`: see `oubliette-admin keys status`")]
+    Unused(KekId),
+}

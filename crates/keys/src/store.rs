@@ -1,0 +1,316 @@
+//! The table `data_keys`: every subject's wrapped data keys.
+//!
+//! A subject's rows are the subject's lock: see [`LockedSubject`]. A data key is added only when the subject is new; a
+//! rotation changes the newest row in place.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
+    EntityTrait, FromQueryResult, Iterable, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    RuntimeErr, Set, Unchanged,
+    sea_query::{Expr, ExprTrait, IntoCondition, Query},
+};
+use uuid::Uuid;
+
+use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
+use crate::{
+    database::{Before, WriteTransaction, begin_write, clock},
+    entity::data_key::{ActiveModel, Column, Entity, Model},
+    envelope::{DataKeyId, KeyVersion, SubjectId},
+};
+
+/// A data key in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Which one.
+    pub identity: DataKeyIdentity,
+    /// What its backend opens.
+    pub wrapped: WrappedKey,
+}
+
+/// What a transaction that stores a data key has still to ask before it is committed.
+#[derive(Debug)]
+#[must_use = "a data key may come under an active wrapping key only"]
+pub struct Unconfirmed(KekId);
+
+impl Unconfirmed {
+    /// Asks whether the wrapping key is active, and locks it. Comes last in the transaction: see
+    /// [`wrapping_keys`](super::wrapping_keys).
+    ///
+    /// # Errors
+    ///
+    /// [`NotStored`]; then the transaction must not be committed.
+    pub async fn confirm(self, transaction: &WriteTransaction, backend: &str) -> Result<(), NotStored> {
+        wrapping_keys::require_active(transaction, &self.0, backend).await
+    }
+}
+
+/// Stores a subject's new data key, in the caller's transaction, which ends with [`Unconfirmed::confirm`].
+///
+/// # Errors
+///
+/// The database's error; also if the subject already has a key of this version.
+pub async fn insert(
+    transaction: &WriteTransaction,
+    id: DataKeyId,
+    StoredKey { identity, wrapped }: StoredKey,
+) -> Result<Unconfirmed, DbErr> {
+    let unconfirmed = Unconfirmed(wrapped.kek_id.clone());
+    let row = ActiveModel { subject_id: Set(id.subject.into()), ..fresh(id.version, identity, wrapped)? };
+    // SeaORM inserts values only, and the time is the database's.
+    let backend = transaction.get_database_backend();
+    let mut insert = Query::insert();
+    insert.into_table(Entity).columns(Column::iter());
+    let values = Column::iter().map(|column| value(&row, column, backend));
+    insert.values(values).map_err(|error| DbErr::Query(RuntimeErr::Internal(error.to_string())))?;
+    transaction.execute(&insert).await?;
+    Ok(unconfirmed)
+}
+
+/// Puts a fresh data key into the place of a subject's newest one, and deletes the others, in the caller's transaction, which
+/// ends with [`Unconfirmed::confirm`]. The row stays, so that those who wait for the subject's lock find it.
+///
+/// # Errors
+///
+/// The database's error; also if the subject has no data key.
+pub async fn replace(
+    transaction: &WriteTransaction,
+    locked: &LockedSubject,
+    version: KeyVersion,
+    StoredKey { identity, wrapped }: StoredKey,
+) -> Result<Unconfirmed, DbErr> {
+    let unconfirmed = Unconfirmed(wrapped.kek_id.clone());
+    let Some(((newest, _), older)) = locked.keys().split_last() else { return Err(DbErr::RecordNotUpdated) };
+    let own = || Column::SubjectId.eq(*locked.subject().as_uuid());
+    if !older.is_empty() {
+        let older = own().and(Column::Version.lt(version_column(newest.version)?));
+        Entity::delete_many().filter(older).exec(transaction).await?;
+    }
+    let row = fresh(version, identity, wrapped)?;
+    let backend = transaction.get_database_backend();
+    let mut update = Query::update();
+    update.table(Entity).cond_where(own().and(Column::Version.eq(version_column(newest.version)?)));
+    for column in Column::iter().filter(|column| !matches!(column, Column::SubjectId)) {
+        update.value(column, value(&row, column, backend));
+    }
+    if transaction.execute(&update).await?.rows_affected() == 1 {
+        Ok(unconfirmed)
+    } else {
+        Err(DbErr::RecordNotUpdated)
+    }
+}
+
+/// A row without its subject; made when it is stored.
+fn fresh(version: KeyVersion, identity: DataKeyIdentity, wrapped: WrappedKey) -> Result<ActiveModel, DbErr> {
+    Ok(ActiveModel {
+        subject_id: NotSet,
+        version: Set(version_column(version)?),
+        kek_id: Set(wrapped.kek_id.as_str().to_owned()),
+        wrapped: Set(wrapped.bytes),
+        created_at: NotSet,
+        rewrapped_at: Set(None),
+        id: Set(identity.into()),
+        commitment: Set(None),
+    })
+}
+
+/// A column's value within a statement: that of the row, or the database's time.
+fn value(row: &ActiveModel, column: Column, backend: DbBackend) -> Expr {
+    match row.get(column) {
+        Set(value) | Unchanged(value) => Expr::value(value),
+        NotSet => clock(backend),
+    }
+}
+
+/// Gives data keys that claim to be made later than now a time just before a moment, so that they are found by it from now on.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn settle_made_ahead(
+    db: &DatabaseConnection,
+    which: Condition,
+    before: &Before,
+) -> Result<(), DbErr> {
+    settle_ahead(db, which, Column::CreatedAt, Expr::col(Column::CreatedAt), before).await
+}
+
+/// The same for data keys that claim to be wrapped later than now.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn settle_wrapped_ahead(db: &DatabaseConnection, before: &Before) -> Result<(), DbErr> {
+    settle_ahead(db, Condition::all(), Column::RewrappedAt, wrapped_at(), before).await
+}
+
+async fn settle_ahead(
+    db: &DatabaseConnection,
+    which: Condition,
+    column: Column,
+    time: Expr,
+    before: &Before,
+) -> Result<(), DbErr> {
+    let transaction = begin_write(db).await?;
+    let settle = Entity::update_many().col_expr(column, Expr::value(before.just_before()));
+    settle.filter(which).filter(before.is_ahead(time)).exec(&transaction).await?;
+    transaction.commit().await
+}
+
+/// When a data key came under its wrapping key.
+pub fn wrapped_at() -> Expr {
+    Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt))
+}
+
+/// The data keys of these ids, in one statement. Those that do not exist are left out.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    ids: &[DataKeyId],
+) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
+    let subjects = ids.iter().map(|id| *id.subject.as_uuid());
+    let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(db).await?;
+    let stored = rows.into_iter().map(|row| {
+        let identity = row.id.into();
+        parse(row).map(|(id, wrapped)| (id, StoredKey { identity, wrapped }))
+    });
+    stored.collect()
+}
+
+/// A subject's data keys, each with the time when it was made.
+///
+/// # Errors
+///
+/// The database's error.
+pub(crate) async fn all_of(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+) -> Result<Vec<(DataKeyId, StoredKey, DateTime<Utc>)>, DbErr> {
+    let rows = Entity::find().filter(Column::SubjectId.eq(*subject.as_uuid())).all(db).await?;
+    let stored = rows.into_iter().map(|row| {
+        let (identity, created_at) = (row.id.into(), row.created_at);
+        parse(row).map(|(id, wrapped)| (id, StoredKey { identity, wrapped }, created_at))
+    });
+    let mut stored = stored.collect::<Result<Vec<_>, _>>()?;
+    stored.sort_by_key(|(id, ..)| *id);
+    Ok(stored)
+}
+
+/// The ids of all data keys of these subjects.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn ids_of(db: &impl ConnectionTrait, subjects: &[SubjectId]) -> Result<Vec<DataKeyId>, DbErr> {
+    let rows: Vec<(Uuid, i32)> = Entity::find()
+        .select_only()
+        .column(Column::SubjectId)
+        .column(Column::Version)
+        .filter(Column::SubjectId.is_in(subjects.iter().map(|subject| *subject.as_uuid())))
+        .into_tuple()
+        .all(db)
+        .await?;
+    rows.into_iter()
+        .map(|(subject, version)| Ok(DataKeyId { subject: subject.into(), version: key_version(version)? }))
+        .collect()
+}
+
+/// The version and the identity of the subject's newest data key, if it has one.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn newest(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+) -> Result<Option<(KeyVersion, DataKeyIdentity)>, DbErr> {
+    let newest: Option<(i32, Uuid)> = Entity::find()
+        .select_only()
+        .column(Column::Version)
+        .column(Column::Id)
+        .filter(Column::SubjectId.eq(*subject.as_uuid()))
+        .order_by_desc(Column::Version)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    newest.map(|(version, identity)| Ok((key_version(version)?, identity.into()))).transpose()
+}
+
+/// Destroys all data keys of a subject, in the caller's transaction, and says which they were.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn destroy(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+) -> Result<Vec<(DataKeyId, WrappedKey)>, DbErr> {
+    let rows = Entity::delete_many()
+        .filter(Column::SubjectId.eq(*subject.as_uuid()))
+        .exec_with_returning(db)
+        .await?;
+    let mut destroyed = rows.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    destroyed.sort_by_key(|(id, _)| *id);
+    Ok(destroyed)
+}
+
+/// How many data keys are under a wrapping key.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn count_under(db: &impl ConnectionTrait, kek_id: &KekId) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::KekId.eq(kek_id.as_str())).count(db).await
+}
+
+/// How many data keys a wrapping key wraps.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct KekUse {
+    /// The wrapping key.
+    pub kek_id: String,
+    /// Data keys under it.
+    pub data_keys: i64,
+}
+
+/// The wrapping keys of some data keys, with the number of those under each, the most used first.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn count_by_kek(
+    db: &impl ConnectionTrait,
+    which: impl IntoCondition,
+) -> Result<Vec<KekUse>, DbErr> {
+    Entity::find()
+        .filter(which)
+        .select_only()
+        .column(Column::KekId)
+        .column_as(Column::SubjectId.count(), "data_keys")
+        .group_by(Column::KekId)
+        .order_by_desc(Column::SubjectId.count())
+        .order_by_asc(Column::KekId)
+        .into_model()
+        .all(db)
+        .await
+}
+
+pub(crate) fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {
+    let id = DataKeyId { subject: row.subject_id.into(), version: key_version(row.version)? };
+    Ok((id, WrappedKey { kek_id: KekId::new(row.kek_id), bytes: row.wrapped }))
+}
+
+pub(crate) fn key_version(column: i32) -> Result<KeyVersion, DbErr> {
+    let version =
+        u32::try_from(column).map_err(|_| DbErr::Type("data_keys.version is negative".to_owned()))?;
+    Ok(version.into())
+}
+
+pub(super) fn version_column(version: KeyVersion) -> Result<i32, DbErr> {
+    i32::try_from(version.get()).map_err(|_| DbErr::Type("the data key's version is too large".to_owned()))
+}

@@ -1,0 +1,128 @@
+//! The table `key_claims`: which data keys a run deals with at the moment.
+//!
+//! A claim only saves work. What is stored is right without it, since it is stored by compare-and-swap, or
+//! under the subject's lock.
+
+use std::collections::HashSet;
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+use super::is_alive;
+use crate::{
+    WrappedKey,
+    database::{WriteTransaction, begin_write, read_clock},
+    entity::{data_key, key_claim, key_claim_turn, key_operation},
+    envelope::DataKeyId,
+    store,
+};
+
+/// The only row of `key_claim_turn`.
+const TURN: i16 = 1;
+
+/// Some data keys that are one run's for the moment.
+#[derive(Debug)]
+pub(super) struct Claim {
+    id: Uuid,
+    pub(super) keys: Vec<(DataKeyId, WrappedKey)>,
+}
+
+/// Claims up to `size` data keys of those that remain and that nobody else has claimed, in the order of
+/// their ids, beginning after `after`. `None` if there are none.
+pub(super) async fn claim(
+    db: &DatabaseConnection,
+    operation: Uuid,
+    remaining: Condition,
+    after: Option<DataKeyId>,
+    size: u64,
+) -> Result<Option<Claim>, DbErr> {
+    let transaction = begin_write(db).await?;
+    // One claim after the other: two at once would find the same keys.
+    key_claim_turn::Entity::find_by_id(TURN).lock_exclusive().one(&transaction).await?;
+    let mut select = data_key::Entity::find().filter(remaining);
+    if let Some(after) = after {
+        let subject = *after.subject.as_uuid();
+        // The first condition is for the index on (kek_id, subject_id), which does not have the version.
+        select = select.filter(data_key::Column::SubjectId.gte(subject)).filter(
+            Expr::tuple([Expr::col(data_key::Column::SubjectId), Expr::col(data_key::Column::Version)])
+                .gt(Expr::tuple([Expr::value(subject), Expr::value(after.version.get())])),
+        );
+    }
+    for claim in live(&transaction).await?.0 {
+        let range = data_key::Column::SubjectId.between(claim.first_subject_id, claim.last_subject_id);
+        select = select.filter(range.not());
+    }
+    let rows = select
+        .order_by_asc(data_key::Column::SubjectId)
+        .order_by_asc(data_key::Column::Version)
+        .limit(size)
+        .all(&transaction)
+        .await?;
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
+    let row = key_claim::Model {
+        id: Uuid::now_v7(),
+        operation_id: operation,
+        first_subject_id: first.subject_id,
+        last_subject_id: last.subject_id,
+    };
+    let id = row.id;
+    let insert = key_claim::Entity::insert(row.into_active_model().reset_all());
+    insert.exec_without_returning(&transaction).await?;
+    transaction.commit().await?;
+    let keys = rows.into_iter().map(store::parse).collect::<Result<_, _>>()?;
+    Ok(Some(Claim { id, keys }))
+}
+
+/// Gives a claim up.
+pub(super) async fn release(db: &DatabaseConnection, claim: Uuid) -> Result<(), DbErr> {
+    let transaction = begin_write(db).await?;
+    key_claim::Entity::delete_by_id(claim).exec(&transaction).await?;
+    transaction.commit().await
+}
+
+/// The others who still deal with data keys that they have claimed.
+pub(super) async fn others(
+    db: &DatabaseConnection,
+    operation: Uuid,
+) -> Result<Vec<key_operation::Model>, DbErr> {
+    let transaction = begin_write(db).await?;
+    let (_, mut alive) = live(&transaction).await?;
+    transaction.commit().await?;
+    alive.retain(|other| other.id != operation);
+    Ok(alive)
+}
+
+/// The claims of runs that live, and these runs. Claims of the dead are deleted.
+async fn live(
+    transaction: &WriteTransaction,
+) -> Result<(Vec<key_claim::Model>, Vec<key_operation::Model>), DbErr> {
+    let claims = key_claim::Entity::find().all(transaction).await?;
+    let operations: HashSet<_> = claims.iter().map(|claim| claim.operation_id).collect();
+    if operations.is_empty() {
+        return Ok((claims, Vec::new()));
+    }
+    let now = read_clock(transaction).await?;
+    let mut operations = key_operation::Entity::find()
+        .filter(key_operation::Column::Id.is_in(operations))
+        .all(transaction)
+        .await?;
+    operations.retain(|operation| is_alive(operation, now));
+    let alive: HashSet<_> = operations.iter().map(|operation| operation.id).collect();
+    let (live, dead): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|claim| alive.contains(&claim.operation_id));
+    if !dead.is_empty() {
+        let dead = dead.into_iter().map(|claim| claim.id);
+        key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(transaction).await?;
+    }
+    Ok((live, operations))
+}
+
+impl Claim {
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+}

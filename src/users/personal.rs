@@ -1,0 +1,67 @@
+use super::{User, UserError, Users, error::Unreadable};
+use crate::envelope::{DataKeyId, OpenError, PersonalText, Sealed, SubjectId};
+
+/// A field of any registered row that holds a personal value, opened.
+#[derive(Debug)]
+pub struct PersonalField {
+    /// The attribute's name: `users.email`.
+    pub name: String,
+    /// The value; or why it does not open.
+    pub value: Result<Option<PersonalText>, Unreadable>,
+    mask: fn(&str) -> String,
+}
+
+impl PersonalField {
+    /// The value, masked.
+    #[must_use]
+    pub fn masked(&self) -> Option<String> {
+        let value = self.value.as_ref().ok()?.as_ref()?;
+        Some((self.mask)(value.expose()))
+    }
+}
+
+impl Users {
+    /// All personal values of a user, whatever tables they are in.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::LedgerWentBack`], [`UserError::Database`]. A value that does not open has an error of its own.
+    pub async fn personal_fields(&self, user: &User) -> Result<Vec<PersonalField>, UserError> {
+        self.require_trusted_ledger()?;
+        let subject = user.id();
+        let rows = self.registry.rows(&self.db, &[subject]).await?;
+        let mut found = Vec::new();
+        for row in &rows {
+            row.each_sealed(&mut |field| {
+                found.push((field.name.to_owned(), field.mask, field.value.map(owned)))
+            });
+        }
+        let mut fields = Vec::with_capacity(found.len());
+        for (name, mask, value) in found {
+            let value = match value {
+                None => Ok(None),
+                Some(bytes) => self.open_sealed(subject, Sealed::new(&name, &bytes)).await.map(Some),
+            };
+            fields.push(PersonalField { name, value, mask });
+        }
+        Ok(fields)
+    }
+
+    async fn open_sealed(&self, subject: SubjectId, value: Sealed<'_>) -> Result<PersonalText, Unreadable> {
+        let version = value.header().map_err(OpenError::from)?.key_version;
+        let key = self.keyring.open(DataKeyId { subject, version }).await?;
+        let stale = match key.open_sealed(value) {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        // The table may have another key of the same version, after a failover or a restore that lost a rotation.
+        match self.keyring.open_instead_of(&key).await? {
+            Some(key) => Ok(key.open_sealed(value)?),
+            None => Err(stale.into()),
+        }
+    }
+}
+
+fn owned(value: Sealed<'_>) -> Vec<u8> {
+    value.as_bytes().to_vec()
+}
