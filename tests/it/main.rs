@@ -24,6 +24,7 @@ mod docs;
 mod envelope;
 mod failover;
 mod faults;
+mod fixtures;
 mod forgetting;
 mod http;
 mod isolation;

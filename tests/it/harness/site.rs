@@ -23,9 +23,15 @@ pub(crate) struct Site {
 impl Site {
     /// With an up-to-date schema, and a configuration of these backends.
     pub(crate) async fn new(stack: TestStack, active: &str, backends: &str) -> Self {
+        let site = Self::as_it_is(stack, active, backends).await;
+        database::migrate(&site.db).await.unwrap();
+        site
+    }
+
+    /// The same, with the schema that the database has.
+    pub(crate) async fn as_it_is(stack: TestStack, active: &str, backends: &str) -> Self {
         let config = DatabaseConfig { ..stack.config() };
         let db = database::connect(&config).await.unwrap();
-        database::migrate(&db).await.unwrap();
         let site = Self { stack, sandbox: Sandbox::new(), db };
         site.configure(active, backends)
     }

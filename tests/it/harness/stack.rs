@@ -33,6 +33,19 @@ impl TestStack {
         Self::Postgres { name, localstack }
     }
 
+    /// Puts what the folder holds, `sqlite.db` or `postgres.sql`, into the database, which is empty.
+    pub(crate) fn restore(&self, from: &Path) {
+        match self {
+            Self::Sqlite { folder } => {
+                std::fs::copy(from.join("sqlite.db"), folder.path().join("test.db")).unwrap();
+            }
+            Self::Postgres { name, .. } => {
+                let dump = std::fs::read_to_string(from.join("postgres.sql")).unwrap();
+                postgres::server().psql(name, &dump);
+            }
+        }
+    }
+
     /// A key backend that the test can watch and disturb.
     pub(crate) async fn backend(&self) -> TestBackend {
         match self {
