@@ -12,10 +12,11 @@ use crate::{
     causes,
     config::{Config, PeersConfig},
     database::{self, DatabaseError},
+    entity,
     graphql::Api,
     http::{self, Checks, HttpState},
     key_metrics::KeyMetrics,
-    keys::{Backends, Keyring, OpenError, open_backends},
+    keys::{Backends, Keyring, OpenError, open_backends, subjects},
     peers::{PeerMetrics, Watch},
     secret_file,
     users::{UserError, Users},
@@ -72,7 +73,7 @@ impl App {
         let metrics = KeyMetrics::default();
         let backends = open_backends(&config.keys, &db, &metrics.clone().into()).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
-        let app = Self::assemble(config, db, backends, authenticator, metrics);
+        let app = Self::assemble(config, db, backends, entity::registry(), authenticator, metrics);
         app.check_backends().await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
@@ -84,13 +85,15 @@ impl App {
         Ok(app)
     }
 
-    /// Puts an app together over parts that are ready. `metrics` are those that the backends count in.
+    /// Puts an app together over parts that are ready. `tables` hold personal data, and `metrics` are those that the backends
+    /// count in.
     /// Starts the audit trail's batch writer, a task: so there must be a runtime.
     #[must_use]
     pub fn assemble(
         config: &Config,
         db: DatabaseConnection,
         backends: Backends,
+        tables: subjects::Registry,
         authenticator: Authenticator,
         metrics: KeyMetrics,
     ) -> Self {
@@ -103,7 +106,8 @@ impl App {
         let peer_metrics = PeerMetrics::default();
         peer_metrics.register(&mut registry);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
-        let users = Users::new(db.clone(), keyring.clone()).announcing(config.peers.notify);
+        let users =
+            Users::new(db.clone(), keyring.clone()).with_registry(tables).announcing(config.peers.notify);
         let rates = RequestRates::new(&config.limits);
         let refusals = Refusals::new(config.limits.refusals_per_minute_per_token);
         let budget = Budget::new(&config.limits);

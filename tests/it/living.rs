@@ -29,7 +29,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_every_stack, sized};
+use crate::harness::{
+    Person, TestApp, TestStack, add_visit, notes, on_every_stack, registry_with_visits, sized,
+};
 
 on_every_stack!(any_mix_of_changes_keeps_the_living_and_loses_the_forgotten);
 
@@ -44,6 +46,9 @@ enum Deed {
     Read,
     List,
     Forget,
+    /// The person gets a row in another table.
+    Visit,
+    ReadVisits,
     DropTheKeysFromTheCache,
     /// Somebody else is created.
     Create,
@@ -61,6 +66,8 @@ fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
         6 => Just(Deed::Read),
         1 => Just(Deed::List),
         1 => Just(Deed::Forget),
+        3 => Just(Deed::Visit),
+        3 => Just(Deed::ReadVisits),
         3 => Just(Deed::DropTheKeysFromTheCache),
         1 => Just(Deed::Create),
         3 => Just(Deed::Rotate),
@@ -94,6 +101,8 @@ struct Living {
 struct Known {
     emails: Vec<String>,
     phones: Vec<Option<String>>,
+    /// What was stored for sure.
+    visits: Vec<String>,
     /// Somebody's forgetting was answered.
     forgotten: bool,
     /// Somebody began to forget.
@@ -107,6 +116,7 @@ impl Living {
         let known = Known {
             emails: vec![person.email],
             phones: vec![Some(person.phone)],
+            visits: Vec::new(),
             forgotten: false,
             doomed: false,
         };
@@ -130,12 +140,15 @@ impl<'a> Case<'a> {
         let others = std::mem::take(&mut *self.others.lock().unwrap());
         for person in self.people.iter().chain(&others) {
             self.read(person, deeds).await;
+            self.read_visits(person, deeds).await;
             let forgotten = {
                 let known = person.known.lock().unwrap();
                 assert_eq!(known.forgotten, known.doomed, "{deeds:?}");
                 known.forgotten
             };
             assert_eq!(self.data_keys(person).await, usize::from(!forgotten), "{deeds:?}");
+            let visits = if forgotten { 0 } else { person.known.lock().unwrap().visits.len() };
+            assert_eq!(self.visits(person).await, visits, "{deeds:?}");
             self.app.forget(person.id).await;
         }
     }
@@ -143,6 +156,11 @@ impl<'a> Case<'a> {
     async fn data_keys(&self, person: &Living) -> usize {
         let id = self.app.literal(person.id);
         self.app.rows(&format!("SELECT 1 FROM data_keys WHERE subject_id = {id}")).await.len()
+    }
+
+    async fn visits(&self, person: &Living) -> usize {
+        let id = self.app.literal(person.id);
+        self.app.rows(&format!("SELECT 1 FROM visits WHERE user_id = {id}")).await.len()
     }
 
     async fn act(&self, person: &Living, deed: Deed, deeds: &[(usize, Deed)]) {
@@ -175,6 +193,14 @@ impl<'a> Case<'a> {
                 self.app.forget(person.id).await;
                 person.known.lock().unwrap().forgotten = true;
             }
+            Deed::Visit => {
+                let note = Person::new().email;
+                let stored = add_visit(&self.app.db, &self.app.keyring, person.id.into(), &note).await;
+                let mut known = person.known.lock().unwrap();
+                assert!(stored || known.doomed, "nothing could be sealed for a living user: {deeds:?}");
+                known.visits.extend(stored.then_some(note));
+            }
+            Deed::ReadVisits => self.read_visits(person, deeds).await,
             Deed::DropTheKeysFromTheCache => {
                 let subject = SubjectId::from(person.id);
                 let keys = (1..20_u32).map(|version| DataKeyId { subject, version: version.into() });
@@ -195,7 +221,7 @@ impl<'a> Case<'a> {
         let backends = Backends::new(self.app.backend.clone(), Vec::new());
         let keyring =
             Keyring::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
-        let users = Users::new(self.app.db.clone(), keyring);
+        let users = Users::new(self.app.db.clone(), keyring).with_registry(registry_with_visits());
         let before = Before::ask(&self.app.db, None).await.unwrap();
         let rotate = users.rotate(Some(vec![person.id.into()]), before, Origin::new("a test"));
         let controls = controls(deeds);
@@ -225,6 +251,19 @@ impl<'a> Case<'a> {
                 assert_eq!(code, "FORGOTTEN");
                 assert!(person.known.lock().unwrap().doomed, "a living user could not be changed");
             }
+        }
+    }
+
+    async fn read_visits(&self, person: &Living, deeds: &[(usize, Deed)]) {
+        let before = person.known.lock().unwrap().visits.clone();
+        let found = notes(&self.app.db, &self.app.keyring, person.id.into()).await;
+        let known = person.known.lock().unwrap();
+        let Some(found) = found else {
+            assert!(known.doomed, "a living user's visits are not readable: {deeds:?}");
+            return;
+        };
+        if !known.doomed {
+            assert!(before.iter().all(|note| found.contains(note)), "a visit is lost: {deeds:?}");
         }
     }
 

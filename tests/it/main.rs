@@ -36,5 +36,6 @@ mod poolers;
 mod process;
 mod raw_files;
 mod rotation;
+mod tables;
 mod tampering;
 mod transport;

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Person, TestBackend, TestStack, log_everything};
+use super::{Person, TestBackend, TestStack, create_visits, log_everything, registry_with_visits};
 
 /// A whole Oubliette in this process, behind real HTTP.
 pub(crate) struct TestApp {
@@ -76,7 +76,10 @@ impl TestApp {
         });
         let backends = Backends::new(backend.clone(), Vec::new());
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db_of_server).await.unwrap();
-        let app = App::assemble(&config, db_of_server, backends, authenticator, KeyMetrics::default());
+        create_visits(&db_of_server).await;
+        let tables = registry_with_visits();
+        let app =
+            App::assemble(&config, db_of_server, backends, tables, authenticator, KeyMetrics::default());
         tokio::spawn(app.authenticator.keep_fresh());
         let listener = http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
