@@ -14,6 +14,7 @@ use oubliette::{
         Journal, KekId,
         subjects::unregistered,
         sweep::{Controls, SweepOptions, Tally},
+        verify::Verified,
         wrapping_keys::Transition,
     },
 };
@@ -59,7 +60,7 @@ async fn a_second_table_is_rotated_verified_and_forgotten(stack: TestStack) {
     assert_eq!(visits(&app, ids[0]).await, sorted(&said[..2]));
     assert_eq!(app.read(ids[0]).await["data"]["user"]["email"], json!(person.email));
     // Two users, with an e-mail address and a phone number each; three visits, with two values each.
-    let verified = app.users.verify().page(None, 10).await.unwrap();
+    let verified = verify(&app).await;
     assert_eq!((verified.subjects, verified.data_keys, verified.attributes), (2, 2, 4 + 6));
     assert!(verified.faults.is_empty(), "{:?}", verified.faults);
 
@@ -77,7 +78,7 @@ async fn a_value_that_does_not_open_keeps_the_old_data_key(stack: TestStack) {
     assert!(add_visit(&app.db, &app.keyring, id.into(), &note).await);
     // The name is authenticated: under another one, the value does not open.
     app.sql("UPDATE visits SET name = 'visits.other'").await;
-    let verified = app.users.verify().page(None, 10).await.unwrap();
+    let verified = verify(&app).await;
     let faults: Vec<_> = verified.faults.iter().map(|fault| &*fault.place).collect();
     assert_eq!((faults, verified.attributes), (vec!["visits.other"], 3));
 
@@ -145,7 +146,7 @@ async fn a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_k
             assert_eq!(version, 2);
         }
     }
-    let verified = app.users.verify().page(None, 10).await.unwrap();
+    let verified = verify(&app).await;
     assert!(verified.faults.is_empty(), "{:?}", verified.faults);
 }
 
@@ -178,6 +179,10 @@ impl Journal for Parked {
     async fn changes_state(&self, _: &WriteTransaction, _: &KekId, _: Transition) -> Result<(), DbErr> {
         Ok(())
     }
+}
+
+async fn verify(app: &TestApp) -> Verified {
+    app.users.verify().run(&options(), &controls(), Arc::new(|_| ())).await.unwrap()
 }
 
 async fn rotate(app: &TestApp, origin: Origin) {

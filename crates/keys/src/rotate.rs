@@ -14,8 +14,8 @@ use super::{
     store::{self, StoredKey},
     subjects::{LockedSubject, Registry},
     sweep::{
-        Chore, Controls, Dealt, Failure, NewOperation, OperationKind, Pace, Refusal, Report, StopCause,
-        SweepOptions, conduct,
+        self, BatchResult, Controls, Failure, NewOperation, OperationKind, Pace, Refusal, Report, StopCause,
+        SweepOptions, Task,
     },
 };
 use crate::{
@@ -31,11 +31,11 @@ const ATTEMPTS: usize = 10;
 /// The engine that gives subjects fresh data keys, and seals their attributes anew.
 #[derive(Debug)]
 pub struct Rotate {
-    chore: Arc<RotateChore>,
+    task: Arc<RotateTask>,
 }
 
 #[derive(Debug)]
-struct RotateChore {
+struct RotateTask {
     keyring: Keyring,
     registry: Registry,
     subjects: Option<Vec<SubjectId>>,
@@ -53,7 +53,7 @@ impl Rotate {
         before: Before,
         journal: Arc<dyn Journal>,
     ) -> Self {
-        Self { chore: Arc::new(RotateChore { keyring, registry, subjects, before, journal }) }
+        Self { task: Arc::new(RotateTask { keyring, registry, subjects, before, journal }) }
     }
 
     /// How many data keys are to be replaced.
@@ -62,8 +62,8 @@ impl Rotate {
     ///
     /// The database's error.
     pub async fn count(&self) -> Result<u64, DbErr> {
-        let made_before = self.chore.before.holds(Expr::col(data_key::Column::CreatedAt));
-        data_key::Entity::find().filter(self.chore.chosen()).filter(made_before).count(self.db()).await
+        let made_before = self.task.before.holds(Expr::col(data_key::Column::CreatedAt));
+        data_key::Entity::find().filter(self.task.chosen()).filter(made_before).count(self.db()).await
     }
 
     /// How many of those claim to be made later than now: a server made them whose clock was ahead. They are replaced, too.
@@ -72,8 +72,8 @@ impl Rotate {
     ///
     /// The database's error.
     pub async fn count_ahead(&self) -> Result<u64, DbErr> {
-        let ahead = self.chore.before.is_ahead(Expr::col(data_key::Column::CreatedAt));
-        data_key::Entity::find().filter(self.chore.chosen()).filter(ahead).count(self.db()).await
+        let ahead = self.task.before.is_ahead(Expr::col(data_key::Column::CreatedAt));
+        data_key::Entity::find().filter(self.task.chosen()).filter(ahead).count(self.db()).await
     }
 
     /// Replaces them. Each subject is one transaction.
@@ -84,22 +84,22 @@ impl Rotate {
     pub async fn run(&self, options: &SweepOptions, controls: &Controls) -> Result<Report, DbErr> {
         let new = NewOperation {
             kind: OperationKind::Rotate,
-            actor: self.chore.journal.actor().to_owned(),
+            actor: self.task.journal.actor().to_owned(),
             from: None,
             to: None,
             planned: self.count().await?,
         };
         on_the_primary(self.db(), || {
-            store::settle_made_ahead(self.db(), self.chore.chosen(), &self.chore.before)
+            store::settle_made_ahead(self.db(), self.task.chosen(), &self.task.before)
         })
         .await?;
-        let report = conduct(self.db(), new, vec![self.chore.clone()], options, controls).await;
+        let report = sweep::run(self.db(), new, vec![self.task.clone()], options, controls).await;
         scrub(self.db()).await;
         report
     }
 
     fn db(&self) -> &DatabaseConnection {
-        self.chore.keyring.db()
+        self.task.keyring.db()
     }
 }
 
@@ -116,36 +116,36 @@ enum Rotated {
 }
 
 #[async_trait]
-impl Chore for RotateChore {
+impl Task for RotateTask {
     fn remaining(&self) -> Condition {
         self.chosen().add(data_key::Column::CreatedAt.lt(self.before.moment()))
     }
 
-    async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
+    async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
         let mut subjects: Vec<_> = keys.into_iter().map(|(id, wrapped)| (id, wrapped.kek_id)).collect();
         subjects.dedup_by_key(|(id, _)| id.subject);
         let rotations = subjects.into_iter().map(|(id, kek_id)| self.rotate(id, kek_id, pace));
         let mut rotations: FuturesUnordered<_> = rotations.collect();
-        let mut dealt = Dealt::default();
+        let mut result = BatchResult::default();
         while let Some(rotated) = rotations.next().await {
             match rotated? {
-                Rotated::Yes => dealt.done += 1,
-                Rotated::NotNeeded => dealt.changed += 1,
+                Rotated::Yes => result.done += 1,
+                Rotated::NotNeeded => result.changed += 1,
                 Rotated::Failed(failure, stop) => {
-                    dealt.failures.push(failure);
+                    result.failures.push(failure);
                     if let Some(cause) = stop {
                         pace.abort();
-                        dealt.stop.get_or_insert(cause);
+                        result.stop.get_or_insert(cause);
                     }
                 }
                 Rotated::Stopped => {}
             }
         }
-        Ok(dealt)
+        Ok(result)
     }
 }
 
-impl RotateChore {
+impl RotateTask {
     /// The data keys of the subjects that are meant.
     fn chosen(&self) -> Condition {
         let subjects = self.subjects.as_ref().map(|subjects| {

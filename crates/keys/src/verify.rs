@@ -1,21 +1,25 @@
 //! Opening everything, to know that it opens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use sea_orm::DbErr;
+use async_trait::async_trait;
+use sea_orm::{Condition, DbErr};
 
 use crate::{
-    Keyring, OpenedKey, causes,
+    Keyring, OpenedKey, WrappedKey, causes,
     envelope::{DataKeyId, OpenError, Sealed, SealedRow, SubjectId},
     store,
     subjects::Registry,
+    sweep::{self, BatchResult, Controls, Failure, Pace, SweepOptions, Task},
 };
 
 /// What the data of some subjects was found to be.
 #[derive(Debug, Default)]
 pub struct Verified {
-    /// The last of the subjects, for the next page. `None` if there was nobody.
-    pub last: Option<SubjectId>,
     /// Subjects looked at.
     pub subjects: u64,
     /// Data keys that opened.
@@ -62,16 +66,31 @@ impl Verify {
         self.registry.count_subjects(self.keyring.db()).await
     }
 
-    /// Opens every data key and every value of up to `size` subjects after `after`, in the order of their ids.
+    /// Opens every data key and every value of everybody. `on_fault` is told each fault; the tally counts subjects.
     ///
     /// # Errors
     ///
     /// The database's error.
-    pub async fn page(&self, after: Option<SubjectId>, size: u64) -> Result<Verified, DbErr> {
-        self.verify(&self.registry.subjects_after(self.keyring.db(), after, size).await?).await
+    pub async fn run(
+        &self,
+        options: &SweepOptions,
+        controls: &Controls,
+        on_fault: Arc<OnFault>,
+    ) -> Result<Verified, DbErr> {
+        let task = Arc::new(VerifyTask { engine: self.clone(), on_fault, verified: Mutex::default() });
+        sweep::scan(self.keyring.db(), task.clone(), options, controls).await?;
+        // The sweep goes through data keys, so it does not come by those who have none.
+        if !controls.stop.is_cancelled() {
+            let keyless = self.registry.subjects_without_data_key(self.keyring.db()).await?;
+            for subjects in keyless.chunks(TOGETHER) {
+                task.note(self.verify(subjects).await?);
+            }
+        }
+        let verified = std::mem::take(&mut *task.verified());
+        Ok(verified)
     }
 
-    /// The same for a random sample, each subject as likely as any other.
+    /// The same for a random sample of this size, each subject as likely as any other.
     ///
     /// # Errors
     ///
@@ -79,24 +98,23 @@ impl Verify {
     pub async fn sample(&self, size: u64) -> Result<Verified, DbErr> {
         let subjects = self.registry.sample(self.keyring.db(), size).await?;
         let mut all = Verified::default();
-        for subjects in subjects.chunks(SAMPLED_AT_ONCE) {
-            all.add(self.verify(subjects).await?);
+        for subjects in subjects.chunks(TOGETHER) {
+            self.verify(subjects).await?.into_iter().for_each(|(_, found)| all.add(found));
         }
         Ok(all)
     }
 
     /// Looks a second time at subjects of whom something does not open: who was forgotten or given another data
     /// key meanwhile is no fault.
-    async fn verify(&self, subjects: &[SubjectId]) -> Result<Verified, DbErr> {
-        let mut verified = Verified { last: subjects.last().copied(), ..Verified::default() };
-        for (subject, mut found) in self.look(subjects).await? {
+    async fn verify(&self, subjects: &[SubjectId]) -> Result<Vec<(SubjectId, Verified)>, DbErr> {
+        let mut all = self.look(subjects).await?;
+        for (subject, found) in &mut all {
             if !found.faults.is_empty() {
-                let second = self.look(&[subject]).await?.pop();
-                found = second.map(|(_, found)| found).unwrap_or_default();
+                let second = self.look(&[*subject]).await?.pop();
+                *found = second.map(|(_, found)| found).unwrap_or_default();
             }
-            verified.add(found);
         }
-        Ok(verified)
+        Ok(all)
     }
 
     /// What each of them is found to be. Those of whom no row is left are left out.
@@ -118,8 +136,69 @@ impl Verify {
     }
 }
 
-/// Subjects of a sample that are looked at together.
-const SAMPLED_AT_ONCE: usize = 500;
+/// Subjects that are looked at together, beside those of a sweep's batch.
+const TOGETHER: usize = 500;
+
+/// Is told each fault.
+pub type OnFault = dyn Fn(&Fault) + Send + Sync;
+
+/// Verifies the subjects of a batch of data keys.
+struct VerifyTask {
+    engine: Verify,
+    on_fault: Arc<OnFault>,
+    verified: Mutex<Verified>,
+}
+
+#[async_trait]
+impl Task for VerifyTask {
+    fn remaining(&self) -> Condition {
+        Condition::all()
+    }
+
+    async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, _: &Pace) -> Result<BatchResult, DbErr> {
+        let mut kek_ids: BTreeMap<_, _> =
+            keys.into_iter().rev().map(|(id, wrapped)| (id.subject, (id, wrapped.kek_id))).collect();
+        let mut subjects: Vec<_> = kek_ids.keys().copied().collect();
+        if let Some((&first, (id, _))) = kek_ids.iter().next()
+            && store::ids_of(self.engine.keyring.db(), &[first]).await?.iter().any(|older| older < id)
+        {
+            // The batch before has this subject's first data key, and so has verified them.
+            subjects.remove(0);
+        }
+        let mut result = BatchResult::default();
+        let found = self.engine.verify(&subjects).await?;
+        for (subject, verified) in &found {
+            match (verified.faults.first(), kek_ids.remove(subject)) {
+                (Some(fault), Some((id, kek_id))) => {
+                    let cause = format!("{}: {}", fault.place, fault.cause);
+                    result.failures.push(Failure { id, kek_id, class: "unreadable", cause });
+                }
+                _ => result.done += 1,
+            }
+        }
+        self.note(found);
+        Ok(result)
+    }
+}
+
+impl VerifyTask {
+    fn note(&self, found: Vec<(SubjectId, Verified)>) {
+        for (_, found) in found {
+            found.faults.iter().for_each(|fault| (self.on_fault)(fault));
+            self.verified().add(found);
+        }
+    }
+
+    fn verified(&self) -> std::sync::MutexGuard<'_, Verified> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for VerifyTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyTask").finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the subject has no data key")]
@@ -128,7 +207,6 @@ struct NoDataKey;
 impl Verified {
     /// Adds what was found elsewhere.
     pub fn add(&mut self, other: Self) {
-        self.last = other.last.or(self.last);
         self.subjects += other.subjects;
         self.data_keys += other.data_keys;
         self.attributes += other.attributes;

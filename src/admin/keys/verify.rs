@@ -1,4 +1,9 @@
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use serde_json::json;
@@ -6,15 +11,18 @@ use serde_json::json;
 use crate::{
     admin::{
         office::{self, Actor, Office},
-        terminal::{Output, Watch, counted, grouped},
+        terminal::{Failures, Output, Watch, counted, grouped},
     },
     audit::{self, Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
-    keys::{self, sweep::Counts, verify::Verified},
+    keys::{
+        sweep::{Controls, SweepOptions},
+        verify::{Fault, Verified, Verify as Engine},
+    },
 };
 
-/// Users that are read together.
-const PAGE: u64 = 500;
+/// Data keys that are read together, with the rows of their subjects.
+const BATCH: NonZeroU32 = const { NonZeroU32::new(500).unwrap() };
 
 /// Opens every data key and every attribute of every user, and reports what does not open, why, and where.
 ///
@@ -66,22 +74,24 @@ impl Verify {
         Ok(Output { text: self.text(&verified, &watch, interrupted), status })
     }
 
-    async fn verify(&self, engine: &keys::verify::Verify, watch: &Watch) -> anyhow::Result<Verified> {
-        let mut all = Verified::default();
+    async fn verify(&self, engine: &Engine, watch: &Watch) -> anyhow::Result<Verified> {
         if let Some(size) = self.sample {
-            all = engine.sample(size).await?;
-            keep(&all, watch);
-            return Ok(all);
+            let verified = engine.sample(size).await?;
+            verified.faults.iter().for_each(|fault| add_to(&watch.failures(), fault));
+            return Ok(verified);
         }
-        while !watch.controls().stop.is_cancelled() {
-            let page = engine.page(all.last, PAGE).await?;
-            if page.last.is_none() {
-                break;
-            }
-            keep(&page, watch);
-            all.add(page);
-        }
-        Ok(all)
+        let options = SweepOptions {
+            batch_size: BATCH,
+            concurrency: self.concurrency.unwrap_or(NonZeroUsize::MAX),
+            max_rate: None,
+            limit: None,
+            patience: Duration::ZERO,
+        };
+        let failures = watch.failures();
+        // The faults are what is listed, and not the data keys that they are under.
+        let controls = Controls { on_failure: Arc::new(|_| ()), ..watch.controls().clone() };
+        let on_fault = Arc::new(move |fault: &Fault| add_to(&failures, fault));
+        Ok(engine.run(&options, &controls, on_fault).await?)
     }
 
     fn text(&self, verified: &Verified, watch: &Watch, interrupted: bool) -> String {
@@ -113,14 +123,7 @@ impl Verify {
     }
 }
 
-fn keep(found: &Verified, watch: &Watch) {
-    let faults = found.faults.len() as u64;
-    let counts = Counts { done: found.subjects.saturating_sub(faults), failed: faults, ..Counts::default() };
-    watch.controls().tally.add(counts);
-    for fault in &found.faults {
-        let object =
-            json!({ "subject": fault.subject.to_string(), "place": fault.place, "cause": fault.cause });
-        let line = format!("{} of user {}: {}", fault.place, fault.subject, fault.cause);
-        watch.failures().add_line(&object, &line);
-    }
+fn add_to(failures: &Failures, fault: &Fault) {
+    let object = json!({ "subject": fault.subject.to_string(), "place": fault.place, "cause": fault.cause });
+    failures.add_line(&object, &format!("{} of user {}: {}", fault.place, fault.subject, fault.cause));
 }

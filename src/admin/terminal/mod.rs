@@ -9,7 +9,7 @@ use std::io::{IsTerminal, Write};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 pub(super) use confirm::confirm;
-pub(super) use progress::Watch;
+pub(super) use progress::{Failures, Watch};
 pub(super) use table::{Align, bar, table};
 
 /// What a command prints to standard output, and its exit status.

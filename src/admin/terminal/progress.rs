@@ -70,8 +70,8 @@ impl Watch {
         self.started.elapsed()
     }
 
-    pub(in crate::admin) fn failures(&self) -> &Failures {
-        &self.failures
+    pub(in crate::admin) fn failures(&self) -> Arc<Failures> {
+        self.failures.clone()
     }
 
     /// Awaits a run. Ctrl-C asks it to end; a second one does not wait for that.

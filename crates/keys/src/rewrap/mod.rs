@@ -7,20 +7,20 @@
 //!
 //! Users' rows are not touched.
 
-mod chore;
 mod plan;
 mod replace;
+mod task;
 
 use std::sync::Arc;
 
-use chore::RewrapChore;
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use task::RewrapTask;
 
 pub use plan::{Plan, PlanError, Route, Selection, Source};
 
 use super::{
     Backends, Journal, NotStored, SharedObserver, store,
-    sweep::{Chore, Controls, Dealt, NewOperation, OperationKind, Pace, Report, SweepOptions, conduct},
+    sweep::{self, BatchResult, Controls, NewOperation, OperationKind, Pace, Report, SweepOptions, Task},
     wrapping_keys,
 };
 use crate::{config::KeysConfig, database::on_the_primary, entity::data_key};
@@ -66,21 +66,21 @@ impl Rewrap {
         size: u64,
         options: &SweepOptions,
         controls: &Controls,
-    ) -> Result<Vec<Dealt>, DbErr> {
-        let mut dealt = Vec::new();
+    ) -> Result<Vec<BatchResult>, DbErr> {
+        let mut result = Vec::new();
         for source in &plan.sources {
-            let chore = self.chore(plan, source);
+            let task = self.task(plan, source);
             let pace = Pace::new(options, &controls.stop, controls.tally.clone());
             let rows = data_key::Entity::find()
-                .filter(chore.remaining())
+                .filter(task.remaining())
                 .order_by_asc(data_key::Column::SubjectId)
                 .limit(size)
                 .all(&self.db)
                 .await?;
             let keys = rows.into_iter().map(store::parse).collect::<Result<_, _>>()?;
-            dealt.push(chore.try_out(keys, &pace).await);
+            result.push(task.try_out(keys, &pace).await);
         }
-        Ok(dealt)
+        Ok(result)
     }
 
     /// Moves all data keys of a plan, and those that come up meanwhile. A target that is being retired is active again.
@@ -111,12 +111,12 @@ impl Rewrap {
             to: Some(plan.to.clone()),
             planned: plan.data_keys(),
         };
-        let chores = plan.sources.iter().map(|source| Arc::new(self.chore(plan, source)) as _).collect();
-        Ok(conduct(&self.db, new, chores, options, controls).await?)
+        let tasks = plan.sources.iter().map(|source| Arc::new(self.task(plan, source)) as _).collect();
+        Ok(sweep::run(&self.db, new, tasks, options, controls).await?)
     }
 
-    fn chore(&self, plan: &Plan, source: &Source) -> RewrapChore {
-        RewrapChore {
+    fn task(&self, plan: &Plan, source: &Source) -> RewrapTask {
+        RewrapTask {
             db: self.db.clone(),
             backends: self.backends.clone(),
             from: source.kek_id.clone(),

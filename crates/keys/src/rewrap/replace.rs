@@ -1,7 +1,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
 
-use super::chore::Moved;
+use super::task::Moved;
 use crate::{
     KekId, NotStored,
     database::{WriteTransaction, begin_write, now},

@@ -64,18 +64,16 @@ impl Registry {
         Ok(count.cast_unsigned())
     }
 
-    /// Up to `limit` subjects after one, in the order of their ids.
-    pub(crate) async fn subjects_after(
+    /// The subjects who have rows and no data key, in the order of their ids. Nothing of theirs can be read.
+    pub(crate) async fn subjects_without_data_key(
         &self,
         db: &DatabaseConnection,
-        after: Option<SubjectId>,
-        limit: u64,
     ) -> Result<Vec<SubjectId>, DbErr> {
         let mut subjects = BTreeSet::new();
         for table in &*self.tables {
-            subjects.extend(table.subjects_after(db, after, limit).await?);
+            subjects.extend(table.subjects_without_data_key(db).await?);
         }
-        Ok(subjects.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+        Ok(subjects.into_iter().collect())
     }
 
     /// Up to `size` subjects, each as likely as any other.

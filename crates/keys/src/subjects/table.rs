@@ -3,7 +3,7 @@ use std::{fmt, marker::PhantomData};
 use async_trait::async_trait;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ColumnType, DatabaseConnection, DbErr, EntityName, EntityTrait,
-    IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    IdenStatic, Iterable, QueryFilter, QuerySelect,
     sea_query::{Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::SealedModel;
 use crate::{
     database::WriteTransaction,
+    entity::data_key,
     envelope::{SealedRow, SubjectId},
 };
 
@@ -33,13 +34,8 @@ pub(crate) trait SealedTable: fmt::Debug + Send + Sync {
         subjects: &[SubjectId],
     ) -> Result<Vec<Box<dyn SealedRow + Send + Sync>>, DbErr>;
 
-    /// Up to `limit` subjects after one, in the order of their ids.
-    async fn subjects_after(
-        &self,
-        db: &DatabaseConnection,
-        after: Option<SubjectId>,
-        limit: u64,
-    ) -> Result<Vec<SubjectId>, DbErr>;
+    /// The subjects of whom there is no data key.
+    async fn subjects_without_data_key(&self, db: &DatabaseConnection) -> Result<Vec<SubjectId>, DbErr>;
 
     /// `SELECT DISTINCT` of the subjects.
     fn select_subjects(&self) -> SelectStatement;
@@ -97,18 +93,12 @@ impl<M: SealedModel> SealedTable for TableOf<M> {
         Ok(rows.into_iter().map(|row| Box::new(row) as _).collect())
     }
 
-    async fn subjects_after(
-        &self,
-        db: &DatabaseConnection,
-        after: Option<SubjectId>,
-        limit: u64,
-    ) -> Result<Vec<SubjectId>, DbErr> {
+    async fn subjects_without_data_key(&self, db: &DatabaseConnection) -> Result<Vec<SubjectId>, DbErr> {
         let column = M::subject_column();
-        let mut select = M::Entity::find().select_only().column(column).distinct();
-        if let Some(after) = after {
-            select = select.filter(column.gt(*after.as_uuid()));
-        }
-        let ids: Vec<Uuid> = select.order_by_asc(column).limit(limit).into_tuple().all(db).await?;
+        let mut keys = Query::select();
+        keys.column(data_key::Column::SubjectId).from(data_key::Entity);
+        let select = M::Entity::find().select_only().column(column).distinct();
+        let ids: Vec<Uuid> = select.filter(column.not_in_subquery(keys)).into_tuple().all(db).await?;
         Ok(ids.into_iter().map(SubjectId::from).collect())
     }
 

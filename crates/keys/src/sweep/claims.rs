@@ -1,4 +1,4 @@
-//! The table `key_claims`: which data keys a run deals with at the moment.
+//! The table `key_claims`: which data keys a run processes at the moment.
 //!
 //! A claim only saves work. What is stored is right without it, since it is stored by compare-and-swap, or
 //! under the subject's lock.
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -24,10 +24,11 @@ use crate::{
 /// The only row of `key_claim_turn`.
 const TURN: i16 = 1;
 
-/// Some data keys that are one run's for the moment.
+/// Some data keys that are processed together.
 #[derive(Debug)]
-pub(super) struct Claim {
-    id: Uuid,
+pub(super) struct Batch {
+    /// The claim that makes them one run's for the moment, if it has one.
+    pub(super) claim: Option<Uuid>,
     pub(super) keys: Vec<(DataKeyId, WrappedKey)>,
 }
 
@@ -39,29 +40,16 @@ pub(super) async fn claim(
     remaining: Condition,
     after: Option<DataKeyId>,
     size: u64,
-) -> Result<Option<Claim>, DbErr> {
+) -> Result<Option<Batch>, DbErr> {
     let transaction = begin_write(db).await?;
     // One claim after the other: two at once would find the same keys.
     key_claim_turn::Entity::find_by_id(TURN).lock_exclusive().one(&transaction).await?;
-    let mut select = data_key::Entity::find().filter(remaining);
-    if let Some(after) = after {
-        let subject = *after.subject.as_uuid();
-        // The first condition is for the index on (kek_id, subject_id), which does not have the version.
-        select = select.filter(data_key::Column::SubjectId.gte(subject)).filter(
-            Expr::tuple([Expr::col(data_key::Column::SubjectId), Expr::col(data_key::Column::Version)])
-                .gt(Expr::tuple([Expr::value(subject), Expr::value(after.version.get())])),
-        );
-    }
+    let mut select = select_after(remaining, after, size);
     for claim in live(&transaction).await?.0 {
         let range = data_key::Column::SubjectId.between(claim.first_subject_id, claim.last_subject_id);
         select = select.filter(range.not());
     }
-    let rows = select
-        .order_by_asc(data_key::Column::SubjectId)
-        .order_by_asc(data_key::Column::Version)
-        .limit(size)
-        .all(&transaction)
-        .await?;
+    let rows = select.all(&transaction).await?;
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
     let row = key_claim::Model {
         id: Uuid::now_v7(),
@@ -74,7 +62,32 @@ pub(super) async fn claim(
     insert.exec_without_returning(&transaction).await?;
     transaction.commit().await?;
     let keys = rows.into_iter().map(store::parse).collect::<Result<_, _>>()?;
-    Ok(Some(Claim { id, keys }))
+    Ok(Some(Batch { claim: Some(id), keys }))
+}
+
+/// Reads up to `size` data keys of those that remain, and claims nothing. `None` if there are none.
+pub(super) async fn read(
+    db: &DatabaseConnection,
+    remaining: Condition,
+    after: Option<DataKeyId>,
+    size: u64,
+) -> Result<Option<Batch>, DbErr> {
+    let rows = select_after(remaining, after, size).all(db).await?;
+    let keys: Vec<_> = rows.into_iter().map(store::parse).collect::<Result<_, _>>()?;
+    Ok((!keys.is_empty()).then_some(Batch { claim: None, keys }))
+}
+
+fn select_after(remaining: Condition, after: Option<DataKeyId>, size: u64) -> Select<data_key::Entity> {
+    let mut select = data_key::Entity::find().filter(remaining);
+    if let Some(after) = after {
+        let subject = *after.subject.as_uuid();
+        // The first condition is for the index on (kek_id, subject_id), which does not have the version.
+        select = select.filter(data_key::Column::SubjectId.gte(subject)).filter(
+            Expr::tuple([Expr::col(data_key::Column::SubjectId), Expr::col(data_key::Column::Version)])
+                .gt(Expr::tuple([Expr::value(subject), Expr::value(after.version.get())])),
+        );
+    }
+    select.order_by_asc(data_key::Column::SubjectId).order_by_asc(data_key::Column::Version).limit(size)
 }
 
 /// Gives a claim up.
@@ -84,7 +97,7 @@ pub(super) async fn release(db: &DatabaseConnection, claim: Uuid) -> Result<(), 
     transaction.commit().await
 }
 
-/// The others who still deal with data keys that they have claimed.
+/// The other runs that have claimed data keys.
 pub(super) async fn others(
     db: &DatabaseConnection,
     operation: Uuid,
@@ -119,10 +132,4 @@ async fn live(
         key_claim::Entity::delete_many().filter(key_claim::Column::Id.is_in(dead)).exec(transaction).await?;
     }
     Ok((live, operations))
-}
-
-impl Claim {
-    pub(super) fn id(&self) -> Uuid {
-        self.id
-    }
 }

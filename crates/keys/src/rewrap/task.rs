@@ -12,12 +12,12 @@ use crate::{
     entity::data_key::Column,
     envelope::DataKeyId,
     store,
-    sweep::{Chore, Dealt, Failure, Pace, Refusal, StopCause},
+    sweep::{BatchResult, Failure, Pace, Refusal, StopCause, Task},
 };
 
 /// Moves the data keys of one wrapping key to another.
 #[derive(Debug)]
-pub(super) struct RewrapChore {
+pub(super) struct RewrapTask {
     pub(super) db: DatabaseConnection,
     pub(super) backends: Backends,
     pub(super) from: KekId,
@@ -36,17 +36,17 @@ pub(super) struct Moved {
     pub(super) new: WrappedKey,
 }
 
-impl RewrapChore {
+impl RewrapTask {
     /// Moves data keys, and stores nothing.
-    pub(super) async fn try_out(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Dealt {
-        let (moved, mut dealt) = self.move_keys(keys, pace).await;
-        dealt.done = moved.len() as u64;
-        dealt
+    pub(super) async fn try_out(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> BatchResult {
+        let (moved, mut result) = self.move_keys(keys, pace).await;
+        result.done = moved.len() as u64;
+        result
     }
 
-    async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, Dealt) {
+    async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, BatchResult) {
         let mut moved = Vec::with_capacity(keys.len());
-        let mut dealt = Dealt::default();
+        let mut batch = BatchResult::default();
         let [source, target] = [&self.from, &self.to].map(|kek_id| self.backends.owner(kek_id));
         let calls = keys.into_iter().map(|(id, old)| async move {
             let result = self.move_key(id, &old, [source, target], pace).await;
@@ -61,18 +61,18 @@ impl RewrapChore {
                 Err(Refusal::Backend(error)) => {
                     if let Some(cause) = StopCause::of(&error) {
                         pace.abort();
-                        dealt.stop.get_or_insert(cause);
+                        batch.stop.get_or_insert(cause);
                     } else if error.class.is_retryable() {
                         outage = Some(StopCause::outage(&error));
                     }
-                    dealt.failures.push(Failure::new(id, old.kek_id, &error));
+                    batch.failures.push(Failure::new(id, old.kek_id, &error));
                 }
             }
         }
         if moved.is_empty() {
-            dealt.stop = dealt.stop.or(outage);
+            batch.stop = batch.stop.or(outage);
         }
-        (moved, dealt)
+        (moved, batch)
     }
 
     async fn move_key(
@@ -105,29 +105,29 @@ fn gone(kek_id: &KekId) -> Refusal {
 }
 
 #[async_trait]
-impl Chore for RewrapChore {
+impl Task for RewrapTask {
     fn remaining(&self) -> Condition {
         let wrapped_before =
             self.before.map(|before| store::wrapped_at().lt(before.moment()).into_condition());
         Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(&self.to, wrapped_before))
     }
 
-    async fn deal(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<Dealt, DbErr> {
-        let (mut moved, mut dealt) = self.move_keys(keys, pace).await;
+    async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
+        let (mut moved, mut result) = self.move_keys(keys, pace).await;
         // Rows are locked in one order, whoever locks them.
         moved.sort_by_key(|moved| moved.id);
         let stored = on_the_primary(&self.db, || replace(&self.db, &self.to, &self.backend, &moved)).await;
         match stored {
             Ok(stored) => {
-                dealt.done = stored;
-                dealt.changed = (moved.len() as u64).saturating_sub(stored);
+                result.done = stored;
+                result.changed = (moved.len() as u64).saturating_sub(stored);
             }
             Err(NotStored::Inactive(inactive)) => {
                 pace.abort();
-                dealt.stop.get_or_insert(StopCause(inactive.to_string()));
+                result.stop.get_or_insert(StopCause(inactive.to_string()));
             }
             Err(NotStored::Database(error)) => return Err(error),
         }
-        Ok(dealt)
+        Ok(result)
     }
 }

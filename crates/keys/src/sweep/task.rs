@@ -1,0 +1,34 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use sea_orm::{Condition, DbErr};
+
+use super::{Failure, Pace, StopCause};
+use crate::{WrappedKey, envelope::DataKeyId};
+
+/// What a sweep does with data keys.
+#[async_trait]
+pub trait Task: fmt::Debug + Send + Sync {
+    /// Which data keys remain. Those that were processed no longer fulfil it, unless the task only reads.
+    fn remaining(&self) -> Condition;
+
+    /// Processes a batch.
+    ///
+    /// # Errors
+    ///
+    /// The database's error: the run ends.
+    async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr>;
+}
+
+/// How a batch was processed. Keys that are not counted here were not tried, since the run is to end.
+#[derive(Debug, Default)]
+pub struct BatchResult {
+    /// Processed.
+    pub done: u64,
+    /// Forgotten, or changed by somebody else, meanwhile.
+    pub changed: u64,
+    /// Failed.
+    pub failures: Vec<Failure>,
+    /// Why the run is to end.
+    pub stop: Option<StopCause>,
+}
