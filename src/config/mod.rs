@@ -2,7 +2,8 @@
 //! (`OUBLIETTE_SECTION__KEY`) < `--set section.key=value`.
 //!
 //! One file per section; every key is documented where it is declared, and in `config/default.toml`.
-//! An unknown key is an error that names where it stands. A secret comes as a value or as a file, never
+//! Each validates itself ([`section`]). An unknown key, or a value that cannot be used, is an error that names where it
+//! stands. A secret comes as a value or as a file, never
 //! both, and is printed redacted.
 
 mod arguments;
@@ -10,17 +11,22 @@ mod audit;
 mod auth;
 mod aws_kms;
 mod database;
+mod database_section;
 mod environment;
+mod error;
 mod graphql;
 mod http;
 mod keys;
+mod keys_section;
 mod limits;
 mod load;
 mod log;
 mod memory;
 mod metrics;
 mod peers;
+mod place;
 mod report;
+mod section;
 mod service_links;
 mod service_url;
 mod setting;
@@ -31,15 +37,16 @@ use serde::{Deserialize, Serialize};
 
 pub use arguments::ConfigArguments;
 pub use audit::{AuditConfig, AuditReads};
-pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
+pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig};
 pub use aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
 pub use database::{DatabaseConfig, DatabaseUrlError};
 pub use environment::EnvironmentError;
+pub use error::ConfigError;
 pub use graphql::GraphqlConfig;
 pub use http::{HttpConfig, TlsConfig};
 pub use keys::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig};
 pub use limits::LimitsConfig;
-pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
+pub use load::{ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
 pub use memory::{MemoryConfig, MemoryLock};
 pub use metrics::MetricsConfig;
