@@ -23,6 +23,7 @@ pub mod config;
 pub mod database;
 pub mod entity;
 pub mod envelope;
+pub mod errors;
 mod from_zero;
 pub mod graphql;
 pub mod http;

@@ -12,11 +12,11 @@ use axum::{
 use super::{
     HttpState,
     client_address::ClientAddress,
-    limits::{refuse, wait, wait_for},
+    refusal::{refuse, wait, wait_for},
 };
 use crate::{
     access::AuthError,
-    graphql::errors::{ErrorCode, UNAUTHENTICATED},
+    errors::{ErrorCode, UNAUTHENTICATED},
 };
 
 /// Lets a request through if its address and its caller may send one more, and says who the caller is.
