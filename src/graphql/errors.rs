@@ -5,6 +5,7 @@
 //! error's text out.
 
 use async_graphql::{Error, ErrorExtensions};
+use sea_orm::DbErr;
 
 use crate::{
     access::{Denied, Exhausted},
@@ -59,17 +60,48 @@ impl From<UserError> for Error {
             UserError::LedgerWentBack => {
                 coded("the erasure ledger went back; an operator must look at it", ErrorCode::Unavailable)
             }
-            UserError::Database(database) if takes_no_writes(database) => {
-                coded("nothing can be changed at the moment; try again", ErrorCode::Unavailable)
-            }
-            UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => coded(
-                "an internal error occurred; the log has it under this request's id",
-                ErrorCode::Internal,
-            ),
+            UserError::Database(error) => database(error),
+            UserError::Seal(_) | UserError::Interrupted => internal(),
         };
         log(&error);
         answer
     }
+}
+
+/// The audit trail could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit trail could not be read")]
+pub(super) struct UnreadableTrail(#[source] pub(super) DbErr);
+
+impl From<UnreadableTrail> for Error {
+    fn from(error: UnreadableTrail) -> Self {
+        tracing::error!("{}", causes::line(&error));
+        database(&error.0)
+    }
+}
+
+/// A number is larger than an Int of GraphQL may be: 2^31 - 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not fit an Int")]
+pub(super) struct TooLargeForInt(pub(super) i64);
+
+impl From<TooLargeForInt> for Error {
+    fn from(error: TooLargeForInt) -> Self {
+        tracing::error!("{error}");
+        internal()
+    }
+}
+
+fn database(error: &DbErr) -> Error {
+    if takes_no_writes(error) {
+        coded("nothing can be changed at the moment; try again", ErrorCode::Unavailable)
+    } else {
+        internal()
+    }
+}
+
+fn internal() -> Error {
+    coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
 }
 
 fn keys_unavailable(error: &KeyringError) -> Error {
@@ -81,9 +113,7 @@ fn keys_unavailable(error: &KeyringError) -> Error {
         KeyringError::Backend(_) | KeyringError::Missing(_) | KeyringError::NoDataKey(_) => {
             coded("the data key of this user cannot be opened", ErrorCode::DecryptionFailed)
         }
-        KeyringError::Database(_) | KeyringError::Interrupted => {
-            coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
-        }
+        KeyringError::Database(_) | KeyringError::Interrupted => internal(),
     }
 }
 
@@ -117,4 +147,21 @@ fn log(error: &UserError) {
 
 fn is_retryable(error: &KeyringError) -> bool {
     matches!(error, KeyringError::Backend(backend) if backend.class.is_retryable())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(error: impl Into<Error>) -> String {
+        let extensions = error.into().extensions.unwrap();
+        extensions.get("code").unwrap().to_string()
+    }
+
+    #[test]
+    fn what_a_client_cannot_do_anything_about_is_internal() {
+        assert_eq!(code(TooLargeForInt(1 << 31)), "\"INTERNAL\"");
+        assert_eq!(code(UnreadableTrail(DbErr::Custom("gone".to_owned()))), "\"INTERNAL\"");
+        assert_eq!(code(UserError::from(DbErr::Custom("gone".to_owned()))), "\"INTERNAL\"");
+    }
 }
