@@ -30,6 +30,7 @@ pub mod http;
 pub mod keys;
 mod loopback;
 pub mod memory;
+mod names;
 pub mod peers;
 mod redaction;
 pub mod secret_file;

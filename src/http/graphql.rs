@@ -16,7 +16,7 @@ use axum::{
 
 use super::{
     HttpState, limits,
-    refusal::{refuse, wait_for},
+    refusal::{internal, refuse, wait_for},
     request_id::RequestId,
 };
 use crate::{access::Caller, audit::AuditError, causes, errors::ErrorCode, graphql::Answer};
@@ -106,7 +106,7 @@ fn respond(media_type: &'static str, answer: &Answer) -> Response {
         Ok(json) => (status, [(header::CONTENT_TYPE, media_type)], json).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be serialised");
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")
+            internal()
         }
     }
 }

@@ -17,7 +17,7 @@ use axum::{
     response::Response,
 };
 
-use super::refusal::refuse;
+use super::refusal::{internal, refuse};
 use crate::errors::ErrorCode;
 
 /// Whether it is the client that a request waits for. An extension of every request.
@@ -53,5 +53,5 @@ pub(super) async fn body(request: Request) -> Result<Bytes, BytesRejection> {
 /// Answers 500 after a panic. The panic itself is in the log.
 pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
-    refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")
+    internal()
 }

@@ -16,6 +16,11 @@ pub(super) fn refuse(status: StatusCode, code: ErrorCode, message: &str) -> Resp
     refuse_with(status, message, &json!({ "code": code.as_str() }))
 }
 
+/// Answers 500. What went wrong is in the log.
+pub(super) fn internal() -> Response {
+    refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")
+}
+
 /// Answers 429: too many requests.
 pub(super) fn wait(retry_after: Duration) -> Response {
     wait_for(retry_after, "too many requests")

@@ -1,7 +1,10 @@
 use super::UserError;
-use crate::envelope::{
-    Attribute,
-    attributes::{Email, Phone},
+use crate::{
+    envelope::{
+        Attribute,
+        attributes::{Email, Phone},
+    },
+    names::is_name,
 };
 
 /// A user to be created, checked.
@@ -124,8 +127,7 @@ fn parse_username(input: &str) -> Result<String, UserError> {
 
 /// Whether anybody can have this username.
 pub(super) fn is_username(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    is_name(text.as_bytes())
 }
 
 fn invalid_username(problem: &str) -> UserError {
