@@ -111,7 +111,7 @@ impl Section for JwtConfig {
         match (&self.jwks_url, &self.jwks_file) {
             (Some(url), None) if !is_safe(url.expose()) => {
                 let problem =
-                    format!("{url} is not HTTPS: whoever can change the answer could sign for everybody");
+                    format!("{url} is not HTTPS: anybody who can change the answer could sign for everybody");
                 return Err(Invalid::new("auth.jwt.jwks_url", problem));
             }
             (Some(_), None) | (None, Some(_)) => {}

@@ -2,9 +2,8 @@
 //! (`OUBLIETTE_SECTION__KEY`) < `--set section.key=value`.
 //!
 //! One file per section; every key is documented where it is declared, and in `config/default.toml`.
-//! Each validates itself ([`section`]). An unknown key, or a value that cannot be used, is an error that names where it
-//! stands. A secret comes as a value or as a file, never
-//! both, and is printed redacted.
+//! Each validates itself. An unknown key, or a value that cannot be used, is an error that names where it stands. A secret
+//! comes as a value or as a file, never both, and is printed redacted.
 
 mod arguments;
 mod audit;

@@ -20,7 +20,7 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
 }
 
-/// A value that cannot be used. Whoever loads the configuration adds where the value stands.
+/// A value that cannot be used. Where the value stands is added where the configuration is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
     /// The whole key: `keys.call_timeout`.

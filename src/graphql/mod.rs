@@ -1,6 +1,6 @@
 //! The GraphQL API: resolvers that translate between requests and [`Users`], and nothing more.
 //!
-//! A resolver never sees a key or a ciphertext. Every error leaves through [`errors`], which decides what
+//! A resolver never sees a key or a ciphertext. Every error leaves through `errors.rs`, which decides what
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
 mod answer;
