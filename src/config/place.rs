@@ -10,10 +10,19 @@ const IN_CODE: &str = "default";
 /// All that has a say in a key's value: files, variables, flags. A value that nobody has set is one of the defaults.
 pub(super) fn places(figment: &Figment, key: &str) -> String {
     let mut places = Vec::new();
-    if let Ok(value) = figment.find_value(key) {
-        collect(figment, &value, &mut places);
+    let root = figment.extract::<Value>().ok();
+    if let Some(value) = root.as_ref().and_then(|root| find(root, key)) {
+        collect(figment, value, &mut places);
     }
     in_words(&places)
+}
+
+/// The value of a key. Names that an operator chose may have dots themselves, which figment's own search takes for ends.
+fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    value.as_dict()?.iter().find_map(|(name, inner)| match key.strip_prefix(name.as_str())? {
+        "" => Some(inner),
+        rest => find(inner, rest.strip_prefix('.')?),
+    })
 }
 
 /// The same for what figment itself names, if it does.

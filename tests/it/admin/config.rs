@@ -224,6 +224,15 @@ fn what_an_error_names_beside_the_value_is_the_other_one() {
     let error = sandbox.admin_error(&["config"]);
     assert!(error.contains("`keys.call_timeout` in the defaults: must be shorter"), "{error}");
 
+    // A name may have a dot.
+    let sandbox =
+        staging("[keys.backends.\"a.b\"]\nkind = \"local\"\nfile = \"x\"\ncreate_if_missing = true\n");
+    let error = sandbox.admin_error(&["config"]);
+    assert!(
+        error.contains("`keys.backends.a.b.create_if_missing` in config/staging.toml: works in"),
+        "{error}"
+    );
+
     // As the manual shows it.
     let sandbox = staging("").with_env("OUBLIETTE_HTTP__REQUEST_TIMEOUT", "4s");
     let error = sandbox.admin_error(&["config"]);
