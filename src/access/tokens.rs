@@ -16,10 +16,8 @@ use crate::{
         erasure, user,
     },
     envelope::SubjectId,
+    names::{MAX_NAME, is_name},
 };
-
-/// Longest name of a token, in bytes.
-const MAX_NAME_LENGTH: usize = 64;
 
 /// A token that is to be made.
 #[derive(Clone, Debug)]
@@ -46,8 +44,7 @@ pub async fn create(
     new: NewToken,
     origin: &Origin,
 ) -> Result<(Model, SecretToken), TokenError> {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if new.name.is_empty() || new.name.len() > MAX_NAME_LENGTH || !new.name.bytes().all(known) {
+    if !is_name(new.name.as_bytes()) {
         return Err(TokenError::Name);
     }
     if new.scopes.is_empty() {
@@ -126,7 +123,7 @@ async fn try_revoke(db: &DatabaseConnection, name_or_id: &str, origin: &Origin) 
     };
     let transaction = begin_write(db).await?;
     let found = Entity::find().filter(which).lock_exclusive().one(&transaction).await?;
-    let row = found.ok_or_else(|| TokenError::Unknown(name_or_id.chars().take(MAX_NAME_LENGTH).collect()))?;
+    let row = found.ok_or_else(|| TokenError::Unknown(name_or_id.chars().take(MAX_NAME).collect()))?;
     if row.revoked_at.is_some() {
         return Ok(row);
     }

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::section::Section;
+
 /// `[audit]`: what the audit trail records. Changes are always recorded, in their own transaction.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -7,6 +9,8 @@ pub struct AuditConfig {
     /// Whether reads of personal values are recorded, and whether their answer waits for that.
     pub reads: AuditReads,
 }
+
+impl Section for AuditConfig {}
 
 /// How reads of personal values are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -2,7 +2,11 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::ServiceUrl;
+use super::{
+    ServiceUrl,
+    section::{Context, Invalid, Section},
+};
+use crate::loopback::is_loopback;
 
 /// `[auth]`: who may call the API.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -81,39 +85,77 @@ pub enum JwtAlgorithm {
     EdDSA,
 }
 
-impl JwtConfig {
-    /// What no single value can be checked for.
-    ///
-    /// # Errors
-    ///
-    /// [`JwtConfigError`] names the key.
-    pub(super) fn check(&self) -> Result<(), JwtConfigError> {
+impl Section for AuthConfig {
+    fn validate(&self, context: &Context<'_>) -> Result<(), Invalid> {
+        let listen = context.config.http.listen;
+        match (self.mode, &self.jwt) {
+            (AuthMode::Off, _) if !listen.ip().is_loopback() => {
+                let problem = format!(
+                    "\"off\" lets anybody do everything, and http.listen = {listen} can be reached from other machines: set auth.mode to \"tokens\" or \"jwt\", or use a loopback address such as 127.0.0.1:8000"
+                );
+                Err(Invalid::new("auth.mode", problem).beside("http.listen"))
+            }
+            (AuthMode::Jwt, None) => {
+                let problem = "\"jwt\" needs [auth.jwt] with issuer, audience, and jwks_url or jwks_file";
+                Err(Invalid::new("auth.mode", problem))
+            }
+            (AuthMode::Jwt, Some(jwt)) => jwt.validate(context),
+            (AuthMode::Off | AuthMode::Tokens, _) => Ok(()),
+        }
+    }
+}
+
+impl Section for JwtConfig {
+    fn validate(&self, _: &Context<'_>) -> Result<(), Invalid> {
+        let one_of_two = "needs one of jwks_url and jwks_file, not both";
         match (&self.jwks_url, &self.jwks_file) {
-            (Some(url), None) if !is_safe(url.expose()) => return Err(JwtConfigError::Insecure(url.clone())),
+            (Some(url), None) if !is_safe(url.expose()) => {
+                let problem =
+                    format!("{url} is not HTTPS: anybody who can change the answer could sign for everybody");
+                return Err(Invalid::new("auth.jwt.jwks_url", problem));
+            }
             (Some(_), None) | (None, Some(_)) => {}
-            _ => return Err(JwtConfigError::Keys),
+            (Some(_), Some(_)) => {
+                let problem = format!("auth.jwt {one_of_two}");
+                return Err(Invalid::new("auth.jwt.jwks_url", problem).beside("auth.jwt.jwks_file"));
+            }
+            (None, None) => return Err(Invalid::new("auth.jwt", one_of_two)),
         }
-        if self.issuer.is_empty() || self.audience.is_empty() {
-            return Err(JwtConfigError::Empty);
-        }
-        for (key, claim) in [
-            ("audience_claim", &self.audience_claim),
-            ("scopes_claim", &self.scopes_claim),
-            ("subject_claim", &self.subject_claim),
-        ] {
-            if !is_claim(claim) {
-                return Err(JwtConfigError::Claim { key, claim: claim.clone() });
+        // Would accept tokens for others.
+        for (key, text) in [("auth.jwt.issuer", &self.issuer), ("auth.jwt.audience", &self.audience)] {
+            if text.is_empty() {
+                return Err(Invalid::new(key, "must not be empty"));
             }
         }
+        for (key, claim) in [
+            ("auth.jwt.audience_claim", &self.audience_claim),
+            ("auth.jwt.scopes_claim", &self.scopes_claim),
+            ("auth.jwt.subject_claim", &self.subject_claim),
+        ] {
+            if !is_claim(claim) {
+                let problem = format!(
+                    "\"{claim}\" is neither a claim's name, such as \"client_id\", nor a JSON pointer, such as \"/realm_access/roles\""
+                );
+                return Err(Invalid::new(key, problem));
+            }
+        }
+        // Would accept tokens for others.
         let audience_claim = self.audience_claim.strip_prefix('/').unwrap_or(&self.audience_claim);
         if OF_EVERY_TOKEN.contains(&audience_claim) {
-            return Err(JwtConfigError::NoAudience(self.audience_claim.clone()));
+            let problem = format!(
+                "\"{}\" does not tell whom a token is for; \"aud\" does, or \"client_id\" with AWS Cognito",
+                self.audience_claim
+            );
+            return Err(Invalid::new("auth.jwt.audience_claim", problem));
         }
         if self.algorithms.is_empty() {
-            return Err(JwtConfigError::NoAlgorithm);
+            let problem = "must not be empty: \"RS256\", \"ES256\", \"EdDSA\"";
+            return Err(Invalid::new("auth.jwt.algorithms", problem));
         }
+        // Otherwise keys would be forgotten before they are read again.
         if self.refresh.is_zero() || self.refresh >= self.max_age {
-            return Err(JwtConfigError::Refresh);
+            let problem = "must be more than 0s and less than auth.jwt.max_age";
+            return Err(Invalid::new("auth.jwt.refresh", problem).beside("auth.jwt.max_age"));
         }
         Ok(())
     }
@@ -132,53 +174,10 @@ fn is_claim(text: &str) -> bool {
     }
 }
 
-/// Whoever can change the answer can sign for everybody: so by HTTPS, or without leaving this machine.
+/// Anybody who can change the answer can sign for everybody: so by HTTPS, or without leaving this machine.
 fn is_safe(url: &url::Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
-}
-
-/// `[auth.jwt]` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JwtConfigError {
-    /// The section is not there.
-    #[error("auth.mode = \"jwt\" needs [auth.jwt] with issuer, audience, and jwks_url or jwks_file")]
-    Missing,
-    /// Neither place of the keys, or both.
-    #[error("auth.jwt needs one of jwks_url and jwks_file, not both")]
-    Keys,
-    /// Keys over an open line.
-    #[error("auth.jwt.jwks_url = {0} is not HTTPS: whoever can change the answer could sign for everybody")]
-    Insecure(ServiceUrl),
-    /// Would accept tokens for others.
-    #[error("auth.jwt.issuer and auth.jwt.audience must not be empty")]
-    Empty,
-    /// No claim could have this name.
-    #[error(
-        "auth.jwt.{key} = \"{claim}\" is neither a claim's name, such as \"client_id\", nor a JSON pointer, such as \"/realm_access/roles\""
-    )]
-    Claim {
-        /// The key, without its section.
-        key: &'static str,
-        /// What it says.
-        claim: String,
-    },
-    /// Would accept tokens for others.
-    #[error(
-        "auth.jwt.audience_claim = \"{0}\" does not tell whom a token is for; \"aud\" does, or \"client_id\" with AWS Cognito"
-    )]
-    NoAudience(String),
-    /// Would accept nothing.
-    #[error("auth.jwt.algorithms must not be empty: \"RS256\", \"ES256\", \"EdDSA\"")]
-    NoAlgorithm,
-    /// Keys would be forgotten before they are read again.
-    #[error("auth.jwt.refresh must be more than 0s and less than auth.jwt.max_age")]
-    Refresh,
+    let here = url.host().is_some_and(|host| is_loopback(&host));
+    url.scheme() == "https" || (url.scheme() == "http" && here)
 }
 
 fn default_refresh() -> Duration {

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::section::Section;
+
 /// `[graphql]`: what one request may cost. Beyond, it is refused before anything of it runs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,3 +21,5 @@ impl Default for GraphqlConfig {
         Self { max_depth: 16, max_complexity: 4_000, max_directives: 8, introspection: false }
     }
 }
+
+impl Section for GraphqlConfig {}

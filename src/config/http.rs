@@ -9,7 +9,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Host;
 
-use super::WebOrigin;
+use super::{
+    WebOrigin,
+    section::{Context, Invalid, Section},
+};
+use crate::redaction;
 
 /// `[http]`: the HTTP listener.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -60,6 +64,16 @@ impl HttpConfig {
     /// The [names](Self::allowed_hosts), or the first that is none.
     pub(crate) fn hosts(&self) -> Result<Vec<Host>, &str> {
         self.allowed_hosts.iter().map(|name| Host::parse(name).map_err(|_| name.as_str())).collect()
+    }
+}
+
+impl Section for HttpConfig {
+    fn validate(&self, _: &Context<'_>) -> Result<(), Invalid> {
+        self.hosts().map(|_| ()).map_err(|name| {
+            let name = redaction::text(name);
+            let problem = "is no name and no address, such as oubliette.example.com; without scheme and port";
+            Invalid::new("http.allowed_hosts", format!("`{name}` {problem}"))
+        })
     }
 }
 

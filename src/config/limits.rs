@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::section::Section;
+
 /// `[limits]`: what one caller may take from the others. Each server counts for itself. 0: no limit.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,3 +33,5 @@ impl Default for LimitsConfig {
         }
     }
 }
+
+impl Section for LimitsConfig {}

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::section::Section;
+
 /// `[log]`: what is logged, and how. Logs go to standard error and never contain a personal value.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +17,8 @@ impl Default for LogConfig {
         Self { filter: "info".to_owned(), format: LogFormat::Auto }
     }
 }
+
+impl Section for LogConfig {}
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::section::Section;
+
 /// `[memory]`: what keeps open keys and personal values from leaving the process's memory.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -9,6 +11,8 @@ pub struct MemoryConfig {
     /// Whether the memory is locked, so that nothing of it is written to swap.
     pub lock: MemoryLock,
 }
+
+impl Section for MemoryConfig {}
 
 /// Whether memory is locked against swap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -2,22 +2,27 @@
 //! (`OUBLIETTE_SECTION__KEY`) < `--set section.key=value`.
 //!
 //! One file per section; every key is documented where it is declared, and in `config/default.toml`.
-//! An unknown key is an error that names where it stands. A secret comes as a value or as a file, never
-//! both, and is printed redacted.
+//! Each validates itself. An unknown key, or a value that cannot be used, is an error that names where it stands. A secret
+//! comes as a value or as a file, never both, and is printed redacted.
 
 mod arguments;
 mod audit;
 mod auth;
+mod database_section;
 mod environment;
+mod error;
 mod graphql;
 mod http;
+mod keys_section;
 mod limits;
 mod load;
 mod log;
 mod memory;
 mod metrics;
 mod peers;
+mod place;
 mod report;
+mod section;
 mod service_links;
 mod setting;
 mod shape;
@@ -36,12 +41,13 @@ pub use oubliette_platform::{ServiceUrl, ServiceUrlError};
 
 pub use arguments::ConfigArguments;
 pub use audit::{AuditConfig, AuditReads};
-pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtConfigError};
+pub use auth::{AuthConfig, AuthMode, JwtAlgorithm, JwtConfig};
 pub use environment::EnvironmentError;
+pub use error::ConfigError;
 pub use graphql::GraphqlConfig;
 pub use http::{HttpConfig, TlsConfig};
 pub use limits::LimitsConfig;
-pub use load::{ConfigError, ConfigSources, DEFAULT_PROFILE, LoadedConfig};
+pub use load::{ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
 pub use memory::{MemoryConfig, MemoryLock};
 pub use metrics::MetricsConfig;

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::section::{Context, Invalid, Section};
+
 /// `[peers]`: how a server learns whom other servers, and `oubliette-admin`, have forgotten.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,5 +18,15 @@ pub struct PeersConfig {
 impl Default for PeersConfig {
     fn default() -> Self {
         Self { poll_interval: Duration::from_millis(500), notify: true }
+    }
+}
+
+impl Section for PeersConfig {
+    fn validate(&self, _: &Context<'_>) -> Result<(), Invalid> {
+        // Otherwise the database would be asked without a pause.
+        if self.poll_interval < Duration::from_millis(1) {
+            return Err(Invalid::new("peers.poll_interval", "must be at least 1ms"));
+        }
+        Ok(())
     }
 }

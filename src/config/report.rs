@@ -1,6 +1,6 @@
 use figment::value::Value;
 
-use super::{LoadedConfig, load::place};
+use super::{LoadedConfig, place::place};
 use crate::redaction;
 
 /// One value of the effective configuration.

@@ -1,18 +1,15 @@
 use async_graphql::{
-    Context, Error, ID, Object, Result,
+    Context, ID, Object, Result,
     connection::{Connection, CursorType, Edge, EmptyFields},
 };
 use chrono::{DateTime, Utc};
 
 use super::{
     connection::{DEFAULT_PAGE_SIZE, NOT_A_CURSOR, decode, encode, page_size},
-    errors::bad_input,
+    errors::{UnreadableTrail, bad_input},
     scalars,
 };
-use crate::{
-    audit::{Event, Filter, PageRequest, Trail},
-    users::UserError,
-};
+use crate::audit::{Event, Filter, PageRequest, Trail};
 
 /// `AuditEventConnection`, as Relay's cursor connections specification has it; forwards only.
 pub(super) type AuditEventConnection = Connection<AuditCursor, AuditEventObject, EmptyFields, EmptyFields>;
@@ -30,17 +27,13 @@ pub(super) async fn audit_events(
         after: after.map_err(|problem| bad_input("after", problem))?.map(|AuditCursor(sequence)| sequence),
         before: None,
     };
-    let page = context.data_unchecked::<Trail>().page(&filter, request).await.map_err(failed)?;
+    let page = context.data_unchecked::<Trail>().page(&filter, request).await.map_err(UnreadableTrail)?;
     let mut connection = Connection::new(request.after.is_some(), page.has_next);
     connection.edges.extend(page.events.into_iter().map(|event| {
         let cursor = AuditCursor(event.sequence);
         Edge::new(cursor, AuditEventObject(event))
     }));
     Ok(connection)
-}
-
-fn failed(error: sea_orm::DbErr) -> Error {
-    UserError::from(error).into()
 }
 
 /// A place in the trail. Opaque to clients.

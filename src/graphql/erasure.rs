@@ -1,8 +1,8 @@
 use async_graphql::{ID, Object, Result};
 use chrono::{DateTime, Utc};
 
-use super::scalars;
-use crate::users::{Erasure, UserError};
+use super::{errors::TooLargeForInt, scalars};
+use crate::users::Erasure;
 
 /// The record of an erasure.
 pub(super) struct ErasureObject(pub(super) Erasure);
@@ -23,8 +23,8 @@ impl ErasureObject {
 
     /// The place in the ledger: 1 for the first, without gaps.
     async fn sequence(&self) -> Result<i32> {
-        // 2^31 erasures: the schema's Int ends there, and the ledger with it.
-        i32::try_from(self.0.sequence).map_err(|_| UserError::Interrupted.into())
+        // 2^31 erasures: the schema's Int ends there.
+        i32::try_from(self.0.sequence).map_err(|_| TooLargeForInt(self.0.sequence).into())
     }
 
     /// SHA-256 over this entry and the previous entry's digest, in hexadecimal.

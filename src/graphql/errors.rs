@@ -1,105 +1,20 @@
-//! What a client learns of an error: a stable code and a plain sentence. `docs/errors.md` explains each.
+//! What a client of the API learns of an error: a stable code ([`ErrorCode`]) and a plain sentence.
 //!
 //! The whole chain of causes goes to the log, under the same request id. Nothing but this file makes
 //! errors for clients: the feature `custom-error-conversion` of async-graphql keeps `?` from sending any
 //! error's text out.
 
-use std::time::Duration;
-
-use async_graphql::{Error, ErrorExtensions, Response};
-use strum::EnumIter;
+use async_graphql::{Error, ErrorExtensions};
+use sea_orm::DbErr;
 
 use crate::{
     access::{Denied, Exhausted},
     causes,
     database::takes_no_writes,
+    errors::{ErrorCode, UNAUTHENTICATED, whole_seconds},
     keys::KeyringError,
     users::UserError,
 };
-
-/// `extensions.code` of an error.
-#[derive(Clone, Copy, Debug, EnumIter, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// An input value was refused; `extensions.field` names it.
-    BadUserInput,
-    /// There is no such user.
-    NotFound,
-    /// The user was forgotten.
-    Forgotten,
-    /// The username is taken.
-    Conflict,
-    /// The key backend cannot be used; `extensions.retryable` says whether trying again may help.
-    KeyBackendUnavailable,
-    /// An attribute does not open.
-    DecryptionFailed,
-    /// The document does not parse, does not fit the schema, or exceeds a limit.
-    GraphqlValidationFailed,
-    /// The HTTP request is not a GraphQL request.
-    BadRequest,
-    /// The request took too long.
-    Timeout,
-    /// No credential, or none that is good.
-    Unauthenticated,
-    /// The credential does not allow it.
-    Forbidden,
-    /// Too many requests, or too many users' personal attributes; `extensions.retryAfter` says for how long.
-    RateLimited,
-    /// Something that is needed to answer cannot be reached, or not be trusted. Trying again may help.
-    Unavailable,
-    /// A fault of ours. The log has the cause, under the request's id.
-    Internal,
-}
-
-impl ErrorCode {
-    /// The code as clients see it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadUserInput => "BAD_USER_INPUT",
-            Self::NotFound => "NOT_FOUND",
-            Self::Forgotten => "FORGOTTEN",
-            Self::Conflict => "CONFLICT",
-            Self::KeyBackendUnavailable => "KEY_BACKEND_UNAVAILABLE",
-            Self::DecryptionFailed => "DECRYPTION_FAILED",
-            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
-            Self::BadRequest => "BAD_REQUEST",
-            Self::Timeout => "TIMEOUT",
-            Self::Unauthenticated => "UNAUTHENTICATED",
-            Self::Forbidden => "FORBIDDEN",
-            Self::RateLimited => "RATE_LIMITED",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::Internal => "INTERNAL",
-        }
-    }
-}
-
-/// Most request errors that are told. Whoever has more corrects these first; graphql-js, too, stops at as many.
-const MAX_REQUEST_ERRORS: usize = 100;
-/// Longest message of a request error, in characters: a syntax error repeats the line, which may be the whole
-/// document.
-const MAX_MESSAGE: usize = 1_000;
-
-/// What a caller without a good credential learns, whatever is wrong with it.
-pub const UNAUTHENTICATED: &str = "a valid bearer token is needed: `Authorization: Bearer …`";
-
-/// Request errors, of which a document may cause as many as it has tokens, cut to what somebody would read. Errors
-/// of fields that were executed are left as they are: each belongs to a null.
-pub(super) fn shortened(mut response: Response) -> Response {
-    if response.errors.iter().all(|error| error.path.is_empty()) {
-        response.errors.truncate(MAX_REQUEST_ERRORS);
-        for error in &mut response.errors {
-            // The end of a syntax error says what was expected.
-            let length = error.message.chars().count();
-            if length > MAX_MESSAGE {
-                let half = MAX_MESSAGE / 2;
-                let begin: String = error.message.chars().take(half).collect();
-                let end: String = error.message.chars().skip(length - half).collect();
-                error.message = format!("{begin} … {end}");
-            }
-        }
-    }
-    response
-}
 
 /// An input value was refused.
 pub(super) fn bad_input(field: &str, problem: &str) -> Error {
@@ -126,13 +41,6 @@ impl From<Exhausted> for Error {
     }
 }
 
-/// A time to wait as clients are told it: rounded up, so that whoever waits that long has waited long enough; and
-/// never nothing, so that nobody asks again at once.
-#[must_use]
-pub fn whole_seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
-}
-
 /// What a client learns of `error`. Logs the rest.
 impl From<UserError> for Error {
     fn from(error: UserError) -> Self {
@@ -152,17 +60,48 @@ impl From<UserError> for Error {
             UserError::LedgerWentBack => {
                 coded("the erasure ledger went back; an operator must look at it", ErrorCode::Unavailable)
             }
-            UserError::Database(database) if takes_no_writes(database) => {
-                coded("nothing can be changed at the moment; try again", ErrorCode::Unavailable)
-            }
-            UserError::Seal(_) | UserError::Database(_) | UserError::Interrupted => coded(
-                "an internal error occurred; the log has it under this request's id",
-                ErrorCode::Internal,
-            ),
+            UserError::Database(error) => database(error),
+            UserError::Seal(_) | UserError::Interrupted => internal(),
         };
         log(&error);
         answer
     }
+}
+
+/// The audit trail could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit trail could not be read")]
+pub(super) struct UnreadableTrail(#[source] pub(super) DbErr);
+
+impl From<UnreadableTrail> for Error {
+    fn from(error: UnreadableTrail) -> Self {
+        tracing::error!("{}", causes::line(&error));
+        database(&error.0)
+    }
+}
+
+/// A number is larger than an Int of GraphQL may be: 2^31 - 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not fit an Int")]
+pub(super) struct TooLargeForInt(pub(super) i64);
+
+impl From<TooLargeForInt> for Error {
+    fn from(error: TooLargeForInt) -> Self {
+        tracing::error!("{error}");
+        internal()
+    }
+}
+
+fn database(error: &DbErr) -> Error {
+    if takes_no_writes(error) {
+        coded("nothing can be changed at the moment; try again", ErrorCode::Unavailable)
+    } else {
+        internal()
+    }
+}
+
+fn internal() -> Error {
+    coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
 }
 
 fn keys_unavailable(error: &KeyringError) -> Error {
@@ -174,9 +113,7 @@ fn keys_unavailable(error: &KeyringError) -> Error {
         KeyringError::Backend(_) | KeyringError::Missing(_) | KeyringError::NoDataKey(_) => {
             coded("the data key of this user cannot be opened", ErrorCode::DecryptionFailed)
         }
-        KeyringError::Database(_) | KeyringError::Interrupted => {
-            coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
-        }
+        KeyringError::Database(_) | KeyringError::Interrupted => internal(),
     }
 }
 
@@ -210,4 +147,21 @@ fn log(error: &UserError) {
 
 fn is_retryable(error: &KeyringError) -> bool {
     matches!(error, KeyringError::Backend(backend) if backend.class.is_retryable())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(error: impl Into<Error>) -> String {
+        let extensions = error.into().extensions.unwrap();
+        extensions.get("code").unwrap().to_string()
+    }
+
+    #[test]
+    fn what_a_client_cannot_do_anything_about_is_internal() {
+        assert_eq!(code(TooLargeForInt(1 << 31)), "\"INTERNAL\"");
+        assert_eq!(code(UnreadableTrail(DbErr::Custom("gone".to_owned()))), "\"INTERNAL\"");
+        assert_eq!(code(UserError::from(DbErr::Custom("gone".to_owned()))), "\"INTERNAL\"");
+    }
 }

@@ -1,14 +1,15 @@
 //! The GraphQL API: resolvers that translate between requests and [`Users`], and nothing more.
 //!
-//! A resolver never sees a key or a ciphertext. Every error leaves through [`errors`], which decides what
+//! A resolver never sees a key or a ciphertext. Every error leaves through `errors.rs`, which decides what
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
+mod answer;
 mod audit_event;
 mod connection;
 mod document_size;
 mod documents;
 mod erasure;
-pub mod errors;
+mod errors;
 mod merge;
 mod mutation;
 mod nullable;
@@ -29,6 +30,7 @@ use crate::{
     config::GraphqlConfig,
     users::Users,
 };
+pub use answer::Answer;
 use documents::Documents;
 use merge::{Merged, fill_in_defaults, merged};
 use mutation::Mutation;
@@ -95,7 +97,7 @@ impl Api {
     /// # Errors
     ///
     /// [`AuditError`]: what was read cannot be recorded, and so must not be answered. A change may have been made.
-    pub async fn execute(&self, session: Session, mut request: Request) -> Result<Response, AuditError> {
+    pub async fn execute(&self, session: Session, mut request: Request) -> Result<Answer, AuditError> {
         let Self { documents, preflight, trail, .. } = self;
         let parsed = documents.parse(&mut request).await;
         let checked = parsed.and_then(|newcomer| preflight.check(&mut request).map(|()| newcomer));
@@ -110,7 +112,7 @@ impl Api {
             Err(error) => Response::from_errors(vec![error]),
         };
         trail.record_reads(&session.take_looks()).await?;
-        Ok(errors::shortened(response))
+        Ok(Answer::of(response))
     }
 
     /// Executes what passed the preflight, each field once.

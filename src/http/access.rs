@@ -12,18 +12,18 @@ use axum::{
 use super::{
     HttpState,
     client_address::ClientAddress,
-    limits::{refuse, wait, wait_for},
+    refusal::{internal, refuse, wait, wait_for},
 };
 use crate::{
     access::AuthError,
-    graphql::errors::{ErrorCode, UNAUTHENTICATED},
+    errors::{ErrorCode, UNAUTHENTICATED},
 };
 
 /// Lets a request through if its address and its caller may send one more, and says who the caller is.
 pub(super) async fn admit(State(state): State<Arc<HttpState>>, mut request: Request, next: Next) -> Response {
     let Some(&ClientAddress(address)) = request.extensions().get() else {
         tracing::error!("a request without an address");
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred");
+        return internal();
     };
     if let Err(too_many) = state.rates.charge_address(address) {
         return wait(too_many.retry_after);

@@ -20,8 +20,8 @@ use axum::{
 };
 use ipnet::IpNet;
 
-use super::limits::refuse;
-use crate::graphql::errors::ErrorCode;
+use super::refusal::refuse;
+use crate::errors::ErrorCode;
 
 const HEADER: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -6,21 +6,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{PathSegment, Request, Response, ServerError, Value};
+use async_graphql::Request;
 use axum::{
     Extension,
     extract::State,
     http::{HeaderMap, StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
-use serde::{Serialize, ser::SerializeMap};
 
 use super::{
-    HttpState,
-    limits::{self, refuse},
+    HttpState, limits,
+    refusal::{internal, refuse, wait_for},
     request_id::RequestId,
 };
-use crate::{access::Caller, audit::AuditError, causes, graphql::errors::ErrorCode};
+use crate::{access::Caller, audit::AuditError, causes, errors::ErrorCode, graphql::Answer};
 
 /// When somebody may ask again of whom too much waits to be recorded: it takes less, unless the database is slow.
 const SOON: Duration = Duration::from_secs(1);
@@ -32,7 +31,7 @@ pub(super) async fn execute(
     Extension(caller): Extension<Arc<Caller>>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     request: axum::extract::Request,
-) -> axum::response::Response {
+) -> Response {
     let Some(media_type) = accepted(request.headers()) else {
         return refuse(
             StatusCode::NOT_ACCEPTABLE,
@@ -66,10 +65,10 @@ pub(super) async fn execute(
     };
     let session = state.api.session(caller, &request_id);
     match state.api.execute(session, request).await {
-        Ok(response) => answer(media_type, with_null_propagated(with_codes(response))),
+        Ok(answer) => respond(media_type, &answer),
         Err(error @ AuditError::Crowded) => {
             tracing::warn!("an answer is withheld: {}", causes::line(&error));
-            limits::wait_for(
+            wait_for(
                 SOON,
                 "what was read cannot be recorded yet, as too much that you read waits for that, so it is not \
                  answered; a change may have been made",
@@ -97,71 +96,18 @@ fn parse(body: &[u8]) -> Result<Request, &'static str> {
         .ok_or("the request body is not a GraphQL request: {\"query\": \"…\", \"variables\": {…}}")
 }
 
-/// An error of the library itself, before or beside our resolvers, has no code yet.
-fn with_codes(mut response: Response) -> Response {
-    for error in &mut response.errors {
-        let extensions = error.extensions.get_or_insert_default();
-        if extensions.get("code").is_none() {
-            let code = if error.path.is_empty() {
-                ErrorCode::GraphqlValidationFailed
-            } else {
-                ErrorCode::BadUserInput
-            };
-            extensions.set("code", code.as_str());
-        }
-    }
-    response
-}
-
-/// The library leaves a root field that failed out of `data`. The specification (6.4.4) has the null of a
-/// non-nullable field become that of its parent, which is `data` itself.
-fn with_null_propagated(mut response: Response) -> Response {
-    let Value::Object(data) = &response.data else { return response };
-    let is_missing = |error: &ServerError| match error.path.as_slice() {
-        [PathSegment::Field(name)] => !data.contains_key(name.as_str()),
-        _ => false,
-    };
-    if response.errors.iter().any(is_missing) {
-        response.data = Value::Null;
-    }
-    response
-}
-
-fn answer(media_type: &'static str, response: Response) -> axum::response::Response {
-    let response = Body(response);
-    let status = if media_type == GRAPHQL_RESPONSE && !response.was_executed() {
+fn respond(media_type: &'static str, answer: &Answer) -> Response {
+    let status = if media_type == GRAPHQL_RESPONSE && !answer.was_executed() {
         StatusCode::BAD_REQUEST
     } else {
         StatusCode::OK
     };
-    match serde_json::to_vec(&response) {
+    match serde_json::to_vec(answer) {
         Ok(json) => (status, [(header::CONTENT_TYPE, media_type)], json).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be serialised");
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")
+            internal()
         }
-    }
-}
-
-/// A response as the specification writes it: without `data` if nothing was executed, errors first.
-struct Body(Response);
-
-impl Body {
-    fn was_executed(&self) -> bool {
-        self.0.data != Value::Null || self.0.errors.iter().any(|error| !error.path.is_empty())
-    }
-}
-
-impl Serialize for Body {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        if !self.0.errors.is_empty() {
-            map.serialize_entry("errors", &self.0.errors)?;
-        }
-        if self.was_executed() {
-            map.serialize_entry("data", &self.0.data)?;
-        }
-        map.end()
     }
 }
 

@@ -11,8 +11,8 @@ use axum::{
 use moka::future::Cache;
 use serde_json::{Map, Value, json};
 
-use super::{HttpState, limits::refuse};
-use crate::{causes, database, graphql::errors::ErrorCode};
+use super::{HttpState, refusal::refuse};
+use crate::{causes, database, errors::ErrorCode};
 
 /// Longest wait for one check.
 const PATIENCE: Duration = Duration::from_secs(3);

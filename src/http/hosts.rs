@@ -14,8 +14,8 @@ use axum::{
 };
 use url::Host;
 
-use super::limits::refuse;
-use crate::{config::HttpConfig, graphql::errors::ErrorCode, loopback::is_loopback};
+use super::refusal::refuse;
+use crate::{config::HttpConfig, errors::ErrorCode, loopback::is_loopback};
 
 /// The names.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! What stops a request that takes too long or fails in a way nobody foresaw, and how it is told so.
+//! What stops a request that takes too long or fails in a way nobody foresaw.
 
 use std::{
     any::Any,
@@ -10,16 +10,15 @@ use std::{
 };
 
 use axum::{
-    Json,
     body::Bytes,
     extract::{FromRequest, Request, State, rejection::BytesRejection},
-    http::{StatusCode, header},
+    http::StatusCode,
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use serde_json::{Value, json};
 
-use crate::graphql::errors::{ErrorCode, whole_seconds};
+use super::refusal::{internal, refuse};
+use crate::errors::ErrorCode;
 
 /// Whether it is the client that a request waits for. An extension of every request.
 #[derive(Clone, Debug, Default)]
@@ -54,28 +53,5 @@ pub(super) async fn body(request: Request) -> Result<Bytes, BytesRejection> {
 /// Answers 500 after a panic. The panic itself is in the log.
 pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
-    refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "an internal error occurred")
-}
-
-/// An error before or instead of a GraphQL answer, in the form of one.
-pub(super) fn refuse(status: StatusCode, code: ErrorCode, message: &str) -> Response {
-    refuse_with(status, message, &json!({ "code": code.as_str() }))
-}
-
-/// Answers 429: too many requests.
-pub(super) fn wait(retry_after: Duration) -> Response {
-    wait_for(retry_after, "too many requests")
-}
-
-/// Answers 429: too much, of whatever kind.
-pub(super) fn wait_for(retry_after: Duration, message: &str) -> Response {
-    let seconds = whole_seconds(retry_after);
-    let extensions = json!({ "code": ErrorCode::RateLimited.as_str(), "retryAfter": seconds });
-    let mut response = refuse_with(StatusCode::TOO_MANY_REQUESTS, message, &extensions);
-    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    response
-}
-
-fn refuse_with(status: StatusCode, message: &str, extensions: &Value) -> Response {
-    (status, Json(json!({ "errors": [{ "message": message, "extensions": extensions }] }))).into_response()
+    internal()
 }

@@ -31,6 +31,7 @@ mod hosts;
 mod limits;
 mod metrics;
 mod playground;
+mod refusal;
 mod request_id;
 mod security_headers;
 mod serve;

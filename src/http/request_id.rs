@@ -1,4 +1,4 @@
-//! Every request has an id: the caller's `X-Request-Id` if it is a sane one, or a fresh one. It stands in
+//! Every request has an id: the caller's `X-Request-Id` if it is a name ([`is_name`]), or a fresh one. It stands in
 //! the log beside everything the request caused, and in the answer.
 
 use std::time::Instant;
@@ -12,15 +12,16 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::names::is_name;
+
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-const MAX_LENGTH: usize = 64;
 
 /// A request's id. An extension of every request.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) String);
 
 pub(super) async fn request(mut request: Request, next: Next) -> Response {
-    let id = request.headers().get(HEADER).filter(|id| is_sane(id)).cloned().unwrap_or_else(fresh);
+    let id = request.headers().get(HEADER).filter(|id| is_name(id.as_bytes())).cloned().unwrap_or_else(fresh);
     request.extensions_mut().insert(RequestId(id.to_str().unwrap_or_default().to_owned()));
     // The path, never the query: whatever a client puts there by mistake stays out of the log.
     let span = tracing::info_span!(
@@ -44,12 +45,6 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
-}
-
-fn is_sane(id: &HeaderValue) -> bool {
-    let bytes = id.as_bytes();
-    (1..=MAX_LENGTH).contains(&bytes.len())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 fn fresh() -> HeaderValue {

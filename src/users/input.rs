@@ -2,6 +2,7 @@ use super::UserError;
 use crate::{
     attributes::{AttributeName, Change},
     entity::user::PersonalChanges,
+    names::is_name,
 };
 
 /// A user to be created, checked.
@@ -82,8 +83,7 @@ impl Username {
 
 /// Whether anybody can have this username.
 pub(super) fn is_username(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    is_name(text.as_bytes())
 }
 
 fn invalid(problem: &str) -> UserError {

@@ -1,13 +1,16 @@
 use std::io::{self, BufWriter, ErrorKind, Write};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    admin::{office::connect, terminal::Output},
+    admin::{
+        office::connect,
+        terminal::{Output, time},
+    },
     audit::{self, Event, Filter, PageRequest},
     config::LoadedConfig,
 };
@@ -79,7 +82,7 @@ impl Export {
 
 fn object(event: &Event) -> String {
     json!({
-        "sequence": event.sequence, "occurred_at": time(event), "actor": event.actor, "action": event.action,
+        "sequence": event.sequence, "occurred_at": time(event.occurred_at), "actor": event.actor, "action": event.action,
         "subject_id": event.subject().map(|subject| subject.to_string()), "subject_ids": subjects(event),
         "count": event.count, "attributes": event.attributes, "target": event.target, "request_id": event.request_id, "outcome": event.outcome,
         "version": event.version, "previous_digest": hex::encode(&event.previous_digest),
@@ -94,7 +97,7 @@ fn line(event: &Event) -> String {
     let attributes = event.attributes.join(",");
     let [target, request_id] =
         [&event.target, &event.request_id].map(|text| text.as_deref().unwrap_or_default());
-    let time = time(event);
+    let time = time(event.occurred_at);
     let fields = [
         &time,
         &event.outcome,
@@ -111,10 +114,6 @@ fn line(event: &Event) -> String {
 
 fn subjects(event: &Event) -> Vec<String> {
     event.subjects.iter().map(ToString::to_string).collect()
-}
-
-fn time(event: &Event) -> String {
-    event.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -2,11 +2,11 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, moment, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, outcome};
 use crate::{
     admin::{
         office::Office,
-        terminal::{Align, Output, Watch, confirm, counted, emit, grouped, say, table},
+        terminal::{Align, Output, Watch, confirm, counted, emit, grouped, say, table, time},
     },
     audit::{Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
@@ -253,5 +253,5 @@ fn how(route: Route, kms: bool) -> &'static str {
 }
 
 fn moment_of(plan: &Plan) -> String {
-    plan.before.map(|before| moment(before.moment())).unwrap_or_default()
+    plan.before.map(|before| time(before.moment())).unwrap_or_default()
 }

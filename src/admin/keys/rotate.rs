@@ -3,11 +3,11 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, moment, outcome};
+use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, outcome};
 use crate::{
     admin::{
         office::Office,
-        terminal::{Output, Watch, confirm, counted, emit, grouped, say},
+        terminal::{Output, Watch, confirm, counted, emit, grouped, say, time},
     },
     audit::{Action, NewEvent},
     config::LoadedConfig,
@@ -69,12 +69,12 @@ impl RotateCommand {
             emit(&event(
                 "plan",
                 json!({
-                    "data_keys": planned, "ahead": ahead, "before": moment(before.moment()), "calls": calls, "max_rate": options.max_rate,
+                    "data_keys": planned, "ahead": ahead, "before": time(before.moment()), "calls": calls, "max_rate": options.max_rate,
                     "price": self.run.price(estimate), "limit": options.limit,
                 }),
             ));
         } else {
-            say(&format!("{} made before {}", counted(planned, "data key"), moment(before.moment())));
+            say(&format!("{} made before {}", counted(planned, "data key"), time(before.moment())));
             if ahead > 0 {
                 say(&format!(
                     "{} of them were made by a server whose clock was ahead, nobody knows when; they are replaced, too",
@@ -94,7 +94,7 @@ impl RotateCommand {
             let run = rotate.run(&options, watch.controls());
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
             let report = leave(office, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
-            let left = format!("left that were made before {}", moment(before.moment()));
+            let left = format!("left that were made before {}", time(before.moment()));
             outcome("replaced", &left, &self.go_on(before.moment()), &report, &watch, self.run.json)
         } else {
             Output { text: "nothing was done\n".to_owned(), status: 1 }
@@ -109,6 +109,6 @@ impl RotateCommand {
         } else {
             self.subjects.iter().map(|subject| format!(" --subject {subject}")).collect()
         };
-        format!("oubliette-admin keys rotate{which} --before {}", moment(before))
+        format!("oubliette-admin keys rotate{which} --before {}", time(before))
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     admin::{
         office::{self, Actor, Office},
-        terminal::{Output, Watch, counted, grouped},
+        terminal::{Output, Watch, counted, grouped, time},
     },
     audit::{self, NewEvent},
     config::{BackendConfig, KeysConfig},
@@ -214,15 +214,10 @@ pub(super) async fn made_before(
     anyhow::ensure!(
         before.moment() <= before.asked_at(),
         "--before is in the future: {}; the database's clock says {}",
-        moment(before.moment()),
-        moment(before.asked_at())
+        time(before.moment()),
+        time(before.asked_at())
     );
     Ok(before)
-}
-
-/// A moment, as the flags take it.
-pub(super) fn moment(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// An event of a run that is done, for `--json`.

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use sea_orm::Condition;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     admin::{
         office::Office,
-        terminal::{self, Align, Output, bar, grouped, table},
+        terminal::{self, Align, Output, bar, grouped, second, table},
     },
     config::LoadedConfig,
     database::read_clock,
@@ -104,7 +104,7 @@ fn runs_table(runs: Vec<key_operation::Model>, now: DateTime<Utc>) -> String {
         let outcome = outcome(&run, now);
         let counts = format!("{} of {}", grouped(count(run.done)), grouped(count(run.planned)));
         [
-            time(run.started_at),
+            second(run.started_at),
             run.kind,
             run.actor,
             run.from_kek.unwrap_or_default(),
@@ -130,7 +130,7 @@ fn runs_table(runs: Vec<key_operation::Model>, now: DateTime<Utc>) -> String {
 fn run_object(run: &key_operation::Model, now: DateTime<Utc>) -> Value {
     json!({
         "id": run.id.to_string(), "kind": run.kind, "actor": run.actor, "from": run.from_kek, "to": run.to_kek,
-        "started_at": time(run.started_at), "ended_at": run.ended_at.map(time), "planned": run.planned,
+        "started_at": second(run.started_at), "ended_at": run.ended_at.map(second), "planned": run.planned,
         "done": run.done, "changed": run.changed, "failed": run.failed, "outcome": outcome(run, now),
     })
 }
@@ -139,10 +139,6 @@ fn run_object(run: &key_operation::Model, now: DateTime<Utc>) -> Value {
 fn outcome(run: &key_operation::Model, now: DateTime<Utc>) -> String {
     let unfinished = || if sweep::is_alive(run, now) { "running" } else { "died" }.to_owned();
     run.outcome.clone().unwrap_or_else(unfinished)
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn count(column: i64) -> u64 {

@@ -55,6 +55,11 @@ pub(super) fn time(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// The same to the second, for what takes longer than that.
+pub(super) fn second(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 /// Whether people look at standard error.
 fn people_watch() -> bool {
     std::io::stderr().is_terminal()

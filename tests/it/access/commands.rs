@@ -182,7 +182,7 @@ async fn without_access_control_a_server_listens_to_this_machine_only() {
         let finished = sandbox.admin(&["config", "--set", &format!("http.listen={listen}")]);
         assert_eq!(finished.status, Some(1));
         assert!(
-            finished.stderr.contains("auth.mode = \"off\" lets anybody do everything"),
+            finished.stderr.contains("config/local.toml: \"off\" lets anybody do everything"),
             "{}",
             finished.stderr
         );
@@ -203,13 +203,31 @@ fn an_issuer_must_be_told_in_full_and_safely() {
     assert_eq!(config(&["auth.jwt.jwks_url=https://issuer.example/jwks"]), (Some(0), String::new()));
     assert_eq!(config(&["auth.jwt.jwks_url=http://127.0.0.1:9/jwks"]).0, Some(0));
     for (more, problem) in [
-        (&[][..], "needs one of jwks_url and jwks_file"),
-        (&["auth.jwt.jwks_url=https://x/", "auth.jwt.jwks_file=y"], "needs one of jwks_url and jwks_file"),
-        (&["auth.jwt.jwks_url=http://issuer.example/jwks"], "is not HTTPS"),
-        (&["auth.jwt.jwks_file=x", "auth.jwt.audience="], "must not be empty"),
-        (&["auth.jwt.jwks_file=x", "auth.jwt.algorithms=[]"], "must not be empty"),
+        (
+            &[][..],
+            "`auth.jwt` in --set auth.jwt.audience, --set auth.jwt.issuer: needs one of jwks_url and jwks_file",
+        ),
+        (
+            &["auth.jwt.jwks_url=https://x/", "auth.jwt.jwks_file=y"],
+            "`auth.jwt.jwks_url` in --set auth.jwt.jwks_url: auth.jwt needs one of jwks_url and jwks_file, not both (`auth.jwt.jwks_file` in --set auth.jwt.jwks_file)",
+        ),
+        (
+            &["auth.jwt.jwks_url=http://issuer.example/jwks"],
+            "`auth.jwt.jwks_url` in --set auth.jwt.jwks_url: http://issuer.example/jwks is not HTTPS",
+        ),
+        (
+            &["auth.jwt.jwks_file=x", "auth.jwt.audience="],
+            "`auth.jwt.audience` in --set auth.jwt.audience: must not be empty",
+        ),
+        (
+            &["auth.jwt.jwks_file=x", "auth.jwt.algorithms=[]"],
+            "`auth.jwt.algorithms` in --set auth.jwt.algorithms: must not be empty",
+        ),
         (&["auth.jwt.jwks_file=x", "auth.jwt.algorithms=[\"HS256\"]"], "HS256"),
-        (&["auth.jwt.jwks_file=x", "auth.jwt.refresh=2d"], "less than auth.jwt.max_age"),
+        (
+            &["auth.jwt.jwks_file=x", "auth.jwt.refresh=2d"],
+            "less than auth.jwt.max_age (`auth.jwt.max_age` in the defaults)",
+        ),
     ] {
         let (status, stderr) = config(more);
         assert!(status == Some(1) && stderr.contains(problem), "{more:?}: {stderr}");

@@ -6,6 +6,7 @@ use crate::harness::Sandbox;
 
 const LOCAL_KEYS: &str =
     "[keys]\nactive = \"files\"\n[keys.backends.files]\nkind = \"local\"\nfile = \"keys.toml\"\n";
+const DATABASE: &str = "[database]\nurl = \"sqlite://x.db\"\n";
 const PASSWORD: &str = "s3cr3t-pa55";
 
 #[derive(Debug, Deserialize)]
@@ -180,6 +181,101 @@ fn a_value_that_does_not_fit_is_an_error_that_says_where_it_stands() {
     }
 }
 
+/// A value that fits its key, and does not go with another value or with the profile.
+#[test]
+fn a_value_that_does_not_go_with_others_is_an_error_that_says_where_both_stand() {
+    for (key, value, problem) in [
+        ("peers.poll_interval", "0s", "must be at least 1ms"),
+        (
+            "keys.call_timeout",
+            "10s",
+            "must be shorter than http.request_timeout (`http.request_timeout` in config/default.toml)",
+        ),
+        (
+            "keys.cache.refresh_ahead",
+            "151s",
+            "must be at most half of keys.cache.time_to_live; 0s switches it off (`keys.cache.time_to_live` in config/default.toml)",
+        ),
+        ("http.allowed_hosts", "[\"a b\"]", "`a b` is no name and no address"),
+        ("keys.active", "other", "\"other\" names no backend; configured under [keys.backends]: files"),
+        ("keys.backends.files.create_if_missing", "true", "works in the profile `local` only"),
+        ("auth.mode", "jwt", "\"jwt\" needs [auth.jwt] with issuer, audience, and jwks_url or jwks_file"),
+    ] {
+        let staging = || Sandbox::new().with_profile("staging", &format!("{LOCAL_KEYS}{DATABASE}"));
+        let problem_in = |place: &str| format!("configuration key `{key}` in {place}: {problem}");
+        let error = staging().admin_error(&["config", "--set", &format!("{key}={value}")]);
+        assert!(error.contains(&problem_in(&format!("--set {key}"))), "{error}");
+        let variable = format!("OUBLIETTE_{}", key.replace('.', "__").to_uppercase());
+        let error = staging().with_env(&variable, value).admin_error(&["config"]);
+        assert!(error.contains(&problem_in(&variable)), "{error}");
+    }
+}
+
+#[test]
+fn what_an_error_names_beside_the_value_is_the_other_one() {
+    let staging =
+        |more: &str| Sandbox::new().with_profile("staging", &format!("{LOCAL_KEYS}{DATABASE}{more}"));
+    // The value that was set last, and the one in a file that it does not go with, and the other way round.
+    let sandbox = staging("[http]\nrequest_timeout = \"4s\"\n");
+    let error = sandbox.admin_error(&["config"]);
+    assert!(error.contains("`keys.call_timeout` in config/default.toml: must be shorter"), "{error}");
+    assert!(error.contains("(`http.request_timeout` in config/staging.toml)"), "{error}");
+    std::fs::write(sandbox.path("config/default.toml"), "").unwrap();
+    let error = sandbox.admin_error(&["config"]);
+    assert!(error.contains("`keys.call_timeout` in the defaults: must be shorter"), "{error}");
+
+    // A name may have a dot.
+    let sandbox =
+        staging("[keys.backends.\"a.b\"]\nkind = \"local\"\nfile = \"x\"\ncreate_if_missing = true\n");
+    let error = sandbox.admin_error(&["config"]);
+    assert!(
+        error.contains("`keys.backends.a.b.create_if_missing` in config/staging.toml: works in"),
+        "{error}"
+    );
+
+    // As the manual shows it.
+    let sandbox = staging("").with_env("OUBLIETTE_HTTP__REQUEST_TIMEOUT", "4s");
+    let error = sandbox.admin_error(&["config"]);
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    assert!(std::fs::read_to_string(manual).unwrap().contains(error.trim_end()), "{error}");
+
+    let listen = staging("[auth]\nmode = \"off\"\n").with_env("OUBLIETTE_HTTP__LISTEN", "0.0.0.0:1");
+    let error = listen.admin_error(&["config"]);
+    assert!(
+        error.contains("`auth.mode` in config/staging.toml: \"off\" lets anybody do everything"),
+        "{error}"
+    );
+    assert!(error.contains("(`http.listen` in OUBLIETTE_HTTP__LISTEN)"), "{error}");
+
+    let remote = staging("").with_env("OUBLIETTE_DATABASE__URL", "postgres://ada:s3cr3t-pa55@db/x");
+    let error = remote.admin_error(&["config", "--set", "database.require_verified_tls=true"]);
+    assert!(error.contains("`database.url` in OUBLIETTE_DATABASE__URL: "), "{error}");
+    assert!(
+        error.contains("(`database.require_verified_tls` in --set database.require_verified_tls)"),
+        "{error}"
+    );
+    assert!(!error.contains(PASSWORD), "{error}");
+
+    let kms = "[keys]\nactive = \"kms\"\n[keys.backends.kms]\nkind = \"aws-kms\"\nkey_id = \"alias/x\"\n";
+    for (more, key, problem) in [
+        (
+            "endpoint_url = \"http://kms.example/\"\n",
+            "endpoint_url",
+            "data keys would cross the network in the clear",
+        ),
+        (
+            "context = { subject = \"x\" }\n",
+            "context.subject",
+            "Oubliette puts `subject` into the encryption context",
+        ),
+    ] {
+        let sandbox = Sandbox::new().with_profile("staging", &format!("{kms}{more}{DATABASE}"));
+        let error = sandbox.admin_error(&["config"]);
+        assert!(error.contains(&format!("`keys.backends.kms.{key}` in config/staging.toml: ")), "{error}");
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
 #[test]
 fn origins_are_listed_one_by_one_and_a_wildcard_is_refused() {
     const KEY: &str = "http.cors_allowed_origins";
@@ -206,12 +302,13 @@ fn what_does_not_exist_is_named() {
 
     let sandbox = Sandbox::new().with_profile("staging", LOCAL_KEYS);
     let error = sandbox.admin_error(&["config"]);
-    assert!(error.contains("no database is configured") && error.contains("database.url"), "{error}");
+    assert!(error.contains("`database.url` in the defaults: no database is configured"), "{error}");
     let error = sandbox.admin_error(&["migrate", "--set", "database.url_file=nowhere"]);
     assert!(error.contains("database.url_file `nowhere` cannot be read"), "{error}");
     let error =
         sandbox.admin_error(&["config", "--set", "database.url=sqlite://x", "--set", "keys.active=aws"]);
-    assert!(error.contains("keys.active = \"aws\"") && error.contains("files"), "{error}");
+    assert!(error.contains("`keys.active` in --set keys.active: \"aws\" names no backend"), "{error}");
+    assert!(error.contains("configured under [keys.backends]: files"), "{error}");
     std::fs::remove_file(sandbox.path("config/default.toml")).unwrap();
     let error = sandbox.admin_error(&["config"]);
     assert!(error.contains("config/default.toml") && !error.contains("``"), "{error}");
@@ -222,7 +319,9 @@ fn one_secret_from_two_sources_is_refused() {
     let sandbox = Sandbox::new().with_env("OUBLIETTE_DATABASE__URL_FILE", "url");
     sandbox.write("url", "sqlite://x.db");
     let error = sandbox.admin_error(&["config"]);
-    assert!(error.contains("database.url and database.url_file are both set"), "{error}");
+    assert!(error.contains("`database.url` in ") && error.contains("config/local.toml: "), "{error}");
+    assert!(error.contains("database.url and database.url_file are both set: remove one"), "{error}");
+    assert!(error.contains("(`database.url_file` in OUBLIETTE_DATABASE__URL_FILE)"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use oubliette::graphql::errors::ErrorCode;
+use oubliette::errors::ErrorCode;
 use strum::IntoEnumIterator;
 
 use super::{Page, none_of};

@@ -9,8 +9,8 @@ use super::{Page, none_of, repository};
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
 /// What every room may use: they use no other room themselves.
-const HELPERS: [&str; 7] =
-    ["causes", "characters", "config", "from_zero", "loopback", "redaction", "secret_file"];
+const HELPERS: [&str; 8] =
+    ["causes", "characters", "config", "from_zero", "loopback", "names", "redaction", "secret_file"];
 
 /// The rooms of the source, and whom each uses: `src/users`, `src/app.rs`.
 fn source() -> Rooms {

@@ -29,20 +29,28 @@ async fn postgresql_must_prove_who_it_is() {
     secure(&postgres, &authority.issue(&["127.0.0.1"]));
     sandbox.write("ca.pem", &authority.pem());
     sandbox.write("other.pem", &other.pem());
-    let url = |host: &str, ca: &str| {
+    let url = |mode: &str, host: &str, ca: &str| {
         let url = postgres.url("postgres").replace("127.0.0.1", host);
-        format!("{url}?sslmode=verify-full&sslrootcert={}", sandbox.path(ca).display())
+        format!("{url}?sslmode={mode}&sslrootcert={}", sandbox.path(ca).display())
     };
 
-    let db = database::connect(&config(url("127.0.0.1", "ca.pem"))).await.unwrap();
-    let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
-    assert!(row.try_get::<bool>("", "ssl").unwrap());
+    // `verify-ca` asks for no name.
+    for (mode, host) in [("verify-full", "127.0.0.1"), ("verify-ca", "127.0.0.1"), ("verify-ca", "localhost")]
+    {
+        let db = database::connect(&config(url(mode, host, "ca.pem"))).await.unwrap();
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
+        assert!(row.try_get::<bool>("", "ssl").unwrap(), "{mode} {host}");
+    }
 
-    for (host, ca) in [("127.0.0.1", "other.pem"), ("localhost", "ca.pem")] {
-        let error = database::connect(&config(url(host, ca))).await.unwrap_err();
+    for (mode, host, ca) in [
+        ("verify-full", "127.0.0.1", "other.pem"),
+        ("verify-full", "localhost", "ca.pem"),
+        ("verify-ca", "127.0.0.1", "other.pem"),
+    ] {
+        let error = database::connect(&config(url(mode, host, ca))).await.unwrap_err();
         let error = causes::line(&error);
-        assert!(error.contains("certificate"), "{host} {ca}: {error}");
+        assert!(error.contains("certificate"), "{mode} {host} {ca}: {error}");
     }
 }
 

@@ -57,13 +57,16 @@ fn a_claim_that_cannot_be_meant_is_refused_at_the_start() {
     for key in ["audience_claim", "scopes_claim", "subject_claim"] {
         for claim in ["", "/", "/a//b", "/a~2"] {
             let error = jwt(&key.to_uppercase(), claim).admin_error(&["config"]);
-            let expected = format!("auth.jwt.{key} = \"{claim}\" is neither a claim's name");
+            let expected = format!(
+                "`auth.jwt.{key}` in OUBLIETTE_AUTH__JWT__{}: \"{claim}\" is neither a claim's name",
+                key.to_uppercase()
+            );
             assert!(error.contains(&expected), "{error}");
         }
     }
     for claim in ["iss", "sub", "jti"] {
         let error = jwt("AUDIENCE_CLAIM", claim).admin_error(&["config"]);
-        assert!(error.contains(&format!("audience_claim = \"{claim}\" does not tell whom")), "{error}");
+        assert!(error.contains(&format!("AUDIENCE_CLAIM: \"{claim}\" does not tell whom")), "{error}");
     }
     let printed = jwt("AUDIENCE_CLAIM", "client_id").admin_ok(&["config"]);
     assert!(printed.contains("auth.jwt.audience_claim"), "{printed}");
