@@ -34,7 +34,7 @@ impl GuardedBackend {
     pub(super) fn new(inner: Arc<dyn KeyBackend>, config: &KeysConfig, observer: SharedObserver) -> Self {
         observer.backend_added(inner.name());
         Self {
-            turns: Semaphore::new(config.max_concurrent_calls.get()),
+            turns: Semaphore::new(config.max_concurrent_calls.get().min(Semaphore::MAX_PERMITS)),
             timeout: config.call_timeout,
             inner,
             observer,

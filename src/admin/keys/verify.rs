@@ -82,7 +82,8 @@ impl Verify {
         }
         let options = SweepOptions {
             batch_size: BATCH,
-            concurrency: self.concurrency.unwrap_or(NonZeroUsize::MAX),
+            // The keyring makes the calls, within its own limit.
+            concurrency: NonZeroUsize::MIN,
             max_rate: None,
             limit: None,
             patience: Duration::ZERO,

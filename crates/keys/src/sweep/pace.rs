@@ -35,7 +35,7 @@ impl Pace {
     #[must_use]
     pub fn new(options: &SweepOptions, stop: &CancellationToken, tally: Arc<Tally>) -> Self {
         Self {
-            turns: Semaphore::new(options.concurrency.get()),
+            turns: Semaphore::new(options.concurrency.get().min(Semaphore::MAX_PERMITS)),
             rate: options.max_rate.map(limiter),
             patience: options.patience,
             stop: stop.child_token(),
