@@ -2,7 +2,7 @@ use async_graphql::{ID, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::scalars;
-use crate::users::{Erasure, UserError};
+use crate::{ledger::Erasure, users::UserError};
 
 /// The record of an erasure.
 pub(super) struct ErasureObject(pub(super) Erasure);

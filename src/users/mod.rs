@@ -9,13 +9,10 @@
 mod create;
 mod error;
 mod find;
-mod follow;
 mod forget;
 mod input;
-mod ledger;
 mod list;
 mod open;
-pub mod rollbacks;
 mod rotate;
 mod trust;
 mod update;
@@ -27,9 +24,7 @@ use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
 pub use error::UserError;
-pub use follow::{ERASURES_CHANNEL, Erased, LedgerNews, LedgerPlace};
 pub use input::{Change, NewUser, UserChanges};
-pub use ledger::{Erasure, GENESIS_DIGEST};
 pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
 pub use open::User;
 pub use rotate::Rotate;

@@ -1,13 +1,14 @@
-use std::io::{self, BufWriter, ErrorKind, Write};
-
-use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    admin::{office::connect, terminal::Output},
+    admin::{
+        export::{Lines, Period, fields, print_pages},
+        office::connect,
+        terminal::{Output, time},
+    },
     audit::{self, Event, Filter, PageRequest},
     config::LoadedConfig,
 };
@@ -23,12 +24,8 @@ const PAGE: u64 = 1000;
   oubliette-admin audit export --subject 019abcde-0000-7000-8000-000000000001   # who looked at this person?
   oubliette-admin audit export --actor token:billing | tail")]
 pub struct Export {
-    /// Only what happened at this moment or later, such as 2026-11-24T05:00:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<DateTime<Utc>>,
-    /// Only what happened before this moment
-    #[arg(long, value_name = "TIME")]
-    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    period: Period,
     /// Only what concerns this subject (a user's id), alone or among others
     #[arg(long, value_name = "ID")]
     subject: Option<Uuid>,
@@ -45,11 +42,7 @@ impl Export {
         let db = connect(loaded).await?;
         let printed = self.print(&db).await;
         db.close().await?;
-        match printed {
-            // Whoever reads has seen enough.
-            Err(error) if is_broken_pipe(&error) => {}
-            printed => printed?,
-        }
+        printed?;
         Ok(String::new().into())
     }
 
@@ -57,29 +50,22 @@ impl Export {
         let filter = Filter {
             subject: self.subject.map(Into::into),
             actor: self.actor.clone(),
-            since: self.since,
-            until: self.until,
+            since: self.period.since,
+            until: self.period.until,
         };
-        let mut out = BufWriter::new(io::stdout());
-        let mut request = PageRequest { size: PAGE, after: None, before: None };
-        loop {
-            let page = audit::page(db, &filter, request).await?;
-            for event in &page.events {
-                writeln!(out, "{}", if self.json { object(event) } else { line(event) })?;
-            }
-            // Who follows along sees each page when it is there.
-            out.flush()?;
-            request.after = page.events.last().map(|event| event.sequence);
-            if !page.has_next {
-                return Ok(());
-            }
-        }
+        print_pages(async |after| {
+            let page = audit::page(db, &filter, PageRequest { size: PAGE, after, before: None }).await?;
+            let lines = page.events.iter().map(|event| if self.json { object(event) } else { line(event) });
+            let next = page.events.last().filter(|_| page.has_next).map(|event| event.sequence);
+            Ok(Lines { lines: lines.collect(), next })
+        })
+        .await
     }
 }
 
 fn object(event: &Event) -> String {
     json!({
-        "sequence": event.sequence, "occurred_at": time(event), "actor": event.actor, "action": event.action,
+        "sequence": event.sequence, "occurred_at": time(event.occurred_at), "actor": event.actor, "action": event.action,
         "subject_id": event.subject().map(|subject| subject.to_string()), "subject_ids": subjects(event),
         "count": event.count, "attributes": event.attributes, "target": event.target, "request_id": event.request_id, "outcome": event.outcome,
         "version": event.version, "previous_digest": hex::encode(&event.previous_digest),
@@ -94,9 +80,8 @@ fn line(event: &Event) -> String {
     let attributes = event.attributes.join(",");
     let [target, request_id] =
         [&event.target, &event.request_id].map(|text| text.as_deref().unwrap_or_default());
-    let time = time(event);
-    let fields = [
-        &time,
+    fields([
+        &time(event.occurred_at),
         &event.outcome,
         &event.action,
         &event.actor,
@@ -105,18 +90,9 @@ fn line(event: &Event) -> String {
         target,
         request_id,
         &count,
-    ];
-    fields.map(|field| if field.is_empty() { "-" } else { field }).join("\t")
+    ])
 }
 
 fn subjects(event: &Event) -> Vec<String> {
     event.subjects.iter().map(ToString::to_string).collect()
-}
-
-fn time(event: &Event) -> String {
-    event.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

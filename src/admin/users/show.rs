@@ -13,7 +13,8 @@ use crate::{
     config::LoadedConfig,
     envelope::{Attribute, SubjectId},
     keys::store,
-    users::{User, UserError, rollbacks},
+    ledger::rollbacks,
+    users::{User, UserError},
 };
 
 /// Shows a user: the personal values masked, the data keys, or the receipt if the user was forgotten.

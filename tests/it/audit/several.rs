@@ -3,7 +3,8 @@
 use chrono::SubsecRound;
 use migration::{Migrator, MigratorTrait};
 use oubliette::{
-    audit::{self, Action, Filter, NewEvent, Origin, Outcome, PageRequest, Problem, page},
+    audit::{self, Action, Filter, NewEvent, Origin, Outcome, PageRequest, page},
+    chain::Problem,
     database,
     entity::{audit_event_subject, audit_head},
     envelope::SubjectId,

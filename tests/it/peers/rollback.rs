@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use oubliette::users::{UserError, rollbacks};
+use oubliette::{ledger::rollbacks, users::UserError};
 use reqwest::StatusCode;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
