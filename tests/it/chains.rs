@@ -4,6 +4,7 @@
 mod attacks;
 mod commands;
 mod kind;
+mod ledger_export;
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -112,6 +113,16 @@ impl<K: Kind> Chain<K> {
             let some: Vec<_> = rows.by_ref().take(TOGETHER).collect();
             K::Entity::insert_many(some).exec_without_returning(&self.site.db).await.unwrap();
         }
+    }
+
+    /// Adds entries with digests that fit, until there are so many: more than servers write in the time of a test.
+    async fn lengthen(&self, length: usize) {
+        let from = self.rows().await.len();
+        self.forge(from, |all| {
+            let last = all[from - 1].clone();
+            all.extend((from..length).map(|_| K::another(&last)));
+        })
+        .await;
     }
 
     /// Writes the chain anew from an index on, with digests that fit: as somebody would who can write to the database.

@@ -36,7 +36,7 @@ async fn an_untouched_chain_is_sound<K: Kind>(stack: TestStack) {
         kept.push(chain.head());
     }
     // Longer than what is read together.
-    chain.forge(4, |all| all.extend((4..2500).map(|_| K::another(&all[3])).collect::<Vec<_>>())).await;
+    chain.lengthen(2500).await;
     kept.push(chain.head());
     chain.grow(1).await;
     kept.push(chain.head());
@@ -69,7 +69,7 @@ async fn a_changed_entry_is_found<K: Kind>(stack: TestStack) {
 
 async fn a_deleted_entry_is_found<K: Kind>(stack: TestStack) {
     let chain = Chain::<K>::of(stack, 4).await;
-    chain.forge(4, |all| all.extend((4..2100).map(|_| K::another(&all[3])).collect::<Vec<_>>())).await;
+    chain.lengthen(2100).await;
     assert_eq!(chain.fault(), None);
     chain.sql("DELETE FROM ENTRIES WHERE sequence = 1500").await;
     assert_eq!(chain.fault(), found(1500, "missing"));

@@ -1,11 +1,17 @@
-//! `verify` and `head`, as people and programs call them.
+//! `verify`, `head` and `export`, as people and programs call them.
+
+use std::{io::Read, process::Stdio};
 
 use serde_json::Value;
 
 use super::{Chain, Kind, on_both_chains, sound};
 use crate::harness::TestStack;
 
-on_both_chains!(verify_and_head_say_what_is_there);
+on_both_chains!(
+    verify_and_head_say_what_is_there,
+    all_of_it_is_exported,
+    an_export_ends_when_its_reader_has_seen_enough,
+);
 
 async fn verify_and_head_say_what_is_there<K: Kind>(stack: TestStack) {
     let [entry, entries, _] = K::NAMES;
@@ -44,4 +50,35 @@ async fn verify_and_head_say_what_is_there<K: Kind>(stack: TestStack) {
         assert_eq!(refused.status, Some(2), "{typo}");
         assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
     }
+}
+
+async fn all_of_it_is_exported<K: Kind>(stack: TestStack) {
+    let chain = Chain::<K>::of(stack, 2).await;
+    let sandbox = &chain.site.sandbox;
+    // Pages that are full, to the last.
+    for length in [2, 2000, 2001] {
+        chain.lengthen(length).await;
+        let printed = sandbox.admin_ok(&[K::COMMAND, "export", "--json"]);
+        let objects: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rows = chain.rows().await;
+        assert_eq!((objects.len(), rows.len()), (length, length));
+        for (object, mut row) in objects.iter().zip(rows) {
+            let (sequence, previous_digest, digest) = K::place(&mut row);
+            assert_eq!(object["sequence"], *sequence);
+            assert_eq!(object["previous_digest"], hex::encode(previous_digest));
+            assert_eq!(object["digest"], hex::encode(digest));
+        }
+        assert_eq!(sandbox.admin_ok(&[K::COMMAND, "export"]).lines().count(), length);
+    }
+}
+
+async fn an_export_ends_when_its_reader_has_seen_enough<K: Kind>(stack: TestStack) {
+    let chain = Chain::<K>::of(stack, 1).await;
+    chain.lengthen(2500).await;
+    let mut command = chain.site.sandbox.admin_command(&[K::COMMAND, "export", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
 }
