@@ -3,6 +3,7 @@
 
 mod attacks;
 mod commands;
+mod follow;
 mod kind;
 mod ledger_export;
 

@@ -158,6 +158,7 @@ async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
     assert_eq!(fault(&db).await, None);
     delete(one, 1501).await;
     assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is gone");
+    assert_eq!(audit::verify(&db, None).await.unwrap().sound.sequence, 1500);
     insert(row(SubjectId::generate(), 1501)).await;
     assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is another");
     db.execute_unprepared("DELETE FROM audit_event_subjects").await.unwrap();

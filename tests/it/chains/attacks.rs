@@ -139,7 +139,13 @@ async fn what_was_slipped_in_is_found<K: Kind>(stack: TestStack) {
     *K::place(&mut slipped).2 = documented_digest::<K>(&slipped);
     chain.insert(vec![slipped]).await;
     assert_eq!(chain.fault(), found(4, "beyond_the_head"));
-    chain.sql("UPDATE ENTRIES SET sequence = 0 WHERE sequence = 4").await;
+    chain.sql("DELETE FROM ENTRIES WHERE sequence = 4").await;
+    // Before the first, as if it followed nothing.
+    let mut slipped = K::another(&chain.rows().await[2]);
+    let (sequence, previous_digest, _) = K::place(&mut slipped);
+    (*sequence, *previous_digest) = (0, vec![0; 32]);
+    *K::place(&mut slipped).2 = documented_digest::<K>(&slipped);
+    chain.insert(vec![slipped]).await;
     assert_eq!(chain.fault(), found(0, "unlinked"));
 }
 
