@@ -10,6 +10,9 @@
 //! oubliette-admin ─▶ admin ─▶ users, keys, … ─┘
 //! ```
 //!
+//! `users` and `oubliette-admin` also write and read two hash chains: `ledger`, who was forgotten, and `audit`, who did what. What
+//! they have in common is in `chain`.
+//!
 //! Arrows go one way. `envelope` knows nothing of databases' contents, HTTP or key backends; `keys` knows
 //! nothing of users or GraphQL; only `users` joins them.
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use sea_orm::DbErr;
 
-/// What happened when.
+/// When something happened.
 #[derive(Args, Debug)]
 pub(super) struct Period {
     /// Only what happened at this moment or later, such as 2026-11-24T05:00:00Z
@@ -48,7 +48,7 @@ pub(super) async fn print_pages(
     }
 }
 
-/// Whoever follows along sees each page when it is there.
+/// A reader that follows along sees each page when it is there.
 fn print(out: &mut impl Write, lines: &[String]) -> io::Result<()> {
     for line in lines {
         writeln!(out, "{line}")?;

@@ -1,4 +1,4 @@
-//! What an event says, and the twelve lines that its digest is taken over, each ended by a newline: see [`Entry`].
+//! What an event says, and the twelve lines that its digest is taken over, each ended by a newline.
 //!
 //! ```text
 //! oubliette audit 2
@@ -62,7 +62,11 @@ impl Entry for Content<'_> {
 
     fn write_lines(&self, text: &mut String) {
         let time = self.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let _ = write!(text, "{time}\n{}\n{}\n{}", self.actor, self.action, self.subject_ids);
+        for line in [&*time, self.actor, self.action] {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push_str(self.subject_ids);
         if let Some(subject) = self.subject_id {
             let _ = write!(text, "{subject}");
         }

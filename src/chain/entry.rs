@@ -33,8 +33,10 @@ pub(crate) trait Entry {
 pub(super) fn digest(sequence: i64, previous: &[u8], entry: &impl Entry, text: &mut String) -> [u8; 32] {
     text.clear();
     entry.write_format(text);
+    text.push('\n');
+    text.push_str(&hex::encode(previous));
     // Writing to a string cannot fail.
-    let _ = write!(text, "\n{}\n{sequence}\n", hex::encode(previous));
+    let _ = write!(text, "\n{sequence}\n");
     entry.write_lines(text);
     Sha256::digest(text.as_bytes()).into()
 }

@@ -1,15 +1,15 @@
 //! A hash chain in a table: each entry names the digest of the one before it, and the newest is in another table's only row.
 //!
 //! The digest of an entry is the SHA-256 of lines of plain text, so that anybody can check it with a shell. The chain writes the
-//! first three, what an entry says follows: [`Entry`].
+//! first three, what an entry says follows.
 //!
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`Head`], [`GENESIS`] | where a chain ends, `SEQUENCE:DIGEST`; what the first entry follows |
-//! | [`Entry`], [`Link`] | what an entry says, and its digest; an entry at its place |
-//! | [`Chained`] | new entries, chained after a head |
-//! | [`Table`] | where a chain is stored; its head, locked and moved; its pages |
-//! | [`verify`] | the walk over a whole chain |
+//! | `Entry`, `Link` | what an entry says, and its digest; an entry at its place |
+//! | `Chained` | new entries, chained after a head |
+//! | `Table`, `Row` | where a chain is stored; its head, locked and moved; its pages |
+//! | `verify`, [`Verified`] | the walk over a whole chain, and what it found |
 //! | [`Fault`], [`Problem`] | what is wrong, and where; [`Words`] has what people call a chain and its entries |
 //!
 //! This room knows nothing of what its entries are about.

@@ -18,7 +18,7 @@ pub enum Problem {
     Missing,
     /// What is stored is not what the digest was taken over.
     Changed,
-    /// A table beside the chain says otherwise whom it is about.
+    /// A table beside the chain, by which entries are found, says otherwise.
     Misindexed,
     /// It names another digest than the one before it has.
     Unlinked,
@@ -26,7 +26,7 @@ pub enum Problem {
     NotTheKept,
     /// The chain is sound, and the head's digest is another.
     NotTheHead,
-    /// Whoever wrote it did not move the head.
+    /// It was written without moving the head, or the head was put back.
     BeyondTheHead,
     /// The head's row was removed.
     Headless,

@@ -5,11 +5,11 @@ use tokio::time::timeout;
 
 use crate::causes;
 
-/// The channel of PostgreSQL on which a server that has forgotten somebody says so. The message is empty: what there
-/// is to know stands in the ledger.
+/// The channel of PostgreSQL on which a server that has forgotten somebody says so. The message is empty: the ledger has
+/// all there is to know.
 pub const ERASURES_CHANNEL: &str = "oubliette_erasures";
 
-/// How long saying so may take. Nothing depends on it.
+/// How long a notification may take. Nothing depends on it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells other servers that the ledger has grown, where the database can pass it on.

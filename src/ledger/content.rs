@@ -1,4 +1,4 @@
-//! What an entry of the ledger says, and the seven lines that its digest is taken over, each ended by a newline: see [`Entry`].
+//! What an entry of the ledger says, and the seven lines that its digest is taken over, each ended by a newline.
 //!
 //! ```text
 //! oubliette erasure 1

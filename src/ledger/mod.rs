@@ -4,13 +4,13 @@
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`Erasure`] | the record of one erasure; content: what its digest is taken over |
-//! | [`find`], [`page()`], `append` | entries by subject and by place; one more of them |
-//! | [`head`], [`end`], [`verify`] | where the ledger ends; the walk over all of it |
-//! | [`after`], [`News`] | what others learn from it |
+//! | [`find()`], [`page()`], `append` | entries by subject and by place; one more of them |
+//! | [`head()`], [`end()`], [`verify()`] | where the ledger ends; the walk over all of it |
+//! | [`after()`], [`News`] | what others learn from it |
 //! | `announce` | tells them to look |
 //! | [`rollbacks`] | a ledger that went back |
 //!
-//! This room knows nothing of users and GraphQL: whose data is still there, others know.
+//! This room knows nothing of users and GraphQL. Whether data of a forgotten subject is there again, the users know.
 
 mod announce;
 mod content;

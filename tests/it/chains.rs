@@ -60,7 +60,7 @@ impl<K: Kind> Chain<K> {
     async fn of(stack: TestStack, count: usize) -> Self {
         let chain = Self::empty(stack).await;
         chain.grow(count).await;
-        assert_eq!(chain.fault(), None);
+        assert_eq!(chain.fault(), "nothing");
         chain
     }
 
@@ -74,18 +74,18 @@ impl<K: Kind> Chain<K> {
         let arguments: Vec<_> = [K::COMMAND, "verify", "--json"].into_iter().chain(head.as_deref()).collect();
         let finished = self.site.sandbox.admin(&arguments);
         let object: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
-        let status = if object["fault"].is_null() { 0 } else { 1 };
+        let status = i32::from(!object["fault"].is_null());
         assert_eq!((finished.status, finished.stderr.as_str()), (Some(status), ""), "{object}");
         object
     }
 
-    /// The first thing that is wrong.
-    fn fault(&self) -> Option<(i64, String)> {
+    /// The first thing that is wrong, as `SEQUENCE PROBLEM`.
+    fn fault(&self) -> String {
         fault_in(&self.verified(None))
     }
 
     /// The same against a head that was kept elsewhere.
-    fn fault_against(&self, kept: &str) -> Option<(i64, String)> {
+    fn fault_against(&self, kept: &str) -> String {
         fault_in(&self.verified(Some(kept)))
     }
 
@@ -154,15 +154,10 @@ fn documented_digest<K: Kind>(row: &Row<K>) -> Vec<u8> {
     Sha256::digest(K::documented_text(row)).to_vec()
 }
 
-fn fault_in(verified: &Value) -> Option<(i64, String)> {
-    let fault = verified["fault"].as_object()?;
+fn fault_in(verified: &Value) -> String {
+    let Some(fault) = verified["fault"].as_object() else { return "nothing".to_owned() };
     assert_eq!(fault.len(), 3, "{verified}");
-    Some((fault["sequence"].as_i64().unwrap(), fault["problem"].as_str().unwrap().to_owned()))
-}
-
-/// What is found.
-fn found(sequence: i64, problem: &str) -> Option<(i64, String)> {
-    Some((sequence, problem.to_owned()))
+    format!("{} {}", fault["sequence"], fault["problem"].as_str().unwrap())
 }
 
 /// What `verify --json` says of a sound chain.

@@ -18,7 +18,7 @@ use crate::{
 const PAGE: u64 = 1000;
 
 /// Prints the entries, the oldest first: time, actor, subject, and the destroyed keys, with tabs between them and `-` for
-/// what is absent.
+/// an empty one.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger export --json > ledger.jsonl

@@ -9,7 +9,7 @@ use crate::{
 
 /// Walks the whole ledger, and says where it is first wrong, and how. Servers serve on.
 ///
-/// Finds an entry that was changed, deleted, replaced or moved, and a tail that was cut off. Whoever can write to the
+/// Finds an entry that was changed, deleted, replaced or moved, and a tail that was cut off. Somebody who can write to the
 /// database can also write a new ledger that is sound in itself: only a head that was kept elsewhere, or a receipt, shows that.
 ///
 /// Exit status: 0 if all is as it should be, 1 if anything is not.

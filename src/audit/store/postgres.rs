@@ -14,7 +14,7 @@ use crate::{
 
 /// The events, by which subjects those of several are found, and the head that they move, in one statement: nothing
 /// happens if the head is another one than they were chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
-/// here: what is absent comes as an empty text, which nothing else is; an id that is absent is told by `has_subject`, as
+/// here: an absent text is an empty one, which no other text is; an absent id is told by `has_subject`, as
 /// any id may be one.
 const APPEND: &str = "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
     WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id), \

@@ -1,4 +1,4 @@
-use super::{Chain, Kind, documented_digest, found, on_both_chains, sound};
+use super::{Chain, Kind, documented_digest, on_both_chains, sound};
 use crate::harness::TestStack;
 
 on_both_chains!(
@@ -41,7 +41,7 @@ async fn an_untouched_chain_is_sound<K: Kind>(stack: TestStack) {
     chain.grow(1).await;
     kept.push(chain.head());
     for kept in &kept {
-        assert_eq!(chain.fault_against(kept), None, "{kept}");
+        assert_eq!(chain.fault_against(kept), "nothing", "{kept}");
     }
     assert_eq!(chain.verified(None), sound::<K>(2501, &kept[4]));
 }
@@ -53,39 +53,39 @@ async fn a_changed_entry_is_found<K: Kind>(stack: TestStack) {
     let row = chain.rows().await.remove(2);
     for change in K::CHANGES.iter().copied().chain([&*subject, &*digest]) {
         chain.sql(&format!("UPDATE ENTRIES SET {change} WHERE sequence = 3")).await;
-        assert_eq!(chain.fault(), found(3, "changed"), "{change}");
+        assert_eq!(chain.fault(), "3 changed", "{change}");
         chain.sql("DELETE FROM ENTRIES WHERE sequence = 3").await;
         chain.insert(vec![row.clone()]).await;
     }
-    assert_eq!(chain.fault(), None);
+    assert_eq!(chain.fault(), "nothing");
     // With a digest that fits again, the next one does not follow it.
     chain.sql("UPDATE ENTRIES SET actor = 'eve' WHERE sequence = 3").await;
     let mut changed = chain.rows().await.remove(2);
     *K::place(&mut changed).2 = documented_digest::<K>(&changed);
     chain.sql("DELETE FROM ENTRIES WHERE sequence = 3").await;
     chain.insert(vec![changed]).await;
-    assert_eq!(chain.fault(), found(4, "unlinked"));
+    assert_eq!(chain.fault(), "4 unlinked");
 }
 
 async fn a_deleted_entry_is_found<K: Kind>(stack: TestStack) {
     let chain = Chain::<K>::of(stack, 4).await;
     chain.lengthen(2100).await;
-    assert_eq!(chain.fault(), None);
+    assert_eq!(chain.fault(), "nothing");
     chain.sql("DELETE FROM ENTRIES WHERE sequence = 1500").await;
-    assert_eq!(chain.fault(), found(1500, "missing"));
+    assert_eq!(chain.fault(), "1500 missing");
     // Closing the gap does not help.
     chain.sql("UPDATE ENTRIES SET sequence = 1500 WHERE sequence = 1501").await;
-    assert_eq!(chain.fault(), found(1500, "unlinked"));
+    assert_eq!(chain.fault(), "1500 unlinked");
     chain.sql("DELETE FROM ENTRIES WHERE sequence = 1").await;
-    assert_eq!(chain.fault(), found(1, "missing"));
+    assert_eq!(chain.fault(), "1 missing");
     chain.sql("DELETE FROM ENTRIES").await;
-    assert_eq!(chain.fault(), found(1, "missing"));
+    assert_eq!(chain.fault(), "1 missing");
 }
 
 async fn a_deleted_tail_is_found<K: Kind>(stack: TestStack) {
     let chain = Chain::<K>::of(stack, 6).await;
     chain.sql("DELETE FROM ENTRIES WHERE sequence > 4").await;
-    assert_eq!(chain.fault(), found(5, "missing"));
+    assert_eq!(chain.fault(), "5 missing");
 }
 
 async fn a_tail_that_was_deleted_with_the_head_is_found_by_a_kept_head<K: Kind>(stack: TestStack) {
@@ -93,12 +93,12 @@ async fn a_tail_that_was_deleted_with_the_head_is_found_by_a_kept_head<K: Kind>(
     let kept = chain.head();
     chain.sql("DELETE FROM ENTRIES WHERE sequence > 4").await;
     chain.move_head("4").await;
-    assert_eq!(chain.fault(), None);
-    assert_eq!(chain.fault_against(&kept), found(5, "missing"));
+    assert_eq!(chain.fault(), "nothing");
+    assert_eq!(chain.fault_against(&kept), "5 missing");
     // Others write on.
     chain.grow(3).await;
-    assert_eq!(chain.fault(), None);
-    assert_eq!(chain.fault_against(&kept), found(6, "not_the_kept"));
+    assert_eq!(chain.fault(), "nothing");
+    assert_eq!(chain.fault_against(&kept), "6 not_the_kept");
 }
 
 async fn a_reordered_pair_is_found<K: Kind>(stack: TestStack) {
@@ -106,7 +106,7 @@ async fn a_reordered_pair_is_found<K: Kind>(stack: TestStack) {
     for (from, to) in [(3, 100), (4, 3), (100, 4)] {
         chain.sql(&format!("UPDATE ENTRIES SET sequence = {to} WHERE sequence = {from}")).await;
     }
-    assert_eq!(chain.fault(), found(3, "unlinked"));
+    assert_eq!(chain.fault(), "3 unlinked");
 }
 
 async fn a_chain_that_was_written_anew_is_found_by_a_kept_head<K: Kind>(stack: TestStack) {
@@ -117,11 +117,11 @@ async fn a_chain_that_was_written_anew_is_found_by_a_kept_head<K: Kind>(stack: T
             all.remove(2);
         })
         .await;
-    assert_eq!(chain.fault(), None, "it is sound in itself");
-    assert_eq!(chain.fault_against(&kept), found(6, "missing"));
+    assert_eq!(chain.fault(), "nothing", "it is sound in itself");
+    assert_eq!(chain.fault_against(&kept), "6 missing");
     chain.grow(3).await;
     let verified = chain.verified(Some(&kept));
-    assert_eq!(super::fault_in(&verified), found(6, "not_the_kept"));
+    assert_eq!(super::fault_in(&verified), "6 not_the_kept");
     assert_eq!(verified[K::NAMES[1]], 5, "what is sound ends before it");
     let text = format!(
         "{} 6 is not the one whose digest was kept elsewhere: the {} was written anew",
@@ -138,7 +138,7 @@ async fn what_was_slipped_in_is_found<K: Kind>(stack: TestStack) {
     (*sequence, *previous_digest) = (4, digest.clone());
     *K::place(&mut slipped).2 = documented_digest::<K>(&slipped);
     chain.insert(vec![slipped]).await;
-    assert_eq!(chain.fault(), found(4, "beyond_the_head"));
+    assert_eq!(chain.fault(), "4 beyond_the_head");
     chain.sql("DELETE FROM ENTRIES WHERE sequence = 4").await;
     // Before the first, as if it followed nothing.
     let mut slipped = K::another(&chain.rows().await[2]);
@@ -146,21 +146,21 @@ async fn what_was_slipped_in_is_found<K: Kind>(stack: TestStack) {
     (*sequence, *previous_digest) = (0, vec![0; 32]);
     *K::place(&mut slipped).2 = documented_digest::<K>(&slipped);
     chain.insert(vec![slipped]).await;
-    assert_eq!(chain.fault(), found(0, "unlinked"));
+    assert_eq!(chain.fault(), "0 unlinked");
 }
 
 async fn a_head_that_is_wrong_is_found<K: Kind>(stack: TestStack) {
     let chain = Chain::<K>::of(stack, 3).await;
     chain.sql(&format!("UPDATE HEAD SET digest = {}", chain.zeros())).await;
-    assert_eq!(chain.fault(), found(3, "not_the_head"));
+    assert_eq!(chain.fault(), "3 not_the_head");
     chain.move_head("2").await;
-    assert_eq!(chain.fault(), found(3, "beyond_the_head"), "it was put back");
+    assert_eq!(chain.fault(), "3 beyond_the_head", "it was put back");
 }
 
 async fn a_head_that_is_gone_is_found<K: Kind>(stack: TestStack) {
     let chain = Chain::<K>::of(stack, 3).await;
     chain.sql("DELETE FROM HEAD").await;
-    assert_eq!(chain.fault(), found(1, "headless"));
+    assert_eq!(chain.fault(), "1 headless");
     let error = chain.site.sandbox.admin_error(&[K::COMMAND, "head"]);
     assert!(error.contains("'s head is gone from the database"), "{error}");
 }
