@@ -10,6 +10,9 @@
 //! oubliette-admin ─▶ admin ─▶ users, keys, … ─┘
 //! ```
 //!
+//! `users` and `oubliette-admin` also write and read two hash chains: `ledger`, who was forgotten, and `audit`, who did what. What
+//! they have in common is in `chain`.
+//!
 //! Arrows go one way. `envelope` knows nothing of databases' contents, HTTP or key backends; `keys` knows
 //! nothing of users or GraphQL; only `users` joins them.
 
@@ -18,6 +21,7 @@ pub mod admin;
 pub mod app;
 pub mod attributes;
 pub mod audit;
+pub mod chain;
 mod characters;
 pub mod config;
 pub mod database;
@@ -28,6 +32,7 @@ mod from_zero;
 pub mod graphql;
 pub mod http;
 mod key_metrics;
+pub mod ledger;
 pub mod memory;
 mod names;
 pub mod peers;

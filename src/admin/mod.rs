@@ -1,8 +1,10 @@
 //! `oubliette-admin`: one file per command. Data goes to standard output, the rest to standard error.
 
 mod audit;
+mod chain;
 mod completions;
 mod config;
+mod export;
 mod keys;
 mod ledger;
 mod migrate;
@@ -33,7 +35,7 @@ pub enum Command {
     /// Look after data keys and wrapping keys
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Look at the erasure ledger, and adopt one that went back
+    /// Read the erasure ledger, check it, and adopt one that went back
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
     /// Look at users, and forget them, without the API

@@ -6,38 +6,31 @@
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`NewEvent`], [`Origin`] | something that happened, and who did it, within which request |
-//! | append | the one place that writes events, after the head |
-//! | chain, digest | an event's place, and what its digest is taken over |
+//! | content | what an event says, and what its digest is taken over |
+//! | store | the one place that writes events, after the head |
 //! | [`Trail`], lane, writer | the batch writer, for events off the request path, and the ways to it, which actors share |
 //! | [`page`] | reading events |
-//! | [`verify`] | walking the whole chain |
+//! | [`verify()`], [`head()`] | walking the whole chain, and where it ends |
 //! | [`AuditMetrics`] | what can be seen of it from outside |
 //!
 //! This room knows nothing of users or GraphQL. Of keys, it knows what is recorded of them.
 
-mod append;
-mod batch;
-mod chain;
 mod content;
-mod digest;
 mod event;
-mod head;
 mod journal;
 mod lane;
 mod metrics;
 mod page;
-mod postgres;
+mod store;
 mod trail;
 mod verify;
 mod writer;
 
-pub(crate) use append::append;
-pub use append::record;
-pub use digest::GENESIS_DIGEST;
 pub use event::{Action, NewEvent, Origin, Outcome};
 pub(crate) use event::{MAX_ACTOR, MAX_SUBJECTS};
-pub use head::{Head, NotAHead, head};
 pub use metrics::AuditMetrics;
 pub use page::{Event, Filter, Page, PageRequest, page};
+pub(crate) use store::append;
+pub use store::record;
 pub use trail::{AuditError, Trail};
-pub use verify::{Fault, Problem, Verified, verify};
+pub use verify::{head, verify};

@@ -5,13 +5,12 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AuditError, AuditMetrics, append,
-    batch::Batch,
-    head::Head,
-    lane::{Lane, Load},
+    AuditError, AuditMetrics,
+    lane::{Batch, Lane, Load},
     metrics::BatchOutcome,
+    store,
 };
-use crate::causes;
+use crate::{causes, chain::Head};
 
 /// How long events are gathered that nobody waits for.
 const GATHER: Duration = Duration::from_millis(200);
@@ -116,12 +115,12 @@ impl Writer {
     async fn store(&mut self, hand: &Hand, deadline: Instant) -> Result<Head, AuditError> {
         let head = self.head.take();
         if let (true, Some(head)) = (self.alone, head.clone()) {
-            let after = append::record_all_after(self.db.clone(), hand.batches(), head);
+            let after = store::record_all_after(self.db.clone(), hand.batches(), head);
             if let Some(moved) = attempt(after, deadline).await? {
                 return Ok(moved.to);
             }
         }
-        let moved = attempt(append::record_all(self.db.clone(), hand.batches()), deadline).await?;
+        let moved = attempt(store::record_all(self.db.clone(), hand.batches()), deadline).await?;
         self.alone = self.db.get_database_backend() == DbBackend::Postgres && Some(moved.from) == head;
         Ok(moved.to)
     }

@@ -2,7 +2,7 @@ use async_graphql::{ID, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::{errors::TooLargeForInt, scalars};
-use crate::users::Erasure;
+use crate::ledger::Erasure;
 
 /// The record of an erasure.
 pub(super) struct ErasureObject(pub(super) Erasure);

@@ -10,7 +10,7 @@ use super::PeerMetrics;
 use crate::{
     causes,
     database::{PoolerError, Sessions, sessions},
-    users::ERASURES_CHANNEL,
+    ledger::ERASURES_CHANNEL,
 };
 
 /// How long the database may take to answer.

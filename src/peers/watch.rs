@@ -9,12 +9,14 @@ use tokio::{
 use super::{PeerMetrics, listener::listen, metrics::LearnedBy};
 use crate::{
     causes,
+    chain::Head,
     config::PeersConfig,
     keys::Keyring,
-    users::{
-        LedgerNews, LedgerPlace, Users,
+    ledger::{
+        self, News,
         rollbacks::{self, Rollback},
     },
+    users::Users,
 };
 
 /// How long a look into the ledger may take. One that hangs must not be the last one.
@@ -29,7 +31,7 @@ pub struct Watch {
     config: PeersConfig,
     metrics: PeerMetrics,
     /// All before it is evicted.
-    place: LedgerPlace,
+    place: Head,
     /// Whether the last look failed, and the log says so.
     failing: bool,
     /// Rollbacks that this server has noticed, and nobody has adopted.
@@ -51,7 +53,7 @@ impl Watch {
         config: PeersConfig,
         metrics: PeerMetrics,
     ) -> Result<Self, DbErr> {
-        let place = users.ledger_end().await?;
+        let place = ledger::end(&db).await?;
         let (noticed, unstored) = (Vec::new(), false);
         let mut watch =
             Self { db, users, keyring, config, metrics, place, failing: false, noticed, unstored };
@@ -93,16 +95,16 @@ impl Watch {
     /// Reads the ledger to its end. What was read stays read, even if the rest cannot be.
     async fn look(&mut self, learned_by: LearnedBy) -> Result<(), DbErr> {
         loop {
-            match self.users.ledger_after(&self.place).await? {
-                LedgerNews::Nothing => break,
-                LedgerNews::Erased(entries, place) => {
+            match ledger::after(&self.db, &self.place).await? {
+                News::Nothing => break,
+                News::Erased(entries, place) => {
                     for entry in entries {
                         self.keyring.evict(entry.subject, entry.destroyed).await;
                         self.metrics.learned(learned_by, entry.erased_at);
                     }
                     self.place = place;
                 }
-                LedgerNews::Replaced(end) => {
+                News::Replaced(end) => {
                     let rollback = Rollback::notice(&self.place, &end, &this_server());
                     complain(&rollback);
                     self.noticed.push(rollback);

@@ -1,7 +1,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::{User, UserError, Users, input::is_username, ledger};
-use crate::{entity::user, envelope::SubjectId};
+use super::{User, UserError, Users, input::is_username};
+use crate::{entity::user, envelope::SubjectId, ledger};
 
 impl Users {
     /// The user with this id; `None` if there never was one.

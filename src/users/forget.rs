@@ -1,10 +1,17 @@
-use super::{Erasure, UserError, Users, ledger, to_its_end};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+};
+use uuid::Uuid;
+
+use super::{UserError, Users, to_its_end};
 use crate::{
     access::tokens,
     audit::{self, Action, NewEvent, Origin},
     database::{begin_write, on_the_primary, scrub},
+    entity::{data_key, erasure},
     envelope::SubjectId,
-    keys::subjects::erase,
+    keys::subjects::{Registry, erase},
+    ledger::{self, Erasure},
 };
 
 /// Who forgets again, in the audit trail. In the ledger, the first erasure stands.
@@ -43,7 +50,7 @@ impl Users {
     ///
     /// [`UserError::Database`].
     pub async fn forget_the_returned(&self) -> Result<usize, UserError> {
-        let returned = ledger::returned(&self.db).await?;
+        let returned = returned(&self.db, &self.registry).await?;
         let origin = Origin::new(AT_START);
         for subject in &returned {
             self.forget(*subject, &origin).await?;
@@ -67,8 +74,8 @@ impl Users {
         }
         transaction.commit().await?;
         self.keyring.evict(subject, erased.keys.into_iter().map(|(id, _)| id)).await;
-        if anything {
-            self.announce_erasure().await;
+        if anything && self.announcing {
+            ledger::announce(&self.db).await;
         }
         scrub(&self.db).await;
         if rows > 0 {
@@ -76,4 +83,23 @@ impl Users {
         }
         Ok(erasure)
     }
+}
+
+/// Subjects that were erased and have data all the same.
+async fn returned(db: &impl ConnectionTrait, registry: &Registry) -> Result<Vec<SubjectId>, DbErr> {
+    let keys = data_key::Entity::find().select_only().column(data_key::Column::SubjectId).into_query();
+    let subjects: Vec<Uuid> = erasure::Entity::find()
+        .select_only()
+        .column(erasure::Column::SubjectId)
+        .filter(
+            Condition::any()
+                .add_option(
+                    registry.select_subjects().map(|rows| erasure::Column::SubjectId.in_subquery(rows)),
+                )
+                .add(erasure::Column::SubjectId.in_subquery(keys)),
+        )
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(subjects.into_iter().map(SubjectId::from).collect())
 }

@@ -9,14 +9,11 @@
 mod create;
 mod error;
 mod find;
-mod follow;
 mod forget;
 mod input;
-mod ledger;
 mod list;
 mod open;
 mod personal;
-pub mod rollbacks;
 mod trust;
 mod update;
 
@@ -26,9 +23,7 @@ use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
 pub use error::UserError;
-pub use follow::{ERASURES_CHANNEL, Erased, LedgerNews, LedgerPlace};
 pub use input::{NewUser, UserChanges, Username};
-pub use ledger::{Erasure, GENESIS_DIGEST};
 pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
 pub use open::User;
 pub use personal::PersonalField;

@@ -1,8 +1,8 @@
 //! The audit trail: complete, a chain, and of no personal value.
 
-mod chain;
 mod changes;
 mod commands;
+mod pages;
 mod servers;
 mod several;
 mod trail;
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use oubliette::attributes::AttributeName;
 use oubliette::{
-    audit::{self, Action, AuditMetrics, NewEvent, Origin, Problem, Trail},
+    audit::{self, Action, AuditMetrics, NewEvent, Origin, Trail},
+    chain::Problem,
     config::AuditReads,
     database,
     entity::audit_event::{self, Model},
@@ -27,12 +28,12 @@ async fn migrated(stack: &TestStack) -> DatabaseConnection {
     db
 }
 
-fn trail(db: &DatabaseConnection) -> Trail {
+pub(crate) fn trail(db: &DatabaseConnection) -> Trail {
     Trail::start(db.clone(), AuditReads::Required, Duration::from_secs(10), AuditMetrics::default())
 }
 
 /// So many reads by one actor.
-fn reads(actor: &str, count: usize) -> Vec<NewEvent> {
+pub(crate) fn reads(actor: &str, count: usize) -> Vec<NewEvent> {
     let origin = Origin::new(actor).in_request("r-1");
     let read = |_| {
         NewEvent::new(&origin, Action::ReadPii)

@@ -1,7 +1,7 @@
 //! The erasure ledger: a chain without gaps or forks that anybody can check.
 
 use futures::future::join_all;
-use oubliette::{entity::erasure, users::GENESIS_DIGEST};
+use oubliette::{chain::GENESIS, entity::erasure};
 use sea_orm::{EntityTrait, QueryOrder};
 use sha2::{Digest, Sha256};
 
@@ -22,7 +22,7 @@ async fn concurrent_erasures_form_one_chain(stack: TestStack) {
     }
     let entries = erasure::Entity::find().order_by_asc(erasure::Column::Sequence).all(&app.db).await.unwrap();
     assert_eq!(entries.len(), 40);
-    let mut previous = GENESIS_DIGEST.to_vec();
+    let mut previous = GENESIS.to_vec();
     for (expected, entry) in (1..).zip(&entries) {
         assert_eq!(entry.sequence, expected);
         assert_eq!(entry.previous_digest, previous);

@@ -19,6 +19,7 @@ mod api;
 mod attack;
 mod audit;
 mod backends;
+mod chains;
 mod connections;
 mod docs;
 mod envelope;

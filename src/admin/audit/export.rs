@@ -1,6 +1,3 @@
-use std::io::{self, BufWriter, ErrorKind, Write};
-
-use chrono::{DateTime, Utc};
 use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::json;
@@ -8,6 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     admin::{
+        export::{Lines, Period, fields, print_pages},
         office::connect,
         terminal::{Output, time},
     },
@@ -26,12 +24,8 @@ const PAGE: u64 = 1000;
   oubliette-admin audit export --subject 019abcde-0000-7000-8000-000000000001   # who looked at this person?
   oubliette-admin audit export --actor token:billing | tail")]
 pub struct Export {
-    /// Only what happened at this moment or later, such as 2026-11-24T05:00:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<DateTime<Utc>>,
-    /// Only what happened before this moment
-    #[arg(long, value_name = "TIME")]
-    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    period: Period,
     /// Only what concerns this subject (a user's id), alone or among others
     #[arg(long, value_name = "ID")]
     subject: Option<Uuid>,
@@ -48,11 +42,7 @@ impl Export {
         let db = connect(loaded).await?;
         let printed = self.print(&db).await;
         db.close().await?;
-        match printed {
-            // Whoever reads has seen enough.
-            Err(error) if is_broken_pipe(&error) => {}
-            printed => printed?,
-        }
+        printed?;
         Ok(String::new().into())
     }
 
@@ -60,23 +50,16 @@ impl Export {
         let filter = Filter {
             subject: self.subject.map(Into::into),
             actor: self.actor.clone(),
-            since: self.since,
-            until: self.until,
+            since: self.period.since,
+            until: self.period.until,
         };
-        let mut out = BufWriter::new(io::stdout());
-        let mut request = PageRequest { size: PAGE, after: None, before: None };
-        loop {
-            let page = audit::page(db, &filter, request).await?;
-            for event in &page.events {
-                writeln!(out, "{}", if self.json { object(event) } else { line(event) })?;
-            }
-            // Who follows along sees each page when it is there.
-            out.flush()?;
-            request.after = page.events.last().map(|event| event.sequence);
-            if !page.has_next {
-                return Ok(());
-            }
-        }
+        print_pages(async |after| {
+            let page = audit::page(db, &filter, PageRequest { size: PAGE, after, before: None }).await?;
+            let lines = page.events.iter().map(|event| if self.json { object(event) } else { line(event) });
+            let next = page.events.last().filter(|_| page.has_next).map(|event| event.sequence);
+            Ok(Lines { lines: lines.collect(), next })
+        })
+        .await
     }
 }
 
@@ -97,9 +80,8 @@ fn line(event: &Event) -> String {
     let attributes = event.attributes.join(",");
     let [target, request_id] =
         [&event.target, &event.request_id].map(|text| text.as_deref().unwrap_or_default());
-    let time = time(event.occurred_at);
-    let fields = [
-        &time,
+    fields([
+        &time(event.occurred_at),
         &event.outcome,
         &event.action,
         &event.actor,
@@ -108,14 +90,9 @@ fn line(event: &Event) -> String {
         target,
         request_id,
         &count,
-    ];
-    fields.map(|field| if field.is_empty() { "-" } else { field }).join("\t")
+    ])
 }
 
 fn subjects(event: &Event) -> Vec<String> {
     event.subjects.iter().map(ToString::to_string).collect()
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -1,11 +1,7 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::{
-    admin::{
-        office::connect,
-        terminal::{self, Output},
-    },
+    admin::{chain, office::connect, terminal::Output},
     audit,
     config::LoadedConfig,
 };
@@ -29,11 +25,6 @@ impl HeadCommand {
         let db = connect(loaded).await?;
         let head = audit::head(&db).await?;
         db.close().await?;
-        let head = head.ok_or_else(|| anyhow::anyhow!("the audit trail's head is gone from the database"))?;
-        if self.json {
-            let head = json!({ "sequence": head.sequence, "digest": hex::encode(head.digest) });
-            return Ok(terminal::json(&head)?.into());
-        }
-        Ok(format!("{head}\n").into())
+        chain::head(head, "the audit trail", self.json)
     }
 }

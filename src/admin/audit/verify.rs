@@ -1,12 +1,9 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::{
-    admin::{
-        office::connect,
-        terminal::{self, Output, counted},
-    },
-    audit::{self, Head, Verified},
+    admin::{chain, office::connect, terminal::Output},
+    audit,
+    chain::Head,
     config::LoadedConfig,
 };
 
@@ -22,7 +19,7 @@ use crate::{
   oubliette-admin audit verify --head 4711:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef --json")]
 pub struct Verify {
     /// A head that was kept elsewhere, as `audit head` printed it
-    #[arg(long, value_name = "SEQUENCE:DIGEST")]
+    #[arg(long, value_name = "SEQUENCE:DIGEST", value_parser = kept)]
     head: Option<Head>,
     /// One JSON object
     #[arg(long)]
@@ -34,26 +31,10 @@ impl Verify {
         let db = connect(loaded).await?;
         let verified = audit::verify(&db, self.head.as_ref()).await?;
         db.close().await?;
-        let text = self.text(&verified)?;
-        Ok(if verified.fault.is_none() { text.into() } else { Output::unwell(text) })
+        chain::verified(&verified, self.json)
     }
+}
 
-    fn text(&self, verified: &Verified) -> anyhow::Result<String> {
-        let Verified { sound, fault } = verified;
-        if self.json {
-            let fault = fault.as_ref().map(|fault| {
-                json!({
-                    "sequence": fault.sequence, "problem": fault.problem.as_str(), "text": fault.to_string(),
-                })
-            });
-            return terminal::json(
-                &json!({ "events": sound.sequence, "head": sound.to_string(), "fault": fault }),
-            );
-        }
-        let events = counted(sound.sequence.cast_unsigned(), "event");
-        Ok(match fault {
-            None => format!("{events}, and nothing is wrong with them\nhead {sound}\n"),
-            Some(fault) => format!("WRONG: {fault}\nbefore that, nothing is wrong with {events}\n"),
-        })
-    }
+fn kept(text: &str) -> Result<Head, String> {
+    chain::kept(text, "audit head")
 }

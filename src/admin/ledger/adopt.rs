@@ -8,7 +8,7 @@ use crate::{
         terminal::{self, Output, confirm, counted, say},
     },
     config::LoadedConfig,
-    users::rollbacks,
+    ledger::rollbacks,
 };
 
 /// Adopts the erasure ledger as it is, after it went back: a standby took over that did not have its last entries, or a

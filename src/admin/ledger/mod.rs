@@ -1,17 +1,26 @@
-//! `oubliette-admin ledger`: the erasure ledger, and what to do when it went back.
+//! `oubliette-admin ledger`: the erasure ledger, without the API, and what to do when it went back.
 
 mod adopt;
+mod export;
+mod head;
 mod status;
+mod verify;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::terminal::{Output, time};
-use crate::{config::LoadedConfig, users::rollbacks::Rollback};
+use crate::{config::LoadedConfig, ledger::rollbacks::Rollback};
 
 /// What an operator can do with the erasure ledger.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
+    /// Check the whole ledger: whether anything was changed, deleted, moved, or cut off
+    Verify(verify::Verify),
+    /// Print the ledger's head, to be kept elsewhere
+    Head(head::HeadCommand),
+    /// Print the entries
+    Export(export::Export),
     /// Show where the ledger ends, and whether it went back and waits to be adopted
     Status(status::Status),
     /// Adopt the ledger as it is, after it went back: servers answer about persons again
@@ -21,6 +30,9 @@ pub enum LedgerCommand {
 impl LedgerCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         match self {
+            Self::Verify(verify) => verify.run(loaded).await,
+            Self::Head(head) => head.run(loaded).await,
+            Self::Export(export) => export.run(loaded).await,
             Self::Status(status) => status.run(loaded).await,
             Self::Adopt(adopt) => adopt.run(loaded).await,
         }

@@ -8,7 +8,7 @@ use crate::{
         terminal::{self, Output},
     },
     config::LoadedConfig,
-    users::rollbacks,
+    ledger::{self, rollbacks},
 };
 
 /// Shows where the erasure ledger ends, and the rollbacks that wait for `ledger adopt`. Changes nothing.
@@ -26,17 +26,17 @@ pub struct Status {
 impl Status {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let db = connect(loaded).await?;
-        let end = rollbacks::ledger_end(&db).await?;
+        let end = ledger::end(&db).await?;
         let waiting = rollbacks::waiting_or(&db, &[]).await?;
         db.close().await?;
-        let digest = hex::encode(end.digest());
+        let digest = hex::encode(end.digest);
         let text = if self.json {
             terminal::json(&json!({
-                "sequence": end.sequence(), "digest": digest,
+                "sequence": end.sequence, "digest": digest,
                 "waiting": waiting.iter().map(object).collect::<Vec<_>>(),
             }))?
         } else {
-            let mut text = format!("sequence   {}\ndigest     {digest}\n", end.sequence());
+            let mut text = format!("sequence   {}\ndigest     {digest}\n", end.sequence);
             for rollback in &waiting {
                 text.push_str(&line(rollback));
                 text.push('\n');

@@ -72,5 +72,10 @@ pub(super) fn grouped(count: u64) -> String {
 
 /// `1 data key`, `2,000 data keys`.
 pub(super) fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+    counted_as(count, what, &format!("{what}s"))
+}
+
+/// The same with a plural of its own: `1 entry`, `2,000 entries`.
+pub(super) fn counted_as(count: u64, one: &str, several: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { several })
 }

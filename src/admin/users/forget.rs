@@ -9,7 +9,7 @@ use crate::{
     },
     config::LoadedConfig,
     envelope::SubjectId,
-    users::Erasure,
+    ledger::Erasure,
 };
 
 /// Forgets a user: destroys the data keys and the row, and records the erasure. Needs no key backend. Nothing

@@ -14,7 +14,8 @@ use crate::{
     config::LoadedConfig,
     envelope::SubjectId,
     keys::store,
-    users::{PersonalField, User, UserError, rollbacks},
+    ledger::rollbacks,
+    users::{PersonalField, User, UserError},
 };
 
 /// Shows a user: the personal values masked, the data keys, or the receipt if the user was forgotten.

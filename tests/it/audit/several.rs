@@ -3,7 +3,8 @@
 use chrono::SubsecRound;
 use migration::{Migrator, MigratorTrait};
 use oubliette::{
-    audit::{self, Action, Filter, NewEvent, Origin, Outcome, PageRequest, Problem, page},
+    audit::{self, Action, Filter, NewEvent, Origin, Outcome, PageRequest, page},
+    chain::Problem,
     database,
     entity::{audit_event_subject, audit_head},
     envelope::SubjectId,
@@ -157,6 +158,7 @@ async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
     assert_eq!(fault(&db).await, None);
     delete(one, 1501).await;
     assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is gone");
+    assert_eq!(audit::verify(&db, None).await.unwrap().sound.sequence, 1500);
     insert(row(SubjectId::generate(), 1501)).await;
     assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is another");
     db.execute_unprepared("DELETE FROM audit_event_subjects").await.unwrap();

@@ -148,7 +148,10 @@ fn every_arrow_is_one_of_the_table() {
             let (from, to) = line.split_once("-->").unwrap();
             let ends = [from.split(" -- ").next().unwrap(), to].map(|end| end.trim().to_owned());
             let [from, to] = ends;
-            let of = |room: &String| room.trim_start_matches("src/").trim_start_matches("crates/").split('.').next() == Some(from.as_str());
+            let of = |room: &String| {
+                room.trim_start_matches("src/").trim_start_matches("crates/").split('.').next()
+                    == Some(from.as_str())
+            };
             seen += 1;
             if !table.iter().any(|(room, uses)| of(room) && uses.contains(&to)) {
                 wrong.push(line.trim().to_owned());

@@ -1,9 +1,6 @@
 use std::collections::BTreeSet;
 
-use oubliette::{
-    access::Scope,
-    audit::{Action, Problem},
-};
+use oubliette::{access::Scope, audit::Action, chain::Problem};
 use strum::IntoEnumIterator;
 
 use super::Page;

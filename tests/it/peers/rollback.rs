@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use oubliette::attributes::{Email, Phone};
-use oubliette::users::{UserError, rollbacks};
+use oubliette::{
+    attributes::{Email, Phone},
+    ledger::rollbacks,
+    users::UserError,
+};
 use reqwest::StatusCode;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};

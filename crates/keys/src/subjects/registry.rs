@@ -121,8 +121,9 @@ impl Registry {
         &self.tables
     }
 
-    /// Each subject once. `None` if there is no table.
-    fn select_subjects(&self) -> Option<SelectStatement> {
+    /// A statement that gives each subject once. `None` if there is no table.
+    #[must_use]
+    pub fn select_subjects(&self) -> Option<SelectStatement> {
         let mut selects = self.tables.iter().map(|table| table.select_subjects());
         let first = selects.next()?;
         Some(selects.fold(first, |mut all, next| all.union(UnionType::Distinct, next).to_owned()))

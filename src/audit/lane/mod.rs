@@ -1,3 +1,5 @@
+mod batch;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,7 +11,9 @@ use tokio::{
     time::Instant,
 };
 
-use super::{AuditError, NewEvent, batch::Batch};
+pub(super) use batch::Batch;
+
+use super::{AuditError, NewEvent};
 
 /// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each.
 const ROOM: usize = 65_536;

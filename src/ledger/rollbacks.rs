@@ -12,9 +12,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{LedgerPlace, ledger};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
+    chain::Head,
     database::{begin_write, now, on_the_primary},
     entity::{
         erasure,
@@ -29,7 +29,7 @@ pub struct Rollback(Model);
 impl Rollback {
     /// Noticed now: the ledger was read to `seen`, and ends at `found`.
     #[must_use]
-    pub fn notice(seen: &LedgerPlace, found: &LedgerPlace, noticed_by: &str) -> Self {
+    pub fn notice(seen: &Head, found: &Head, noticed_by: &str) -> Self {
         Self(Model {
             id: Uuid::now_v7(),
             seen_sequence: seen.sequence,
@@ -136,13 +136,4 @@ async fn try_adopt(
     audit::append(&transaction, &events).await?;
     transaction.commit().await?;
     Ok(rows.into_iter().map(Rollback).collect())
-}
-
-/// The end of the ledger.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn ledger_end(db: &impl ConnectionTrait) -> Result<LedgerPlace, DbErr> {
-    ledger::end(db).await
 }

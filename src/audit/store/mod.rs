@@ -1,22 +1,23 @@
+//! Storing events after the trail's head: the one place that writes them.
+
+mod postgres;
+
 use std::sync::Arc;
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IntoActiveModel,
-    QuerySelect, Set, Unchanged,
+};
+use uuid::Uuid;
+
+use super::{NewEvent, content::Content, lane::Batch, verify::Events};
+use crate::{
+    chain::{self, Chained, Head, Link},
+    database::{WriteTransaction, begin_write, on_the_primary},
+    entity::{audit_event, audit_event_subject},
 };
 
-use super::{
-    NewEvent,
-    batch::Batch,
-    chain::{Chain, Link},
-    content::Content,
-    head::{self, Head},
-    postgres,
-};
-use crate::{
-    database::{WriteTransaction, begin_write, on_the_primary},
-    entity::{audit_event, audit_event_subject, audit_head},
-};
+/// Events, chained.
+type Chain<'a> = Chained<'a, Content<'a>>;
 
 /// SQLite permits 32,766 values in one statement; each event has fourteen.
 const CHUNK_ON_SQLITE: usize = 2300;
@@ -66,7 +67,7 @@ pub(super) async fn record_all_after(
     batches: Vec<Arc<Batch>>,
     from: Head,
 ) -> Result<Option<Moved>, DbErr> {
-    let chain = Chain::of(events(&batches), &from);
+    let chain = Chained::after(&from, events(&batches));
     let to = chain.head();
     let stored = on_the_primary(&db, || postgres::append_alone(&db, &chain, &from, &to)).await?;
     Ok(stored.then_some(Moved { from, to }))
@@ -90,13 +91,8 @@ fn events(batches: &[Arc<Batch>]) -> impl Iterator<Item = Content<'_>> {
 }
 
 async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> Result<Moved, DbErr> {
-    let from: Head = audit_head::Entity::find_by_id(head::ID)
-        .lock_exclusive()
-        .one(transaction)
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the audit trail has no head".to_owned()))?
-        .into();
-    let chain = Chain::of(events(batches), &from);
+    let from = chain::lock::<Events>(transaction).await?;
+    let chain = Chained::after(&from, events(batches));
     let to = chain.head();
     match transaction.get_database_backend() {
         DbBackend::Postgres => {
@@ -114,8 +110,7 @@ async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head)
     for chunk in rows.chunks(CHUNK_ON_SQLITE) {
         audit_event::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;
     }
-    let index: Vec<_> = chain
-        .index()
+    let index: Vec<_> = index(chain)
         .map(|(subject_id, sequence)| {
             audit_event_subject::Model { subject_id, sequence }.into_active_model().reset_all()
         })
@@ -123,30 +118,32 @@ async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head)
     for chunk in index.chunks(CHUNK_ON_SQLITE) {
         audit_event_subject::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;
     }
-    let moved = audit_head::ActiveModel {
-        id: Unchanged(head::ID),
-        sequence: Set(to.sequence),
-        digest: Set(to.digest.clone()),
-    };
-    moved.update(transaction).await.map(drop)
+    chain::advance::<Events>(transaction, to).await
 }
 
-fn row(link: &Link) -> audit_event::Model {
+/// By which events that concern several subjects are found: each subject, and the event's place.
+fn index(chain: &Chain<'_>) -> impl Iterator<Item = (Uuid, i64)> {
+    // Most events have none.
+    let several = chain.links().filter(|link| !link.entry.subject_ids.is_empty());
+    several.flat_map(|link| link.entry.several().map(move |subject| (subject, link.sequence)))
+}
+
+fn row(link: &Link<'_, &Content<'_>>) -> audit_event::Model {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     audit_event::Model {
         sequence: link.sequence,
-        occurred_at: link.event.occurred_at,
-        actor: link.event.actor.to_owned(),
-        action: link.event.action.to_owned(),
-        subject_id: link.event.subject_id,
-        attributes: link.event.attributes.to_owned(),
-        target: filled(link.event.target),
-        request_id: filled(link.event.request_id),
-        outcome: link.event.outcome.to_owned(),
+        occurred_at: link.entry.occurred_at,
+        actor: link.entry.actor.to_owned(),
+        action: link.entry.action.to_owned(),
+        subject_id: link.entry.subject_id,
+        attributes: link.entry.attributes.to_owned(),
+        target: filled(link.entry.target),
+        request_id: filled(link.entry.request_id),
+        outcome: link.entry.outcome.to_owned(),
         previous_digest: link.previous_digest.to_vec(),
         digest: link.digest.to_vec(),
-        version: link.event.version,
-        count: link.event.count,
-        subject_ids: filled(link.event.subject_ids),
+        version: link.entry.version,
+        count: link.entry.count,
+        subject_ids: filled(link.entry.subject_ids),
     }
 }

@@ -1,12 +1,17 @@
 use chrono::{DateTime, Utc};
 
-use super::{Action, NewEvent, Outcome, content::Content, digest::VERSION};
-use crate::envelope::SubjectId;
+use crate::{
+    audit::{
+        Action, NewEvent, Outcome,
+        content::{Content, VERSION},
+    },
+    envelope::SubjectId,
+};
 
 /// Events that are written together, in two blocks of memory however many there are. Thousands of small ones that
 /// stay in use push what everybody else uses out of the processor's cache.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Batch {
+pub(in crate::audit) struct Batch {
     texts: String,
     events: Vec<Packed>,
 }
@@ -24,7 +29,7 @@ struct Packed {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, event: &NewEvent) {
+    pub(in crate::audit) fn push(&mut self, event: &NewEvent) {
         let texts = event.texts();
         self.texts.extend(texts);
         self.events.push(Packed {
@@ -37,16 +42,16 @@ impl Batch {
         });
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::audit) fn clear(&mut self) {
         self.texts.clear();
         self.events.clear();
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::audit) fn len(&self) -> usize {
         self.events.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Content<'_>> {
+    pub(in crate::audit) fn iter(&self) -> impl Iterator<Item = Content<'_>> {
         let mut rest = self.texts.as_str();
         self.events.iter().map(move |event| {
             let [actor, subject_ids, attributes, target, request_id] = event.lengths.map(|length| {

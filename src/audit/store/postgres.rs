@@ -5,16 +5,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    chain::Chain,
-    digest::VERSION,
-    head::{self, Head},
+use super::{Chain, index};
+use crate::{
+    audit::content::VERSION,
+    chain::{HEAD_ID, Head},
+    database::is_overtaken,
 };
-use crate::database::is_overtaken;
 
 /// The events, by which subjects those of several are found, and the head that they move, in one statement: nothing
 /// happens if the head is another one than they were chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
-/// here: what is absent comes as an empty text, which nothing else is; an id that is absent is told by `has_subject`, as
+/// here: an absent text is an empty one, which no other text is; an absent id is told by `has_subject`, as
 /// any id may be one.
 const APPEND: &str = "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
     WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id), \
@@ -103,7 +103,7 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(chain: &'a Chain<'_>) -> Self {
         let count = chain.len();
-        let (indexed_subject, indexed_sequence) = chain.index().unzip();
+        let (indexed_subject, indexed_sequence) = index(chain).unzip();
         let mut columns = Self {
             sequence: Vec::with_capacity(count),
             occurred_at: Vec::with_capacity(count),
@@ -124,19 +124,19 @@ impl<'a> Columns<'a> {
         };
         for link in chain.links() {
             columns.sequence.push(link.sequence);
-            columns.occurred_at.push(link.event.occurred_at);
-            columns.actor.push(link.event.actor);
-            columns.action.push(link.event.action);
-            columns.has_subject.push(link.event.subject_id.is_some());
-            columns.subject_id.push(link.event.subject_id.unwrap_or_default());
-            columns.attributes.push(link.event.attributes);
-            columns.target.push(link.event.target);
-            columns.request_id.push(link.event.request_id);
-            columns.outcome.push(link.event.outcome);
+            columns.occurred_at.push(link.entry.occurred_at);
+            columns.actor.push(link.entry.actor);
+            columns.action.push(link.entry.action);
+            columns.has_subject.push(link.entry.subject_id.is_some());
+            columns.subject_id.push(link.entry.subject_id.unwrap_or_default());
+            columns.attributes.push(link.entry.attributes);
+            columns.target.push(link.entry.target);
+            columns.request_id.push(link.entry.request_id);
+            columns.outcome.push(link.entry.outcome);
             columns.previous_digest.push(link.previous_digest);
             columns.digest.push(link.digest);
-            columns.count.push(link.event.count);
-            columns.subject_ids.push(link.event.subject_ids);
+            columns.count.push(link.entry.count);
+            columns.subject_ids.push(link.entry.subject_ids);
         }
         columns
     }
@@ -147,7 +147,7 @@ impl<'a> Columns<'a> {
         [
             to.sequence.into(),
             to.digest.clone().into(),
-            head::ID.into(),
+            HEAD_ID.into(),
             from.sequence.into(),
             from.digest.clone().into(),
             self.sequence.into(),
@@ -177,7 +177,7 @@ impl<'a> Columns<'a> {
         arguments.reserve(22, 320 * self.sequence.len());
         arguments.add(to.sequence)?;
         arguments.add(&to.digest)?;
-        arguments.add(head::ID)?;
+        arguments.add(HEAD_ID)?;
         arguments.add(from.sequence)?;
         arguments.add(&from.digest)?;
         arguments.add(&self.sequence)?;
