@@ -5,6 +5,7 @@ use idna::{
     uts46::{DnsLength, Hyphens, Uts46},
 };
 
+use super::text::trimmed;
 use crate::characters::{is_joined, is_printed};
 use crate::envelope::{Attribute, AttributeError, PersonalText};
 
@@ -23,13 +24,7 @@ impl Attribute for Email {
     const FIELD: &'static str = "email";
 
     fn parse(input: &str) -> Result<PersonalText, AttributeError> {
-        let address = input.trim();
-        if address.is_empty() {
-            return Err(AttributeError::new("is empty; leave it out, or use null to remove it"));
-        }
-        if address.chars().count() > MAX_LENGTH {
-            return Err(AttributeError::new("is longer than 254 characters"));
-        }
+        let address = trimmed(input, MAX_LENGTH)?;
         // A quoted local part may have an `@` in it, a domain may not.
         match address.rsplit_once('@') {
             Some((local, domain)) if is_local(local) && is_domain(domain) => {

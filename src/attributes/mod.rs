@@ -5,6 +5,7 @@ mod email;
 mod name;
 mod personal_data;
 mod phone;
+mod text;
 
 pub use change::Change;
 pub use email::Email;

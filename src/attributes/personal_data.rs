@@ -29,6 +29,10 @@ macro_rules! personal_data {
         }
 
         impl PersonalChanges {
+            /// The attributes' names in the API.
+            pub const FIELDS: &'static [&'static str] =
+                &[$(<$attribute as $crate::envelope::Attribute>::FIELD),*];
+
             /// The names of the attributes that change.
             #[must_use]
             pub fn names(&self) -> Vec<$crate::attributes::AttributeName> {

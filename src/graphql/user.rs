@@ -123,7 +123,11 @@ pub(super) struct CreateUserInput {
 impl CreateUserInput {
     pub(super) fn check(self) -> Result<NewUser, UserError> {
         let username = Username::parse(&self.username)?;
-        let personal = PersonalChanges { email: given(self.email)?, phone: given(self.phone)? };
+        let personal = PersonalChanges {
+            // Each attribute.
+            email: given(self.email)?,
+            phone: given(self.phone)?,
+        };
         Ok(NewUser { username, personal })
     }
 }
@@ -146,7 +150,11 @@ impl UpdateUserInput {
 
     pub(super) fn check(self) -> Result<UserChanges, UserError> {
         let username = Username::parse_change(change(&self.username))?;
-        let personal = PersonalChanges { email: changed(self.email)?, phone: changed(self.phone)? };
+        let personal = PersonalChanges {
+            // Each attribute.
+            email: changed(self.email)?,
+            phone: changed(self.phone)?,
+        };
         Ok(UserChanges { username, personal })
     }
 }
@@ -164,5 +172,32 @@ fn change(input: &MaybeUndefined<String>) -> Change<&str> {
         MaybeUndefined::Undefined => Change::Keep,
         MaybeUndefined::Null => Change::Remove,
         MaybeUndefined::Value(value) => Change::Replace(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::sdl;
+
+    /// The compiler asks for an attribute in the inputs' checks, and for no resolver.
+    #[test]
+    fn each_attribute_is_in_the_schema_in_the_clear_and_masked_and_can_be_given_and_changed() {
+        let sdl = sdl();
+        let block = |name: &str| {
+            let (_, rest) = sdl.split_once(&format!("{name} {{\n")).unwrap_or_else(|| panic!("no {name}"));
+            format!("{}\n", rest.split_once("\n}").unwrap().0)
+        };
+        assert!(!PersonalChanges::FIELDS.is_empty());
+        for field in PersonalChanges::FIELDS {
+            for (place, name) in [
+                ("type User", (*field).to_owned()),
+                ("type User", format!("{field}Masked")),
+                ("input CreateUserInput", (*field).to_owned()),
+                ("input UpdateUserInput", (*field).to_owned()),
+            ] {
+                assert!(block(place).contains(&format!("\t{name}: String\n")), "{place} lacks {name}");
+            }
+        }
     }
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::PersonalText;
 
 /// Longest [`Attribute::NAME`], in bytes: it is part of every associated data, which lives on the stack.
@@ -61,14 +63,14 @@ pub(super) fn mask_all(_: &str) -> String {
 
 /// Why an attribute's value was refused. The message is for the person who typed it and does not
 /// repeat the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct AttributeError(&'static str);
+pub struct AttributeError(Cow<'static, str>);
 
 impl AttributeError {
     /// `problem` is the end of a sentence that begins with the field's name, such as "is empty".
     #[must_use]
-    pub const fn new(problem: &'static str) -> Self {
-        Self(problem)
+    pub fn new(problem: impl Into<Cow<'static, str>>) -> Self {
+        Self(problem.into())
     }
 }

@@ -60,7 +60,7 @@ pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use journal::{Journal, NoJournal};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
-pub use migrations::migrations;
+pub use migrations::{SealedColumn, migrations};
 pub use observer::{CacheEvent, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver};
 pub use open::{OpenError, open_backend, open_backends, open_what_can_be};
 pub use open_data_key::{DataKeyIdentity, OpenDataKey};

@@ -3,8 +3,11 @@
 mod m20261123_000002_data_keys;
 mod m20261124_000004_key_operations;
 mod m20261128_000007_wrapping_keys;
+mod sealed_column;
 
 use sea_orm_migration::MigrationTrait;
+
+pub use sealed_column::SealedColumn;
 
 /// The migrations of this crate's tables, in the order in which they are made. A program puts them among its own, by their names.
 #[must_use]
