@@ -122,19 +122,22 @@ impl Show {
 type Shown = (String, Result<Option<String>, String>);
 
 fn as_text(user: &User, shown: &[Shown], keys: &[(u32, String)]) -> String {
-    let mut text = format!("id          {}\nusername    {}\n", user.id(), user.username());
+    // Wide enough for the other lines, too.
+    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max("created at ".len());
+    let mut text = format!("{:<width$} {}\n{:<width$} {}\n", "id", user.id(), "username", user.username());
     for (name, value) in shown {
         let value = match value {
             Ok(Some(value)) => value.clone(),
             Ok(None) => "none".to_owned(),
             Err(error) => format!("ERROR: {error}"),
         };
-        text.push_str(&format!("{name:<11} {value}\n"));
+        text.push_str(&format!("{name:<width$} {value}\n"));
     }
-    let (created_at, updated_at) = (time(user.created_at()), time(user.updated_at()));
-    text.push_str(&format!("created at  {created_at}\nupdated at  {updated_at}\n"));
+    for (name, at) in [("created at", user.created_at()), ("updated at", user.updated_at())] {
+        text.push_str(&format!("{name:<width$} {}\n", time(at)));
+    }
     for (version, kek) in keys {
-        text.push_str(&format!("data key    {version}, under {kek}\n"));
+        text.push_str(&format!("{:<width$} {version}, under {kek}\n", "data key"));
     }
     text
 }
