@@ -42,6 +42,7 @@ mod slot;
 pub mod store;
 pub mod subjects;
 pub mod sweep;
+mod sweep_defaults;
 mod unopened;
 pub mod verify;
 mod wrapped_key;
