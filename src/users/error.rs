@@ -102,6 +102,7 @@ impl From<NotStored> for UserError {
 impl From<SealingError> for UserError {
     fn from(error: SealingError) -> Self {
         match error {
+            SealingError::NoDataKey(subject) => KeyringError::NoDataKey(subject).into(),
             SealingError::Keys(error) => Self::Keys(error),
             SealingError::Contended(_) => Self::Contended,
             SealingError::Database(error) => error.into(),

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 
 use super::{User, UserChanges, UserError, Users, create::username_taken, to_its_end};
@@ -68,17 +66,15 @@ impl Users {
 
     async fn begin_sealing(&self, subject: SubjectId) -> Result<SealingTransaction, UserError> {
         match SealingTransaction::begin(&self.keyring, subject).await {
-            Err(SealingError::Keys(error)) if matches!(*error, KeyringError::NoDataKey(_)) => {
-                Err(self.absent_or_keyless(subject, error).await)
-            }
+            Err(SealingError::NoDataKey(_)) => Err(self.absent_or_keyless(subject).await),
             begun => Ok(begun?),
         }
     }
 
     /// A user who is there without a data key was damaged: nothing may be sealed for them.
-    async fn absent_or_keyless(&self, subject: SubjectId, error: Arc<KeyringError>) -> UserError {
+    async fn absent_or_keyless(&self, subject: SubjectId) -> UserError {
         match self.find(subject).await {
-            Ok(Some(_)) => UserError::Keys(error),
+            Ok(Some(_)) => KeyringError::NoDataKey(subject).into(),
             Ok(None) => UserError::NotFound(subject),
             Err(error) => error,
         }

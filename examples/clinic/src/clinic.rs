@@ -1,8 +1,8 @@
 use std::{path::Path, sync::Arc};
 
-use oubliette_envelope::SubjectId;
+use oubliette_envelope::{Personal, SubjectId};
 use oubliette_keys::{
-    Keyring, KeyringError, NoJournal,
+    Keyring, NoJournal,
     database::{Before, DatabaseConfig, connect, migrate},
     rotate::Rotate,
     subjects::{Registry, SealingError, SealingTransaction, forget},
@@ -24,8 +24,9 @@ pub struct Clinic {
 
 /// A patient, opened.
 pub(crate) struct Patient {
+    pub(crate) id: SubjectId,
     pub(crate) ward: String,
-    pub(crate) name: String,
+    pub(crate) name: Personal<patient::Name>,
 }
 
 impl Clinic {
@@ -56,49 +57,47 @@ impl Clinic {
     }
 
     pub(crate) async fn admit(&self, ward: String, name: &str) -> Result<SubjectId, ClinicError> {
-        let (subject, name) = (SubjectId::generate(), parse(name)?);
-        let transaction = SealingTransaction::begin_new(&self.keyring, subject).await?;
+        let (id, name) = (SubjectId::generate(), parse(name)?);
+        let transaction = SealingTransaction::begin_new(&self.keyring, id).await?;
         let name = transaction.sealer().seal(&name)?;
-        let row = patient::Model { id: subject.into(), ward, name };
+        let row = patient::Model { id: id.into(), ward, name };
         row.into_active_model().insert(&*transaction).await?;
         transaction.commit().await?;
-        Ok(subject)
+        Ok(id)
     }
 
     /// `false` if there is no such patient, or not any more.
-    pub(crate) async fn add_visit(&self, subject: SubjectId, note: &str) -> Result<bool, ClinicError> {
+    pub(crate) async fn add_visit(&self, id: SubjectId, note: &str) -> Result<bool, ClinicError> {
         let note = parse(note)?;
-        let transaction = match SealingTransaction::begin(&self.keyring, subject).await {
-            Err(SealingError::Keys(error)) if matches!(*error, KeyringError::NoDataKey(_)) => {
-                return Ok(false);
-            }
+        let transaction = match SealingTransaction::begin(&self.keyring, id).await {
+            Err(SealingError::NoDataKey(_)) => return Ok(false),
             begun => begun?,
         };
         let note = transaction.sealer().seal(&note)?;
-        let row = visit::Model { id: SubjectId::generate().into(), patient_id: subject.into(), note };
+        let row = visit::Model { id: SubjectId::generate().into(), patient_id: id.into(), note };
         row.into_active_model().insert(&*transaction).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    pub(crate) async fn patient(&self, subject: SubjectId) -> Result<Option<Patient>, ClinicError> {
+    pub(crate) async fn patient(&self, id: SubjectId) -> Result<Option<Patient>, ClinicError> {
         reading(|| async {
-            let row = patient::Entity::find_by_id(*subject.as_uuid()).one(self.keyring.db()).await?;
+            let row = patient::Entity::find_by_id(*id.as_uuid()).one(self.keyring.db()).await?;
             let Some(row) = row else { return Ok(None) };
-            let name = self.keyring.open_value(subject, &row.name).await?.into_exposed();
-            Ok(Some(Patient { ward: row.ward, name }))
+            let name = self.keyring.open_value(id, &row.name).await?;
+            Ok(Some(Patient { id, ward: row.ward, name }))
         })
         .await
     }
 
     /// The notes of a patient's visits, the oldest first.
-    pub(crate) async fn visits(&self, subject: SubjectId) -> Result<Vec<String>, ClinicError> {
+    pub(crate) async fn visits(&self, id: SubjectId) -> Result<Vec<String>, ClinicError> {
         reading(|| async {
-            let own = visit::Column::PatientId.eq(*subject.as_uuid());
+            let own = visit::Column::PatientId.eq(*id.as_uuid());
             let rows = visit::Entity::find().filter(own).order_by_asc(visit::Column::Id);
             let mut notes = Vec::new();
             for row in rows.all(self.keyring.db()).await? {
-                notes.push(self.keyring.open_value(subject, &row.note).await?.into_exposed());
+                notes.push(self.keyring.open_value(id, &row.note).await?.into_exposed());
             }
             Ok(notes)
         })
@@ -106,8 +105,8 @@ impl Clinic {
     }
 
     /// Whether there was anything to forget.
-    pub(crate) async fn forget(&self, subject: SubjectId) -> Result<bool, ClinicError> {
-        Ok(!forget(&self.keyring, &self.registry, subject).await?.is_nothing())
+    pub(crate) async fn forget(&self, id: SubjectId) -> Result<bool, ClinicError> {
+        Ok(!forget(&self.keyring, &self.registry, id).await?.is_nothing())
     }
 
     /// Gives every patient a fresh data key. How many have one now.

@@ -2,7 +2,7 @@
 #![expect(missing_docs, reason = "SeaORM's derive makes items without documentation")]
 
 use oubliette_envelope::{Attribute, AttributeError, Encrypted, PersonalText};
-use oubliette_keys::sealed_row;
+use oubliette_keys::sealed_model;
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug)]
@@ -22,16 +22,18 @@ impl Attribute for Name {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "patients")]
-pub struct Model {
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub ward: String,
-    pub name: Encrypted<Name>,
-}
+sealed_model! {
+    subject: id in Column::Id;
 
-sealed_row!(Model { subject: id in Column::Id, sealed: [name], plain: [ward] });
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "patients")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub ward: String,
+        pub name: Encrypted<Name>,
+    }
+}
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

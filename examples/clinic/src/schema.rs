@@ -3,7 +3,7 @@ use axum::{Json, Router, extract::State, routing::post};
 use oubliette_envelope::SubjectId;
 use sea_orm::prelude::Uuid;
 
-use crate::{Clinic, clinic};
+use crate::{Clinic, clinic::Patient};
 
 type ClinicSchema = Schema<Query, Mutation, EmptySubscription>;
 
@@ -22,9 +22,7 @@ struct Query;
 #[Object]
 impl Query {
     async fn patient(&self, ctx: &Context<'_>, id: String) -> Result<Option<Patient>> {
-        let subject = subject(&id)?;
-        let found = ctx.data::<Clinic>()?.patient(subject).await?;
-        Ok(found.map(|row| Patient { subject, row }))
+        Ok(ctx.data::<Clinic>()?.patient(subject(&id)?).await?)
     }
 }
 
@@ -53,24 +51,19 @@ impl Mutation {
     }
 }
 
-struct Patient {
-    subject: SubjectId,
-    row: clinic::Patient,
-}
-
 #[Object]
 impl Patient {
     async fn ward(&self) -> &str {
-        &self.row.ward
+        &self.ward
     }
 
     async fn name(&self) -> &str {
-        &self.row.name
+        self.name.expose()
     }
 
     /// The notes, the oldest first.
     async fn visits(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
-        Ok(ctx.data::<Clinic>()?.visits(self.subject).await?)
+        Ok(ctx.data::<Clinic>()?.visits(self.id).await?)
     }
 }
 

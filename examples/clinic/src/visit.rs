@@ -2,7 +2,7 @@
 #![expect(missing_docs, reason = "SeaORM's derive makes items without documentation")]
 
 use oubliette_envelope::{Attribute, AttributeError, Encrypted, PersonalText};
-use oubliette_keys::sealed_row;
+use oubliette_keys::sealed_model;
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug)]
@@ -17,16 +17,18 @@ impl Attribute for Note {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "visits")]
-pub struct Model {
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub patient_id: Uuid,
-    pub note: Encrypted<Note>,
-}
+sealed_model! {
+    subject: patient_id in Column::PatientId;
 
-sealed_row!(Model { subject: patient_id in Column::PatientId, sealed: [note], plain: [id] });
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "visits")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub patient_id: Uuid,
+        pub note: Encrypted<Note>,
+    }
+}
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

@@ -124,11 +124,8 @@ async fn every_sealed_column_is_registered() {
 }
 
 #[test]
-fn all_of_it_is_short() {
-    let lines = |folder| {
-        let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
-        let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
-        texts.map(|text| text.lines().count()).sum::<usize>()
-    };
-    assert!((1..400).contains(&(lines("src") + lines("tests"))));
+fn the_program_is_short() {
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let lines = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap().lines().count());
+    assert!((1..400).contains(&lines.sum::<usize>()));
 }

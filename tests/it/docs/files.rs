@@ -10,7 +10,18 @@ fn every_file_that_is_named_exists() {
     for page in everything().iter().filter(|page| page.name != "CHANGELOG.md") {
         for code in page.code() {
             let file = code.split([' ', ':']).next().unwrap_or_default();
-            let begins = ["src/", "tests/", "docs/", "config/", "migration/", "bin/", "benches/", "web/"];
+            let begins = [
+                "benches/",
+                "bin/",
+                "config/",
+                "crates/",
+                "docs/",
+                "examples/",
+                "migration/",
+                "src/",
+                "tests/",
+                "web/",
+            ];
             let is_file = begins.iter().any(|folder| file.starts_with(folder));
             let is_pattern = file.contains(['<', '*', '{']) || file.contains("NAME");
             if !is_file || is_pattern || MADE.contains(&file) {

@@ -3,7 +3,9 @@
 //!
 //! | piece | what it is |
 //! | --- | --- |
-//! | [`SealedModel`], [`sealed_row!`](crate::sealed_row) | a SeaORM model that holds sealed values of one subject |
+//! | [`SealedModel`] | a SeaORM model that holds sealed values of one subject |
+//! | [`sealed_model!`](crate::sealed_model) | makes one of a model; a field's type says whether it is sealed |
+//! | [`sealed_row!`](crate::sealed_row) | the same by lists of fields, for attributes that have their names from data |
 //! | [`Registry`] | all such tables of a program: rotation, verification and forgetting walk it |
 //! | [`SealingTransaction`] | a transaction in which values are sealed for a new subject, or for one who is there |
 //! | [`LockedSubject`] | the lock under it, and the data keys |
@@ -13,6 +15,8 @@
 //! | [`unregistered`] | the columns that a registry has forgotten |
 
 mod erase;
+#[doc(hidden)]
+pub mod field;
 mod lock;
 mod model;
 mod opening;

@@ -47,7 +47,7 @@ impl SealingTransaction {
     ///
     /// # Errors
     ///
-    /// [`SealingError`]; [`KeyringError::NoDataKey`] if the subject was forgotten or never had one.
+    /// [`SealingError`]; [`SealingError::NoDataKey`] if the subject was forgotten, or is nobody.
     pub async fn begin(keyring: &Keyring, subject: SubjectId) -> Result<Self, SealingError> {
         for _ in 0..ATTEMPTS {
             let key = keyring.open_newest(subject).await?;
@@ -107,6 +107,9 @@ impl Deref for SealingTransaction {
 /// Why nothing can be sealed for a subject.
 #[derive(Debug, thiserror::Error)]
 pub enum SealingError {
+    /// The subject has no data key: forgotten, or nobody.
+    #[error("subject {0} has no data key")]
+    NoDataKey(SubjectId),
     /// The data key could not be had.
     #[error(transparent)]
     Keys(Arc<KeyringError>),
@@ -122,19 +125,22 @@ impl MayBeDatabases for SealingError {
     fn database_error(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
-            Self::Keys(_) | Self::Contended(_) => None,
+            Self::NoDataKey(_) | Self::Keys(_) | Self::Contended(_) => None,
         }
     }
 }
 
 impl From<Arc<KeyringError>> for SealingError {
     fn from(error: Arc<KeyringError>) -> Self {
-        Self::Keys(error)
+        match *error {
+            KeyringError::NoDataKey(subject) => Self::NoDataKey(subject),
+            _ => Self::Keys(error),
+        }
     }
 }
 
 impl From<KeyringError> for SealingError {
     fn from(error: KeyringError) -> Self {
-        Self::Keys(Arc::new(error))
+        Arc::new(error).into()
     }
 }
