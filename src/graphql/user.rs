@@ -123,7 +123,8 @@ pub(super) struct CreateUserInput {
 impl CreateUserInput {
     pub(super) fn check(self) -> Result<NewUser, UserError> {
         let username = Username::parse(&self.username)?;
-        let personal = PersonalChanges { email: given(self.email)?, phone: given(self.phone)? };
+        let personal =
+            PersonalChanges { email: given(self.email.as_deref())?, phone: given(self.phone.as_deref())? };
         Ok(NewUser { username, personal })
     }
 }
@@ -146,17 +147,17 @@ impl UpdateUserInput {
 
     pub(super) fn check(self) -> Result<UserChanges, UserError> {
         let username = Username::parse_change(change(&self.username))?;
-        let personal = PersonalChanges { email: changed(self.email)?, phone: changed(self.phone)? };
+        let personal = PersonalChanges { email: changed(&self.email)?, phone: changed(&self.phone)? };
         Ok(UserChanges { username, personal })
     }
 }
 
-fn given<A: Attribute>(input: Option<String>) -> Result<Change<Personal<A>>, UserError> {
-    Change::parse(input.as_deref().into()).map_err(UserError::refused::<A>)
+fn given<A: Attribute>(input: Option<&str>) -> Result<Change<Personal<A>>, UserError> {
+    Change::parse(input.into()).map_err(UserError::refused::<A>)
 }
 
-fn changed<A: Attribute>(input: MaybeUndefined<String>) -> Result<Change<Personal<A>>, UserError> {
-    Change::parse(change(&input)).map_err(UserError::refused::<A>)
+fn changed<A: Attribute>(input: &MaybeUndefined<String>) -> Result<Change<Personal<A>>, UserError> {
+    Change::parse(change(input)).map_err(UserError::refused::<A>)
 }
 
 fn change(input: &MaybeUndefined<String>) -> Change<&str> {

@@ -36,7 +36,7 @@ impl Users {
         let mut found = Vec::new();
         for row in &rows {
             row.each_sealed(&mut |field| {
-                found.push((field.name.to_owned(), field.mask, field.value.map(owned)))
+                found.push((field.name.to_owned(), field.mask, field.value.map(owned)));
             });
         }
         let mut fields = Vec::with_capacity(found.len());

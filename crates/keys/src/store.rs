@@ -160,6 +160,7 @@ async fn settle_ahead(
 }
 
 /// When a data key came under its wrapping key.
+#[must_use]
 pub fn wrapped_at() -> Expr {
     Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt))
 }

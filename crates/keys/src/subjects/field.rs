@@ -34,10 +34,12 @@ pub trait PlainField {
 
     const SEALED: usize = 0;
 
+    #[must_use]
     fn sealed(_: &Self::Type) -> Option<SealedField<'_>> {
         None
     }
 
+    #[must_use]
     fn sealed_mut(_: &mut Self::Type) -> Option<SealedMut<'_>> {
         None
     }
