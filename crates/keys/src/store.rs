@@ -37,7 +37,7 @@ pub struct Unconfirmed(KekId);
 
 impl Unconfirmed {
     /// Asks whether the wrapping key is active, and locks it. Comes last in the transaction: see
-    /// [`wrapping_keys`](super::wrapping_keys).
+    /// [`wrapping_keys`].
     ///
     /// # Errors
     ///
