@@ -1,7 +1,11 @@
 //! The clinic over HTTP, and what it leaves in its folder.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use clinic::{Clinic, router};
 use oubliette_keys::subjects::unregistered;
@@ -77,22 +81,28 @@ async fn what_was_sealed_is_read_also_after_a_rotation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn visits_that_meet_rotations_stay_readable() {
+async fn writing_and_reading_go_on_during_rotations() {
     let server = Server::start().await;
     let id = server.admit("Ada Lovelace").await;
-    let notes: Vec<_> = (0..10).map(|number| format!("visit {number}")).collect();
-    let visits = async {
+    let notes: Vec<_> = (0..20).map(|number| format!("visit {number}")).collect();
+    let rotating = AtomicBool::new(true);
+    let rotations = async {
+        for _ in 0..20 {
+            assert_eq!(server.ask("mutation { rotate }".to_owned()).await, json!({ "rotate": 1 }));
+        }
+        rotating.store(false, Relaxed);
+    };
+    let writing = async {
         for note in &notes {
             assert_eq!(server.add_visit(&id, note).await, json!({ "addVisit": true }));
+        }
+    };
+    let reading = || async {
+        while rotating.load(Relaxed) {
             assert_eq!(server.patient(&id).await["name"], "Ada Lovelace");
         }
     };
-    let rotations = async {
-        for _ in 0..10 {
-            assert_eq!(server.ask("mutation { rotate }".to_owned()).await, json!({ "rotate": 1 }));
-        }
-    };
-    tokio::join!(visits, rotations);
+    tokio::join!(rotations, writing, reading(), reading(), reading());
     assert_eq!(server.patient(&id).await["visits"], json!(notes));
 }
 
