@@ -394,18 +394,18 @@ pub enum KeyringError {
 }
 
 /// The lines that would configure a backend for a wrapping key.
+#[cfg_attr(not(any(feature = "local", feature = "aws-kms")), expect(unused_variables))]
 pub(super) fn advice(kek_id: &KekId) -> String {
-    let id = kek_id.as_str();
     #[cfg(feature = "local")]
-    if let Some(name) = id.strip_prefix(crate::local::KEK_PREFIX) {
+    if let Some(name) = kek_id.as_str().strip_prefix(crate::local::KEK_PREFIX) {
         return format!(
             "add [keys.backends.NAME] with kind = \"local\" and file = the key file that has the key `{name}`"
         );
     }
     #[cfg(feature = "aws-kms")]
-    if let Some(region) = crate::aws_kms::region(id) {
+    if let Some(region) = crate::aws_kms::region(kek_id.as_str()) {
         return format!(
-            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{id}\""
+            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{kek_id}\""
         );
     }
     "no kind of backend has such ids; was the row written by something else?".to_owned()

@@ -175,7 +175,11 @@ pub mod verify;
 mod wrapped_key;
 pub mod wrapping_keys;
 
-use oubliette_platform::{causes, loopback, secret_file};
+use oubliette_platform::causes;
+#[cfg(feature = "aws-kms")]
+use oubliette_platform::loopback;
+#[cfg(feature = "local")]
+use oubliette_platform::secret_file;
 
 pub use oubliette_envelope as envelope;
 pub use oubliette_platform::database;
