@@ -8,8 +8,8 @@ use std::{
 };
 
 use clinic::{Clinic, router};
-use oubliette_keys::subjects::unregistered;
-use sea_orm::prelude::Uuid;
+use oubliette_keys::{local::KeyFileEditor, subjects::unregistered};
+use sea_orm::{ConnectionTrait, prelude::Uuid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -125,6 +125,25 @@ async fn nothing_is_left_of_who_was_forgotten() {
     assert!(!server.is_in_the_files(&bytes(&ada)));
     assert!(server.is_in_the_files(&bytes(&grace)));
     assert_eq!(server.patient(&grace).await["visits"], json!(["a cough"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_admitted_under_a_wrapping_key_that_is_retired() {
+    let server = Server::start().await;
+    let ada = server.admit("Ada Lovelace").await;
+    let db = server.clinic.keyring().db();
+    db.execute_unprepared("UPDATE wrapping_keys SET state = 'retired'").await.unwrap();
+    let refused = server.ask(r#"mutation { admit(ward: "East", name: "Grace Hopper") }"#.to_owned()).await;
+    assert_eq!(refused[0]["message"], "internal error");
+    assert!(!server.is_in_the_files(b"East"));
+    assert_eq!(server.patient(&ada).await["name"], "Ada Lovelace");
+
+    let mut keys = KeyFileEditor::open(&server.folder.path().join("keys.toml")).unwrap();
+    let next = keys.add(None).unwrap();
+    keys.promote(&next).unwrap();
+    keys.save().unwrap();
+    let grace = server.admit("Grace Hopper").await;
+    assert_eq!(server.patient(&grace).await["name"], "Grace Hopper");
 }
 
 #[tokio::test]

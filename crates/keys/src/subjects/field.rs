@@ -5,14 +5,24 @@ use std::marker::PhantomData;
 use crate::envelope::{Attribute, SealedColumn, SealedField, SealedMut};
 
 /// A field of this type. For types that are sealed columns, the methods below; for all others, those of [`PlainField`], since
-/// a type's own methods come first.
+/// a type's own methods come first. A sealed column whose values are of no attribute is an error, and no plain field:
+///
+/// ```compile_fail,E0277
+/// use oubliette_keys::{envelope::Encrypted, subjects::field::{FieldOf, PlainField as _}};
+///
+/// struct NoAttribute;
+///
+/// fn visit(field: &Encrypted<NoAttribute>) {
+///     FieldOf::<Encrypted<NoAttribute>>::sealed(field);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct FieldOf<T>(PhantomData<fn() -> T>);
 
 impl<T: SealedColumn> FieldOf<T> {
     pub const SEALED: usize = 1;
 
-    // The bound is here and not above: without an attribute, a sealed column is an error and no plain field.
+    // The bound is here and not above, where it would make a plain field of what does not meet it.
     pub fn sealed(field: &T) -> Option<SealedField<'_>>
     where
         T::Attribute: Attribute,
