@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt::init();
+    tracing_subscriber::fmt().init();
     let folder = std::env::args_os().nth(1).unwrap_or_else(|| "clinic-data".into());
     let clinic = Clinic::open(folder.as_ref()).await?;
     tokio::spawn(clinic.keyring().clone().keep_house());
