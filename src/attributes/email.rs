@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn normal(input: &str) -> Result<String, AttributeError> {
-        Email::parse(input).map(|email| email.into_exposed())
+        Email::parse(input).map(PersonalText::into_exposed)
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn normal(input: &str) -> Result<String, AttributeError> {
-        Phone::parse(input).map(|phone| phone.into_exposed())
+        Phone::parse(input).map(PersonalText::into_exposed)
     }
 
     #[test]

@@ -125,8 +125,8 @@ impl CreateUserInput {
         let username = Username::parse(&self.username)?;
         let personal = PersonalChanges {
             // Each attribute.
-            email: given(self.email)?,
-            phone: given(self.phone)?,
+            email: given(self.email.as_deref())?,
+            phone: given(self.phone.as_deref())?,
         };
         Ok(NewUser { username, personal })
     }
@@ -152,19 +152,19 @@ impl UpdateUserInput {
         let username = Username::parse_change(change(&self.username))?;
         let personal = PersonalChanges {
             // Each attribute.
-            email: changed(self.email)?,
-            phone: changed(self.phone)?,
+            email: changed(&self.email)?,
+            phone: changed(&self.phone)?,
         };
         Ok(UserChanges { username, personal })
     }
 }
 
-fn given<A: Attribute>(input: Option<String>) -> Result<Change<Personal<A>>, UserError> {
-    Change::parse(input.as_deref().into()).map_err(UserError::refused::<A>)
+fn given<A: Attribute>(input: Option<&str>) -> Result<Change<Personal<A>>, UserError> {
+    Change::parse(input.into()).map_err(UserError::refused::<A>)
 }
 
-fn changed<A: Attribute>(input: MaybeUndefined<String>) -> Result<Change<Personal<A>>, UserError> {
-    Change::parse(change(&input)).map_err(UserError::refused::<A>)
+fn changed<A: Attribute>(input: &MaybeUndefined<String>) -> Result<Change<Personal<A>>, UserError> {
+    Change::parse(change(input)).map_err(UserError::refused::<A>)
 }
 
 fn change(input: &MaybeUndefined<String>) -> Change<&str> {

@@ -4,8 +4,11 @@ use sea_orm::DbErr;
 
 use crate::{
     database::MayBeDatabases,
-    envelope::{Attribute, AttributeError, OpenError, SealError, SubjectId},
-    keys::{KeyringError, NotStored},
+    envelope::{Attribute, AttributeError, SealError, SubjectId},
+    keys::{
+        KeyringError, NotStored,
+        subjects::{SealingError, Unreadable},
+    },
 };
 
 /// Why something could not be done with a user. Contains no personal value.
@@ -59,17 +62,6 @@ pub enum UserError {
     Interrupted,
 }
 
-/// Why an attribute does not open.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// The value itself.
-    #[error(transparent)]
-    Value(#[from] OpenError),
-    /// Its data key.
-    #[error(transparent)]
-    Key(#[from] Arc<KeyringError>),
-}
-
 impl UserError {
     /// Whether a new data key was not stored since its wrapping key is being retired.
     pub(super) fn is_inactive_wrapping_key(&self) -> bool {
@@ -103,6 +95,17 @@ impl From<NotStored> for UserError {
         match error {
             NotStored::Inactive(inactive) => KeyringError::from(inactive).into(),
             NotStored::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<SealingError> for UserError {
+    fn from(error: SealingError) -> Self {
+        match error {
+            SealingError::NoDataKey(subject) => KeyringError::NoDataKey(subject).into(),
+            SealingError::Keys(error) => Self::Keys(error),
+            SealingError::Contended(_) => Self::Contended,
+            SealingError::Database(error) => error.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{UserError, Users, to_its_end};
 use crate::{
     access::tokens,
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, on_the_primary, scrub},
+    database::{begin_write, on_the_primary},
     entity::{data_key, erasure},
     envelope::SubjectId,
     keys::subjects::{Registry, erase},
@@ -68,17 +68,16 @@ impl Users {
             None => ledger::append(&transaction, subject, origin.actor(), &erased.keys).await?,
         };
         // Where nothing was left to destroy, nothing has happened.
-        let (anything, rows) = (!erased.is_nothing(), erased.rows);
+        let anything = !erased.is_nothing();
         if anything {
             audit::append(&transaction, [&NewEvent::new(origin, Action::Forget).about(subject)]).await?;
         }
         transaction.commit().await?;
-        self.keyring.evict(subject, erased.keys.into_iter().map(|(id, _)| id)).await;
+        erased.wipe_traces(&self.keyring).await;
         if anything && self.announcing {
             ledger::announce(&self.db).await;
         }
-        scrub(&self.db).await;
-        if rows > 0 {
+        if erased.rows > 0 {
             tracing::info!(%subject, sequence = erasure.sequence, "user forgotten");
         }
         Ok(erasure)

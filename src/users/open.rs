@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::EntityTrait;
 use tokio::sync::OnceCell;
 
-use super::{UserError, Users, error::Unreadable};
+use super::{UserError, Users};
 use crate::{
     attributes::Holds,
     entity::user,
     envelope::{Attribute, DataKeyId, Encrypted, OpenError, Personal, SealedRow, SubjectId},
-    keys::{KeyringError, OpenDataKey, OpenedKey},
+    keys::{KeyringError, OpenDataKey, OpenedKey, subjects::Unreadable},
 };
 
 /// A user. Personal attributes are opened when they are asked for; until then no key is touched.

@@ -1,5 +1,8 @@
-use super::{User, UserError, Users, error::Unreadable};
-use crate::envelope::{DataKeyId, OpenError, PersonalText, Sealed, SubjectId};
+use super::{User, UserError, Users};
+use crate::{
+    envelope::{PersonalText, Sealed},
+    keys::subjects::Unreadable,
+};
 
 /// A field of any registered row that holds a personal value, opened.
 #[derive(Debug)]
@@ -33,32 +36,18 @@ impl Users {
         let mut found = Vec::new();
         for row in &rows {
             row.each_sealed(&mut |field| {
-                found.push((field.name.to_owned(), field.mask, field.value.map(owned)))
+                found.push((field.name.to_owned(), field.mask, field.value.map(owned)));
             });
         }
         let mut fields = Vec::with_capacity(found.len());
         for (name, mask, value) in found {
             let value = match value {
                 None => Ok(None),
-                Some(bytes) => self.open_sealed(subject, Sealed::new(&name, &bytes)).await.map(Some),
+                Some(bytes) => self.keyring.open_sealed(subject, Sealed::new(&name, &bytes)).await.map(Some),
             };
             fields.push(PersonalField { name, value, mask });
         }
         Ok(fields)
-    }
-
-    async fn open_sealed(&self, subject: SubjectId, value: Sealed<'_>) -> Result<PersonalText, Unreadable> {
-        let version = value.header().map_err(OpenError::from)?.key_version;
-        let key = self.keyring.open(DataKeyId { subject, version }).await?;
-        let stale = match key.open_sealed(value) {
-            Ok(opened) => return Ok(opened),
-            Err(error) => error,
-        };
-        // The table may have another key of the same version, after a failover or a restore that lost a rotation.
-        match self.keyring.open_instead_of(&key).await? {
-            Some(key) => Ok(key.open_sealed(value)?),
-            None => Err(stale.into()),
-        }
     }
 }
 

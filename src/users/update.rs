@@ -1,18 +1,16 @@
-use std::sync::Arc;
-
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 
 use super::{User, UserChanges, UserError, Users, create::username_taken, to_its_end};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now, on_the_primary},
+    database::{WriteTransaction, begin_write, now, on_the_primary},
     entity::user,
     envelope::SubjectId,
-    keys::{KeyringError, OpenDataKey, subjects::LockedSubject},
+    keys::{
+        KeyringError,
+        subjects::{LockedSubject, Sealer, SealingError, SealingTransaction},
+    },
 };
-
-/// How often a change is sealed anew because the data key was rotated meanwhile.
-const ATTEMPTS: usize = 5;
 
 impl Users {
     /// Changes a user. Needs the key backend only if a new value has to be sealed.
@@ -38,62 +36,67 @@ impl Users {
         origin: Origin,
     ) -> Result<User, UserError> {
         let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.names());
-        for _ in 0..ATTEMPTS {
-            let key = if changes.personal.seals() { Some(self.newest_key(subject).await?) } else { None };
-            let attempt = || self.try_update(subject, &changes, key.as_deref(), &event);
-            if let Some(user) = on_the_primary(&self.db, attempt).await? {
-                return Ok(user);
-            }
-        }
-        Err(UserError::Contended)
+        on_the_primary(&self.db, || self.try_update(subject, &changes, &event)).await
     }
 
-    /// `None` if `key` is not the subject's newest data key any more.
     async fn try_update(
         &self,
         subject: SubjectId,
         changes: &UserChanges,
-        key: Option<&OpenDataKey>,
         event: &NewEvent,
-    ) -> Result<Option<User>, UserError> {
-        let transaction = begin_write(&self.db).await?;
+    ) -> Result<User, UserError> {
         // First the subject's lock, which orders this change against forgetting and against a rotation of the data key.
-        let locked = LockedSubject::to_seal(&transaction, subject).await?;
-        let found = user::Entity::find_by_id(*subject.as_uuid()).lock_exclusive().one(&transaction).await?;
-        let Some(mut row) = found else {
-            transaction.rollback().await?;
-            return Err(self.absent(subject).await);
+        let row = if changes.personal.seals() {
+            let transaction = self.begin_sealing(subject).await?;
+            let row = write(&transaction, subject, changes, Some(transaction.sealer()), event).await?;
+            transaction.commit().await?;
+            row
+        } else {
+            let transaction = begin_write(&self.db).await?;
+            LockedSubject::to_seal(&transaction, subject).await?;
+            let row = write(&transaction, subject, changes, None, event).await?;
+            transaction.commit().await?;
+            row
         };
-        let sealer = key.map(|key| locked.sealer(key));
-        if sealer.is_some_and(|sealer| sealer.is_none()) {
-            return Ok(None);
+        match row {
+            Some(row) => Ok(User::alone(self.clone(), row)),
+            None => Err(self.absent(subject).await),
         }
-        changes.personal.apply(sealer.flatten(), &mut row)?;
-        if let Some(username) = &changes.username {
-            username.as_str().clone_into(&mut row.username);
-        }
-        row.updated_at = now();
-        let row = row.into_active_model().reset_all().update(&transaction).await.map_err(username_taken)?;
-        audit::append(&transaction, [event]).await?;
-        transaction.commit().await?;
-        Ok(Some(User::alone(self.clone(), row)))
     }
 
-    async fn newest_key(&self, subject: SubjectId) -> Result<Arc<OpenDataKey>, UserError> {
-        match self.keyring.open_newest(subject).await {
-            Err(error) if matches!(*error, KeyringError::NoDataKey(_)) => {
-                Err(self.absent_or_keyless(subject, error).await)
-            }
-            opened => opened.map_err(UserError::Keys),
+    async fn begin_sealing(&self, subject: SubjectId) -> Result<SealingTransaction, UserError> {
+        match SealingTransaction::begin(&self.keyring, subject).await {
+            Err(SealingError::NoDataKey(_)) => Err(self.absent_or_keyless(subject).await),
+            begun => Ok(begun?),
         }
     }
 
     /// A user who is there without a data key was damaged: nothing may be sealed for them.
-    async fn absent_or_keyless(&self, subject: SubjectId, error: Arc<KeyringError>) -> UserError {
+    async fn absent_or_keyless(&self, subject: SubjectId) -> UserError {
         match self.find(subject).await {
-            Ok(Some(_)) => UserError::Keys(error),
+            Ok(Some(_)) => KeyringError::NoDataKey(subject).into(),
             Ok(None) => UserError::NotFound(subject),
             Err(error) => error,
         }
     }
+}
+
+/// Writes the changes. `None` if there is no such user, or not any more.
+async fn write(
+    transaction: &WriteTransaction,
+    subject: SubjectId,
+    changes: &UserChanges,
+    sealer: Option<Sealer<'_>>,
+    event: &NewEvent,
+) -> Result<Option<user::Model>, UserError> {
+    let found = user::Entity::find_by_id(*subject.as_uuid()).lock_exclusive().one(transaction).await?;
+    let Some(mut row) = found else { return Ok(None) };
+    changes.personal.apply(sealer, &mut row)?;
+    if let Some(username) = &changes.username {
+        username.as_str().clone_into(&mut row.username);
+    }
+    row.updated_at = now();
+    let row = row.into_active_model().reset_all().update(transaction).await.map_err(username_taken)?;
+    audit::append(transaction, [event]).await?;
+    Ok(Some(row))
 }

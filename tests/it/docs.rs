@@ -49,7 +49,9 @@ fn manual() -> Vec<Page> {
 /// All documents.
 fn everything() -> Vec<Page> {
     let mut pages = manual();
-    pages.extend(["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(Page::read));
+    pages.extend(
+        ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/clinic/README.md"].map(Page::read),
+    );
     pages.extend(folder("docs/decisions"));
     pages
 }

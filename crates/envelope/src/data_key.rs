@@ -90,6 +90,7 @@ impl DataKey {
     /// # Errors
     ///
     /// [`ResealError`]; then the value is as it was.
+    #[expect(clippy::needless_pass_by_value, reason = "sealed anew once")]
     pub fn reseal(&self, old: &Self, value: SealedMut<'_>) -> Result<(), ResealError> {
         let opened = old.open_bytes(value.as_sealed())?;
         *value.bytes = self.seal_bytes(value.name, &opened)?;

@@ -10,6 +10,57 @@
 //! | [`DataKey`] | one subject's open AES-256-GCM-SIV key (RFC 8452): `seal`, `open` |
 //! | [`Encrypted`] | a sealed attribute: what the column holds |
 //! | [`Header`] | the first 18 bytes of a sealed attribute |
+//!
+//! # From a data key to a forgotten person
+//!
+//! ```
+//! use oubliette_envelope::{
+//!     Attribute, AttributeError, DataKey, DataKeyId, Encrypted, KeyMaterial, KeyVersion, OpenError, Personal, PersonalText,
+//!     SubjectId,
+//! };
+//!
+//! enum Email {}
+//!
+//! impl Attribute for Email {
+//!     const NAME: &'static str = "people.email";
+//!     const FIELD: &'static str = "email";
+//!
+//!     fn parse(input: &str) -> Result<PersonalText, AttributeError> {
+//!         if !input.contains('@') {
+//!             return Err(AttributeError::new("has no @"));
+//!         }
+//!         Ok(PersonalText::new(input.trim().to_lowercase()))
+//!     }
+//! }
+//!
+//! fn fresh_key(subject: SubjectId) -> Result<DataKey, Box<dyn std::error::Error>> {
+//!     Ok(DataKey::new(DataKeyId { subject, version: KeyVersion::FIRST }, &KeyMaterial::generate()?))
+//! }
+//!
+//! // One data key for each person.
+//! let (ada, grace) = (SubjectId::generate(), SubjectId::generate());
+//! let (key_of_ada, key_of_grace) = (fresh_key(ada)?, fresh_key(grace)?);
+//!
+//! // A value is checked, then sealed. What is sealed is 34 bytes longer, and says which data key opens it.
+//! let email = Personal::parse("Ada@Example.com")?;
+//! let sealed: Encrypted<Email> = key_of_ada.seal(&email)?;
+//! assert_eq!(sealed.as_bytes().len(), "ada@example.com".len() + oubliette_envelope::OVERHEAD);
+//! assert_eq!(sealed.header()?.key_version, KeyVersion::FIRST);
+//!
+//! // Ada's key opens it, and nobody else's.
+//! assert_eq!(key_of_ada.open(&sealed)?.expose(), "ada@example.com");
+//! assert_eq!(key_of_grace.open(&sealed), Err(OpenError::NotAuthentic));
+//!
+//! // Whatever prints it shows nothing of it.
+//! assert_eq!(format!("{email:?} {sealed:?}"), "[personal] Encrypted(49 bytes)");
+//!
+//! // Ada is forgotten with her data key. What was sealed may lie about in backups: no other key opens it.
+//! drop(key_of_ada);
+//! assert_eq!(fresh_key(ada)?.open(&sealed), Err(OpenError::NotAuthentic));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where data keys are kept meanwhile, and what wraps them, is the business of `oubliette-keys`.
 
 mod associated_data;
 mod attribute;

@@ -1,3 +1,5 @@
+#[cfg(feature = "local")]
+use std::path::PathBuf;
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -11,6 +13,12 @@ use super::{
     store::{self, StoredKey, Unconfirmed},
     subjects::Sealer,
     wrapping_keys,
+};
+#[cfg(feature = "local")]
+use crate::{
+    OpenError,
+    config::{BackendConfig, LocalBackendConfig},
+    open_backends,
 };
 use crate::{
     causes,
@@ -70,6 +78,22 @@ impl Keyring {
         let backends = backends.guarded(config, &observer);
         let cache = KeyCache::new(&config.cache, observer.clone());
         Self(Arc::new(Inner { db, backends, cache, observer }))
+    }
+
+    /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For
+    /// development: whoever has the file can open all data.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what to do.
+    #[cfg(feature = "local")]
+    pub async fn over_key_file(db: DatabaseConnection, file: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        let local = LocalBackendConfig { file: file.into(), create_if_missing: true };
+        let backends = [("local".to_owned(), BackendConfig::Local(local))].into();
+        let config = KeysConfig { active: "local".to_owned(), backends, ..KeysConfig::default() };
+        let observer: SharedObserver = Arc::new(());
+        let backends = open_backends(&config, &db, &observer).await?;
+        Ok(Self::new(db, backends, &config, observer))
     }
 
     /// Makes a subject's first data key, without storing it. One backend call.
@@ -370,18 +394,18 @@ pub enum KeyringError {
 }
 
 /// The lines that would configure a backend for a wrapping key.
+#[cfg_attr(not(any(feature = "local", feature = "aws-kms")), expect(unused_variables))]
 pub(super) fn advice(kek_id: &KekId) -> String {
-    let id = kek_id.as_str();
     #[cfg(feature = "local")]
-    if let Some(name) = id.strip_prefix(crate::local::KEK_PREFIX) {
+    if let Some(name) = kek_id.as_str().strip_prefix(crate::local::KEK_PREFIX) {
         return format!(
             "add [keys.backends.NAME] with kind = \"local\" and file = the key file that has the key `{name}`"
         );
     }
     #[cfg(feature = "aws-kms")]
-    if let Some(region) = crate::aws_kms::region(id) {
+    if let Some(region) = crate::aws_kms::region(kek_id.as_str()) {
         return format!(
-            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{id}\""
+            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{kek_id}\""
         );
     }
     "no kind of backend has such ids; was the row written by something else?".to_owned()

@@ -37,7 +37,7 @@ pub struct Unconfirmed(KekId);
 
 impl Unconfirmed {
     /// Asks whether the wrapping key is active, and locks it. Comes last in the transaction: see
-    /// [`wrapping_keys`](super::wrapping_keys).
+    /// [`wrapping_keys`].
     ///
     /// # Errors
     ///
@@ -160,6 +160,7 @@ async fn settle_ahead(
 }
 
 /// When a data key came under its wrapping key.
+#[must_use]
 pub fn wrapped_at() -> Expr {
     Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt))
 }

@@ -32,6 +32,7 @@ const HARMLESS: [&str; 20] = [
 ];
 
 /// A URL without its password, and without what its query may hold of the kind. Nothing of what cannot be made sense of.
+#[must_use]
 pub fn url(text: &str) -> String {
     let shown = Url::parse(text).ok().and_then(|parsed| {
         let shown = redacted(parsed.clone())?;
@@ -42,6 +43,7 @@ pub fn url(text: &str) -> String {
 }
 
 /// The same for a text that may be something else: what is no URL stays.
+#[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
     let is_url = text.contains("://") || Url::parse(text).is_ok_and(|url| url.has_host());
     if is_url { url(text).into() } else { text.into() }

@@ -11,6 +11,10 @@ use std::{
 };
 
 /// Opens a file that holds a secret, and tells whether it is open to others, too.
+///
+/// # Errors
+///
+/// [`Unreadable`]: as the system says, or whom the file is for.
 pub fn open(path: &Path) -> Result<(File, Option<TooOpen>), Unreadable> {
     let file = File::open(path).map_err(|error| explain(path, error))?;
     let too_open = too_open(&file)?;
@@ -18,6 +22,7 @@ pub fn open(path: &Path) -> Result<(File, Option<TooOpen>), Unreadable> {
 }
 
 /// Why a file could not be opened.
+#[must_use]
 pub fn explain(path: &Path, error: io::Error) -> Unreadable {
     match fs::metadata(path) {
         Ok(metadata) if error.kind() == io::ErrorKind::PermissionDenied => denied(&metadata, error),
@@ -67,6 +72,7 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// What the system says.
+    #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Io(error) | Self::Denied { error, .. } => error.kind(),

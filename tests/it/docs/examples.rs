@@ -5,7 +5,7 @@ use oubliette::config::{BackendConfig, ConfigSources, report};
 use reqwest::Url;
 use toml::{Table, Value};
 
-use super::repository;
+use super::{Page, repository};
 
 /// All values of a table, each under its whole key.
 pub(super) fn leaves(table: &Table) -> Vec<(String, Value)> {
@@ -144,4 +144,13 @@ fn an_example_that_is_uncommented_is_taken() {
             assert_eq!(is_local, text.contains("kind = \"local\""));
         }
     }
+}
+
+#[test]
+fn the_model_in_the_readme_is_that_of_the_clinic() {
+    let blocks = Page::read("README.md").blocks();
+    let models: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
+    assert_eq!(models.len(), 1);
+    let source = fs::read_to_string(repository("examples/clinic/src/visit.rs")).unwrap();
+    assert!(source.contains(&models[0].text), "{}", models[0].text);
 }

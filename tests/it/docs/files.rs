@@ -11,15 +11,15 @@ fn every_file_that_is_named_exists() {
         for code in page.code() {
             let file = code.split([' ', ':']).next().unwrap_or_default();
             let begins = [
-                "src/",
-                "crates/",
-                "examples/",
-                "tests/",
-                "docs/",
-                "config/",
-                "migration/",
-                "bin/",
                 "benches/",
+                "bin/",
+                "config/",
+                "crates/",
+                "docs/",
+                "examples/",
+                "migration/",
+                "src/",
+                "tests/",
                 "web/",
             ];
             let is_file = begins.iter().any(|folder| file.starts_with(folder));

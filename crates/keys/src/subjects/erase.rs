@@ -1,9 +1,10 @@
 use sea_orm::DbErr;
+use tracing::Instrument;
 
 use super::{LockedSubject, Registry};
 use crate::{
-    WrappedKey,
-    database::WriteTransaction,
+    Keyring, WrappedKey,
+    database::{WriteTransaction, begin_write, on_the_primary, scrub},
     envelope::{DataKeyId, SubjectId},
     store,
 };
@@ -25,11 +26,55 @@ impl Erased {
     pub fn is_nothing(&self) -> bool {
         self.keys.is_empty() && self.rows == 0
     }
+
+    /// Takes the open data keys out of memory, and what was deleted out of SQLite's log. Call after the commit.
+    pub async fn wipe_traces(&self, keyring: &Keyring) {
+        let ids: Vec<_> = self.keys.iter().map(|(id, _)| *id).collect();
+        keyring.evict(self.subject, ids).await;
+        scrub(keyring.db()).await;
+    }
+}
+
+/// Forgets a subject: destroys the data keys and all registered rows in one transaction, and wipes their traces. Runs to its end,
+/// also if the caller is dropped meanwhile. To record it, or to delete more in the same transaction: [`erase`].
+///
+/// # Errors
+///
+/// [`ForgetError`]; if it is the database's, nothing was destroyed.
+pub async fn forget(
+    keyring: &Keyring,
+    registry: &Registry,
+    subject: SubjectId,
+) -> Result<Erased, ForgetError> {
+    let (keyring, registry) = (keyring.clone(), registry.clone());
+    let forget = async move {
+        let erased = on_the_primary(keyring.db(), || erase_alone(&keyring, &registry, subject)).await?;
+        erased.wipe_traces(&keyring).await;
+        Ok(erased)
+    };
+    tokio::spawn(forget.in_current_span()).await.unwrap_or(Err(ForgetError::Interrupted))
+}
+
+async fn erase_alone(keyring: &Keyring, registry: &Registry, subject: SubjectId) -> Result<Erased, DbErr> {
+    let transaction = begin_write(keyring.db()).await?;
+    let erased = erase(&transaction, registry, subject).await?;
+    transaction.commit().await?;
+    Ok(erased)
+}
+
+/// Why a subject could not be forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// The database failed.
+    #[error("the subject's data could not be destroyed")]
+    Database(#[from] DbErr),
+    /// The program is shutting down, or a bug stopped the forgetting. Forget again.
+    #[error("the forgetting was interrupted")]
+    Interrupted,
 }
 
 /// Destroys a subject's data keys, and all rows that hold values sealed under them, in the caller's transaction. After the
-/// commit, [`Keyring::evict`](crate::Keyring::evict) takes the open keys out of memory, and
-/// [`scrub`](crate::database::scrub) what SQLite keeps in its log.
+/// commit: [`Erased::wipe_traces`].
 ///
 /// # Errors
 ///

@@ -3,22 +3,33 @@
 //!
 //! | piece | what it is |
 //! | --- | --- |
-//! | [`SealedModel`], [`sealed_row!`](crate::sealed_row) | a SeaORM model that holds sealed values of one subject |
+//! | [`SealedModel`] | a SeaORM model that holds sealed values of one subject |
+//! | [`sealed_model!`](crate::sealed_model) | makes one of a model; a field's type says whether it is sealed |
+//! | [`sealed_row!`](crate::sealed_row) | the same by lists of fields, for attributes that have their names from data |
 //! | [`Registry`] | all such tables of a program: rotation, verification and forgetting walk it |
-//! | [`LockedSubject`] | the lock, and the data keys under it |
+//! | [`SealingTransaction`] | a transaction in which values are sealed for a new subject, or for one who is there |
+//! | [`LockedSubject`] | the lock under it, and the data keys |
+//! | [`Keyring::open_value`](crate::Keyring::open_value) | opens a value of a row |
+//! | [`forget`] | destroys a subject's data keys and rows, and their traces |
+//! | [`erase`] | the same within a transaction of the caller |
 //! | [`unregistered`] | the columns that a registry has forgotten |
-//! | [`erase`] | destroys a subject's data keys and rows |
 
 mod erase;
+#[doc(hidden)]
+pub mod field;
 mod lock;
 mod model;
+mod opening;
 mod registry;
+mod sealing;
 mod table;
 mod unregistered;
 
-pub use erase::{Erased, erase};
+pub use erase::{Erased, ForgetError, erase, forget};
 pub use lock::{LockedSubject, Sealer};
 pub use model::SealedModel;
+pub use opening::Unreadable;
 pub use registry::Registry;
+pub use sealing::{SealingError, SealingTransaction};
 use table::{Reseal, SealedTable};
 pub use unregistered::unregistered;

@@ -2,7 +2,8 @@ use sea_orm::{EntityTrait, FromQueryResult, IntoActiveModel, ModelTrait};
 
 use crate::envelope::SealedRow;
 
-/// A SeaORM model that holds sealed values of one subject. [`sealed_row!`](crate::sealed_row) implements it.
+/// A SeaORM model that holds sealed values of one subject. [`sealed_model!`](crate::sealed_model) and
+/// [`sealed_row!`](crate::sealed_row) implement it.
 pub trait SealedModel:
     ModelTrait<Entity: EntityTrait<Model = Self, ActiveModel: Send>>
     + IntoActiveModel<<Self::Entity as EntityTrait>::ActiveModel>
@@ -12,14 +13,99 @@ pub trait SealedModel:
     + Sync
     + 'static
 {
-    /// The fields that hold sealed values.
-    const SEALED: &'static [&'static str];
+    /// How many fields hold sealed values.
+    const SEALED: usize;
 
     /// The column that holds the subject's id.
     fn subject_column() -> <Self::Entity as EntityTrait>::Column;
 }
 
-/// Says once which fields of a SeaORM model hold sealed values, and whose. Every field is named: one that is in no list
+/// Makes a [`SealedModel`](crate::subjects::SealedModel) of a SeaORM model; says whose rows they are. Every field of the type
+/// `Encrypted<A>` or `Option<Encrypted<A>>` is sealed, and no other: it is the type that says so, and one more sealed field is one
+/// more line.
+///
+/// ```
+/// use oubliette_keys::{envelope::{Attribute, AttributeError, Encrypted, PersonalText}, sealed_model, subjects::SealedModel};
+/// use sea_orm::entity::prelude::*;
+///
+/// pub enum Note {}
+///
+/// impl Attribute for Note {
+///     const NAME: &'static str = "visits.note";
+///     const FIELD: &'static str = "note";
+///
+///     fn parse(input: &str) -> Result<PersonalText, AttributeError> {
+///         Ok(PersonalText::new(input.to_owned()))
+///     }
+/// }
+///
+/// sealed_model! {
+///     subject: patient_id in Column::PatientId;
+///
+///     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+///     #[sea_orm(table_name = "visits")]
+///     pub struct Model {
+///         #[sea_orm(primary_key, auto_increment = false)]
+///         pub id: Uuid,
+///         pub patient_id: Uuid,
+///         pub note: Option<Encrypted<Note>>,
+///     }
+/// }
+///
+/// #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+/// pub enum Relation {}
+///
+/// impl ActiveModelBehavior for ActiveModel {}
+///
+/// assert_eq!(Model::SEALED, 1);
+/// ```
+///
+/// A sealed value within another type is not seen. Such a column is binary all the same, and
+/// [`unregistered`](crate::subjects::unregistered) finds it.
+#[macro_export]
+macro_rules! sealed_model {
+    (
+        subject: $subject:ident in $column:expr;
+        $(#[$meta:meta])*
+        $visibility:vis struct $model:ident {
+            $($(#[$field_meta:meta])* $field_visibility:vis $field:ident: $type:ty),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        $visibility struct $model {
+            $($(#[$field_meta])* $field_visibility $field: $type,)*
+        }
+
+        const _: () = {
+            #[allow(unused_imports, reason = "a model may have sealed fields only")]
+            use $crate::subjects::field::{FieldOf, PlainField as _};
+
+            impl $crate::envelope::SealedRow for $model {
+                fn subject(&self) -> $crate::envelope::SubjectId {
+                    self.$subject.into()
+                }
+
+                fn each_sealed(&self, visit: &mut dyn FnMut($crate::envelope::SealedField<'_>)) {
+                    $(FieldOf::<$type>::sealed(&self.$field).into_iter().for_each(&mut *visit);)*
+                }
+
+                fn each_sealed_mut(&mut self, visit: &mut dyn FnMut($crate::envelope::SealedMut<'_>)) {
+                    $(FieldOf::<$type>::sealed_mut(&mut self.$field).into_iter().for_each(&mut *visit);)*
+                }
+            }
+
+            impl $crate::subjects::SealedModel for $model {
+                const SEALED: usize = 0 $(+ FieldOf::<$type>::SEALED)*;
+
+                fn subject_column() -> <Self::Entity as $crate::sea_orm::EntityTrait>::Column {
+                    $column
+                }
+            }
+        };
+    };
+}
+
+/// The same by lists of fields, for a model that stands elsewhere or has attributes with names from its rows. Every field is named: one that is in no list
 /// does not compile, and so cannot be left out of a rotation, which would lose it.
 ///
 /// ```
@@ -111,7 +197,7 @@ macro_rules! sealed_row {
         }
 
         impl $crate::subjects::SealedModel for $model {
-            const SEALED: &'static [&'static str] = &[$(stringify!($sealed)),*];
+            const SEALED: usize = [$(stringify!($sealed)),*].len();
 
             fn subject_column() -> <Self::Entity as $crate::sea_orm::EntityTrait>::Column {
                 $column

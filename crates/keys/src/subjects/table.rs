@@ -80,7 +80,7 @@ impl<M: SealedModel> SealedTable for TableOf<M> {
             matches!(column.def().get_column_type(), ColumnType::VarBinary(_) | ColumnType::Binary(_))
         });
         let binary: Vec<_> = binary.map(|column| column.as_str()).collect();
-        if binary.len() == M::SEALED.len() { binary } else { Vec::new() }
+        if binary.len() == M::SEALED { binary } else { Vec::new() }
     }
 
     async fn rows(

@@ -9,11 +9,13 @@ use sea_orm::{
 };
 
 /// This machine's time, as precisely as both databases keep it.
+#[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
 /// The database's time, within a statement: that of the moment in which the expression is evaluated.
+#[must_use]
 pub fn clock(backend: DbBackend) -> Expr {
     match backend {
         DbBackend::Postgres => Expr::cust("clock_timestamp()"),
@@ -67,16 +69,19 @@ impl Before {
     }
 
     /// Whether it holds of something with this time.
+    #[must_use]
     pub fn holds(&self, made_at: Expr) -> Condition {
         Condition::any().add(made_at.clone().lt(self.moment)).add(self.is_ahead(made_at))
     }
 
     /// Whether a clock was ahead that something has its time from.
+    #[must_use]
     pub fn is_ahead(&self, made_at: Expr) -> Expr {
         made_at.gt(self.asked_at)
     }
 
     /// A time for what has one that is ahead: with it, it is found by the moment alone, also by a later run.
+    #[must_use]
     pub fn just_before(&self) -> DateTime<Utc> {
         self.moment - TimeDelta::microseconds(1)
     }

@@ -57,6 +57,7 @@ pub(super) fn learn_from(db: &DatabaseConnection, error: &DbErr) -> bool {
 
 /// Whether the database says that it only reads, so that nothing was changed. Of one that ends, that is not known: it may have committed
 /// before.
+#[must_use]
 pub fn takes_no_writes(error: &DbErr) -> bool {
     Refusal::of(error) == Some(Refusal::ReadOnly)
 }

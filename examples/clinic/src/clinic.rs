@@ -1,0 +1,134 @@
+use std::{path::Path, sync::Arc};
+
+use oubliette_envelope::{Personal, SubjectId};
+use oubliette_keys::{
+    Keyring, NoJournal,
+    database::{Before, DatabaseConfig, connect, migrate},
+    rotate::Rotate,
+    subjects::{Registry, SealingError, SealingTransaction, forget},
+    sweep::{Controls, SweepOptions},
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+
+use crate::{ClinicError, error::parse, migrations::Migrator, patient, visit};
+
+/// How often a row is read whose data key is gone when it is opened.
+const ATTEMPTS: usize = 5;
+
+/// The patients and their visits. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Clinic {
+    keyring: Keyring,
+    registry: Registry,
+}
+
+/// A patient, opened.
+pub(crate) struct Patient {
+    pub(crate) id: SubjectId,
+    pub(crate) ward: String,
+    pub(crate) name: Personal<patient::Name>,
+}
+
+impl Clinic {
+    /// Opens the database and the key file of a folder; makes what is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClinicError::Connect`], [`ClinicError::KeyFile`].
+    pub async fn open(folder: &Path) -> Result<Self, ClinicError> {
+        let url = format!("sqlite://{}?mode=rwc", folder.join("clinic.db").display());
+        let db = connect(&DatabaseConfig { url: Some(url.into()), ..DatabaseConfig::default() }).await?;
+        migrate::<Migrator>(&db).await?;
+        let keyring = Keyring::over_key_file(db, folder.join("keys.toml")).await?;
+        let registry = Registry::new().with::<patient::Model>().with::<visit::Model>();
+        Ok(Self { keyring, registry })
+    }
+
+    /// What opens the patients' data keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// All tables with sealed values.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) async fn admit(&self, ward: String, name: &str) -> Result<SubjectId, ClinicError> {
+        let (id, name) = (SubjectId::generate(), parse(name)?);
+        let transaction = SealingTransaction::begin_new(&self.keyring, id).await?;
+        let name = transaction.sealer().seal(&name)?;
+        let row = patient::Model { id: id.into(), ward, name };
+        row.into_active_model().insert(&*transaction).await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// `false` if there is no such patient, or not any more.
+    pub(crate) async fn add_visit(&self, id: SubjectId, note: &str) -> Result<bool, ClinicError> {
+        let note = parse(note)?;
+        let transaction = match SealingTransaction::begin(&self.keyring, id).await {
+            Err(SealingError::NoDataKey(_)) => return Ok(false),
+            begun => begun?,
+        };
+        let note = transaction.sealer().seal(&note)?;
+        let row = visit::Model { id: SubjectId::generate().into(), patient_id: id.into(), note };
+        row.into_active_model().insert(&*transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    pub(crate) async fn patient(&self, id: SubjectId) -> Result<Option<Patient>, ClinicError> {
+        reading(|| async {
+            let row = patient::Entity::find_by_id(*id.as_uuid()).one(self.keyring.db()).await?;
+            let Some(row) = row else { return Ok(None) };
+            let name = self.keyring.open_value(id, &row.name).await?;
+            Ok(Some(Patient { id, ward: row.ward, name }))
+        })
+        .await
+    }
+
+    /// The notes of a patient's visits, the oldest first.
+    pub(crate) async fn visits(&self, id: SubjectId) -> Result<Vec<String>, ClinicError> {
+        reading(|| async {
+            let own = visit::Column::PatientId.eq(*id.as_uuid());
+            let rows = visit::Entity::find().filter(own).order_by_asc(visit::Column::Id);
+            let mut notes = Vec::new();
+            for row in rows.all(self.keyring.db()).await? {
+                notes.push(self.keyring.open_value(id, &row.note).await?.into_exposed());
+            }
+            Ok(notes)
+        })
+        .await
+    }
+
+    /// Whether there was anything to forget.
+    pub(crate) async fn forget(&self, id: SubjectId) -> Result<bool, ClinicError> {
+        Ok(!forget(&self.keyring, &self.registry, id).await?.is_nothing())
+    }
+
+    /// Gives every patient a fresh data key. How many have one now.
+    pub(crate) async fn rotate(&self) -> Result<u64, ClinicError> {
+        let before = Before::ask(self.keyring.db(), None).await?;
+        let (keyring, registry) = (self.keyring.clone(), self.registry.clone());
+        let rotate = Rotate::new(keyring, registry, None, before, Arc::new(NoJournal::new("clinic")));
+        let controls = Controls::default();
+        rotate.run(&SweepOptions::default(), &controls).await?;
+        Ok(controls.tally.counts().done)
+    }
+}
+
+/// Reads and opens. Between the two, a rotation replaces the data key that a row names: then the row is read again.
+async fn reading<T, F: Future<Output = Result<T, ClinicError>>>(
+    read: impl Fn() -> F,
+) -> Result<T, ClinicError> {
+    for _ in 1..ATTEMPTS {
+        match read().await {
+            Err(ClinicError::Unreadable(error)) if error.is_key_gone() => {}
+            done => return done,
+        }
+    }
+    read().await
+}

@@ -1,0 +1,39 @@
+use oubliette_envelope::{Attribute, AttributeError, Personal, SealError};
+use oubliette_keys::{
+    OpenError,
+    database::DatabaseError,
+    subjects::{ForgetError, SealingError, Unreadable},
+};
+use sea_orm::DbErr;
+
+/// Why the clinic could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[expect(missing_docs, reason = "each is the error that it has within")]
+pub enum ClinicError {
+    #[error("{0} {1}")]
+    Refused(&'static str, AttributeError),
+    Connect(#[from] DatabaseError),
+    KeyFile(#[from] OpenError),
+    Sealing(#[from] SealingError),
+    Seal(#[from] SealError),
+    Unreadable(#[from] Unreadable),
+    Forget(#[from] ForgetError),
+    Database(#[from] DbErr),
+}
+
+/// Checks what a person typed.
+pub(crate) fn parse<A: Attribute>(input: &str) -> Result<Personal<A>, ClinicError> {
+    Personal::parse(input).map_err(|error| ClinicError::Refused(A::FIELD, error))
+}
+
+impl From<ClinicError> for async_graphql::Error {
+    /// A client learns what is wrong with its input, and nothing else.
+    fn from(error: ClinicError) -> Self {
+        if matches!(error, ClinicError::Refused(..)) {
+            return Self::new(error.to_string());
+        }
+        tracing::error!(?error, "a request failed");
+        Self::new("internal error")
+    }
+}
