@@ -67,11 +67,11 @@ async fn run() -> anyhow::Result<()> {
     if config.http.playground {
         tracing::info!("the playground is at {scheme}://{address}/playground");
     }
-    tokio::spawn(app.keyring.keep_house());
+    tokio::spawn(app.keyring.maintain());
     tokio::spawn(app.authenticator.keep_fresh());
-    tokio::spawn(app.rates.keep_house());
-    tokio::spawn(app.refusals.clone().keep_house(app.trail.clone()));
-    let peers = tokio::spawn(peers.keep_up());
+    tokio::spawn(app.rates.maintain());
+    tokio::spawn(app.refusals.clone().maintain(app.trail.clone()));
+    let peers = tokio::spawn(peers.follow());
     let serving = http::serve(listener, app.router, connections, stop);
     match watchers {
         Some(listener) => {

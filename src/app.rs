@@ -17,7 +17,7 @@ use crate::{
     http::{self, Checks, HttpState},
     key_metrics::KeyMetrics,
     keys::{Backends, Keyring, OpenError, open_backends, subjects},
-    peers::{PeerMetrics, Watch},
+    peers::{PeerMetrics, PeerWatch},
     secret_file,
     users::{UserError, Users},
 };
@@ -146,9 +146,9 @@ impl App {
     /// # Errors
     ///
     /// The database's error.
-    pub async fn watch_peers(&self) -> Result<Watch, DbErr> {
+    pub async fn watch_peers(&self) -> Result<PeerWatch, DbErr> {
         let Self { users, keyring, db, peers, peer_metrics, .. } = self;
-        Watch::begin(db.clone(), users.clone(), keyring.clone(), peers.clone(), peer_metrics.clone()).await
+        PeerWatch::begin(db.clone(), users.clone(), keyring.clone(), peers.clone(), peer_metrics.clone()).await
     }
 
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal

@@ -65,7 +65,7 @@ impl RequestRates {
     }
 
     /// Drops those who have been quiet, for as long as the future is polled.
-    pub async fn keep_house(self) {
+    pub async fn maintain(self) {
         loop {
             tokio::time::sleep(HOUSEKEEPING_INTERVAL).await;
             if let Some(addresses) = &self.addresses {

@@ -58,7 +58,7 @@ impl Refusals {
 
     /// Records how many requests were not read, for each caller whose minute is over, for as long as the future is
     /// polled.
-    pub async fn keep_house(self, trail: Trail) {
+    pub async fn maintain(self, trail: Trail) {
         loop {
             tokio::time::sleep(HOUSEKEEPING_INTERVAL).await;
             record(&trail, self.ended(Instant::now()));

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a command that has forgotten waits for those who read the database.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a command works with: the database, and the key backends that can be opened.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Office {
 
     /// Ends the connections. On SQLite, the log is emptied of what was forgotten; if it cannot be, that is said.
     pub(super) async fn close(self) -> anyhow::Result<()> {
-        if !database::close(self.db, PATIENCE).await? {
+        if !database::close(self.db, TIMEOUT).await? {
             say(&format!("warning: {}", database::STILL_IN_THE_LOG));
         }
         Ok(())

@@ -67,7 +67,7 @@ pub struct Filter {
 
 /// A page of events, by keyset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageRequest {
+pub struct EventPageRequest {
     /// At most this many.
     pub size: u64,
     /// Only events after this place.
@@ -78,7 +78,7 @@ pub struct PageRequest {
 
 /// Some events, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
     /// Whether there are events after these that fit, too.
@@ -90,10 +90,10 @@ pub struct Page {
 /// # Errors
 ///
 /// The database's error.
-pub async fn page(db: &impl ConnectionTrait, filter: &Filter, request: PageRequest) -> Result<Page, DbErr> {
+pub async fn page(db: &impl ConnectionTrait, filter: &Filter, request: EventPageRequest) -> Result<EventPage, DbErr> {
     // No actor has such a name, and databases differ in what they take for a text at all.
     if filter.actor.as_ref().is_some_and(|actor| actor.contains(char::is_control)) {
-        return Ok(Page { events: Vec::new(), has_next: false });
+        return Ok(EventPage { events: Vec::new(), has_next: false });
     }
     // One more than asked for tells whether there are more, without counting.
     let limit = request.size + 1;
@@ -103,7 +103,7 @@ pub async fn page(db: &impl ConnectionTrait, filter: &Filter, request: PageReque
     };
     let has_next = rows.len() as u64 > request.size;
     rows.truncate(usize::try_from(request.size).unwrap_or(usize::MAX));
-    Ok(Page { events: rows.into_iter().map(Event::from).collect(), has_next })
+    Ok(EventPage { events: rows.into_iter().map(Event::from).collect(), has_next })
 }
 
 /// Events that concern a subject alone are found by their own column, the others by their index. By two questions: none
@@ -113,13 +113,13 @@ async fn of_subject(
     db: &impl ConnectionTrait,
     subject: SubjectId,
     filter: &Filter,
-    request: PageRequest,
+    request: EventPageRequest,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let newest = Entity::find().order_by_desc(Column::Sequence).one(db).await?;
     let Some(newest) = newest.map(|event| event.sequence) else { return Ok(Vec::new()) };
     let before = request.before.map_or(newest + 1, |before| before.min(newest + 1));
-    let request = PageRequest { before: Some(before), ..request };
+    let request = EventPageRequest { before: Some(before), ..request };
     let alone = select(filter, request).filter(Column::SubjectId.eq(*subject.as_uuid()));
     let mut indexed = Query::select();
     indexed
@@ -139,7 +139,7 @@ async fn of_subject(
 }
 
 /// What fits, but for the subject, the oldest first.
-fn select(filter: &Filter, request: PageRequest) -> Select<Entity> {
+fn select(filter: &Filter, request: EventPageRequest) -> Select<Entity> {
     let condition = Condition::all()
         .add_option(filter.actor.as_ref().map(|actor| Column::Actor.eq(actor)))
         .add_option(filter.since.map(|since| Column::OccurredAt.gte(since)))

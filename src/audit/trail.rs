@@ -4,7 +4,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{AuditMetrics, Filter, NewEvent, Page, PageRequest, lane::Lane, writer::Writer};
+use super::{AuditMetrics, Filter, NewEvent, EventPage, EventPageRequest, lane::Lane, writer::Writer};
 use crate::config::AuditReads;
 
 /// Writes events in batches, off the request path. One per process is best: what comes while a batch is being
@@ -116,7 +116,7 @@ impl Trail {
     /// # Errors
     ///
     /// The database's error.
-    pub async fn page(&self, filter: &Filter, request: PageRequest) -> Result<Page, DbErr> {
+    pub async fn page(&self, filter: &Filter, request: EventPageRequest) -> Result<EventPage, DbErr> {
         super::page(&self.shared.db, filter, request).await
     }
 

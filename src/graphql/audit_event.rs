@@ -9,7 +9,7 @@ use super::{
     errors::{UnreadableTrail, bad_input},
     scalars,
 };
-use crate::audit::{Event, Filter, PageRequest, Trail};
+use crate::audit::{Event, Filter, EventPageRequest, Trail};
 
 /// `AuditEventConnection`, as Relay's cursor connections specification has it; forwards only.
 pub(super) type AuditEventConnection = Connection<AuditCursor, AuditEventObject, EmptyFields, EmptyFields>;
@@ -22,7 +22,7 @@ pub(super) async fn audit_events(
     after: Option<&str>,
 ) -> Result<AuditEventConnection> {
     let after = after.map(AuditCursor::decode_cursor).transpose();
-    let request = PageRequest {
+    let request = EventPageRequest {
         size: first.map_or(Ok(DEFAULT_PAGE_SIZE), |first| page_size("first", first))?,
         after: after.map_err(|problem| bad_input("after", problem))?.map(|AuditCursor(sequence)| sequence),
         before: None,

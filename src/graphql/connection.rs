@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{errors::bad_input, user::UserObject};
 use crate::{
     envelope::SubjectId,
-    users::{MAX_PAGE_SIZE, Page, PageRequest},
+    users::{MAX_PAGE_SIZE, UserPage, UserPageRequest},
 };
 
 /// Users on one page if the query does not say how many.
@@ -52,14 +52,14 @@ pub(super) fn page_request(
     after: Option<&str>,
     last: Option<i32>,
     before: Option<&str>,
-) -> Result<PageRequest, Error> {
+) -> Result<UserPageRequest, Error> {
     let size = match (first, last) {
         (Some(_), Some(_)) => return Err(bad_input("last", "cannot be used together with first")),
         (Some(first), None) => page_size("first", first)?,
         (None, Some(last)) => page_size("last", last)?,
         (None, None) => DEFAULT_PAGE_SIZE,
     };
-    Ok(PageRequest {
+    Ok(UserPageRequest {
         size,
         after: cursor("after", after)?,
         before: cursor("before", before)?,
@@ -68,7 +68,7 @@ pub(super) fn page_request(
 }
 
 /// A page as a connection.
-pub(super) fn connection(page: Page) -> UserConnection {
+pub(super) fn connection(page: UserPage) -> UserConnection {
     let mut connection = Connection::new(page.has_previous, page.has_next);
     connection.edges.extend(page.users.into_iter().map(|user| {
         let cursor = UserCursor(user.id());

@@ -8,7 +8,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How long a connection that gives way may take for it, before another one is asked, too.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(super) struct Capacity {
@@ -29,7 +29,7 @@ impl Capacity {
         }
         loop {
             self.make_room();
-            if let Ok(taken) = tokio::time::timeout(PATIENCE, self.room.clone().acquire_owned()).await {
+            if let Ok(taken) = tokio::time::timeout(TIMEOUT, self.room.clone().acquire_owned()).await {
                 self.withdraw();
                 return taken.ok();
             }
@@ -80,7 +80,7 @@ mod tests {
             let capacity = capacity.clone();
             async move { capacity.take().await }
         });
-        tokio::time::sleep(PATIENCE * 3 / 2).await;
+        tokio::time::sleep(TIMEOUT * 3 / 2).await;
         drop(first);
         let _taken = second.await.unwrap().unwrap();
         assert!(!is_wanted(&capacity).await);
@@ -91,13 +91,13 @@ mod tests {
         let capacity = Capacity::new(1);
         let wanting = tokio::spawn({
             let capacity = capacity.clone();
-            async move { capacity.make_room_for(PATIENCE).await }
+            async move { capacity.make_room_for(TIMEOUT).await }
         });
-        tokio::time::sleep(PATIENCE / 2).await;
+        tokio::time::sleep(TIMEOUT / 2).await;
         assert!(is_wanted(&capacity).await);
         assert!(!is_wanted(&capacity).await);
         wanting.await.unwrap();
-        capacity.make_room_for(PATIENCE).await;
+        capacity.make_room_for(TIMEOUT).await;
         assert!(!is_wanted(&capacity).await);
     }
 
@@ -108,7 +108,7 @@ mod tests {
         assert!(tokio::time::timeout(SHORT, longest.as_mut()).await.is_err());
         let mut next = pin!(capacity.give_way());
         assert!(tokio::time::timeout(SHORT, next.as_mut()).await.is_err());
-        capacity.make_room_for(PATIENCE).await;
+        capacity.make_room_for(TIMEOUT).await;
         longest.await;
         assert!(tokio::time::timeout(SHORT, next).await.is_err());
     }

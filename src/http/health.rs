@@ -15,7 +15,7 @@ use super::{HttpState, refusal::refuse};
 use crate::{causes, database, errors::ErrorCode};
 
 /// Longest wait for one check.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long an answer stands: whoever asks more often makes no more calls to the key backend.
 const MEMORY: Duration = Duration::from_secs(1);
@@ -75,14 +75,14 @@ impl Checks {
 }
 
 async fn passes<E: Error>(what: &str, check: impl Future<Output = Result<(), E>>) -> bool {
-    match tokio::time::timeout(PATIENCE, check).await {
+    match tokio::time::timeout(TIMEOUT, check).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
             tracing::warn!(what, "not ready: {}", causes::line(&error));
             false
         }
         Err(_) => {
-            tracing::warn!(what, "not ready: no answer within {PATIENCE:?}");
+            tracing::warn!(what, "not ready: no answer within {TIMEOUT:?}");
             false
         }
     }

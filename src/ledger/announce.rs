@@ -10,7 +10,7 @@ use crate::causes;
 pub const ERASURES_CHANNEL: &str = "oubliette_erasures";
 
 /// How long a notification may take. Nothing depends on it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Tells other servers that the ledger has grown, where the database can pass it on.
 ///
@@ -21,7 +21,7 @@ pub(crate) async fn announce(db: &DatabaseConnection) {
         return;
     }
     let statement = format!("NOTIFY {ERASURES_CHANNEL}");
-    match timeout(PATIENCE, db.execute_unprepared(&statement)).await {
+    match timeout(TIMEOUT, db.execute_unprepared(&statement)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::debug!("other servers are not notified: {}", causes::line(&error)),
         Err(_) => tracing::debug!("other servers are not notified: the database took too long"),

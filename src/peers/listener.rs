@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long the database may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a listener that was lost stays away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -89,7 +89,7 @@ async fn pass_on(listener: &mut PgListener, heard: &Notify) -> NotHeard {
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, NotHeard> {
-    Ok(timeout(PATIENCE, answer).await.map_err(|_| NotHeard::Slow)??)
+    Ok(timeout(TIMEOUT, answer).await.map_err(|_| NotHeard::Slow)??)
 }
 
 /// Why notifications are not heard.

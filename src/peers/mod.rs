@@ -7,7 +7,7 @@
 //!
 //! | piece | what it is |
 //! | --- | --- |
-//! | [`Watch`] | follows the ledger, for as long as the server runs |
+//! | [`PeerWatch`] | follows the ledger, for as long as the server runs |
 //! | `listener` | hears that somebody has forgotten, on PostgreSQL |
 //! | [`PeerMetrics`] | how long it took, and whether it works |
 
@@ -16,4 +16,4 @@ mod metrics;
 mod watch;
 
 pub use metrics::PeerMetrics;
-pub use watch::Watch;
+pub use watch::PeerWatch;

@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// How long a look into the ledger may take. One that hangs must not be the last one.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Follows the erasure ledger, and evicts the data keys of whoever was forgotten.
 #[derive(Debug)]
-pub struct Watch {
+pub struct PeerWatch {
     db: DatabaseConnection,
     users: Users,
     keyring: Keyring,
@@ -40,7 +40,7 @@ pub struct Watch {
     unstored: bool,
 }
 
-impl Watch {
+impl PeerWatch {
     /// Begins at the end of the ledger. Call before the keyring opens any key.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Watch {
     }
 
     /// Follows the ledger, for as long as the future is polled.
-    pub async fn keep_up(mut self) {
+    pub async fn follow(mut self) {
         let heard = Notify::new();
         let (db, metrics) = (self.db.clone(), self.metrics.clone());
         let can_listen = self.config.notify && db.get_database_backend() == DbBackend::Postgres;
@@ -87,7 +87,7 @@ impl Watch {
                 () = heard.notified() => LearnedBy::Notification,
                 _ = ticks.tick() => LearnedBy::Poll,
             };
-            let looked = timeout(PATIENCE, self.look(learned_by)).await;
+            let looked = timeout(TIMEOUT, self.look(learned_by)).await;
             self.report(looked.unwrap_or_else(|_| Err(DbErr::Custom("no answer in time".to_owned()))));
         }
     }
@@ -160,7 +160,7 @@ impl Watch {
         self.metrics.ledger_rolled_back.set(1);
         if is_new {
             // Whom it does not name any more cannot be told; nor whether a key still fits.
-            self.keyring.evict_everybody().await;
+            self.keyring.evict_all().await;
         }
         is_new
     }

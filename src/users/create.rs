@@ -1,6 +1,6 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
 
-use super::{NewUser, User, UserError, Users, to_its_end};
+use super::{NewUser, User, UserError, Users, run_to_completion};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     database::{begin_write, now, on_the_primary},
@@ -17,7 +17,7 @@ impl Users {
     /// [`UserError::UsernameTaken`], [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`]; then nothing is stored.
     pub async fn create(&self, new: NewUser, origin: &Origin) -> Result<User, UserError> {
         self.require_trusted_ledger()?;
-        to_its_end(self.clone().create_now(new, origin.clone())).await
+        run_to_completion(self.clone().create_now(new, origin.clone())).await
     }
 
     async fn create_now(self, new: NewUser, origin: Origin) -> Result<User, UserError> {

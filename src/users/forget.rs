@@ -3,7 +3,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{UserError, Users, to_its_end};
+use super::{UserError, Users, run_to_completion};
 use crate::{
     access::tokens,
     audit::{self, Action, NewEvent, Origin},
@@ -29,7 +29,7 @@ impl Users {
     /// [`UserError::NotFound`], [`UserError::Database`]; then nothing was destroyed.
     pub async fn forget(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
         let (users, origin) = (self.clone(), origin.clone());
-        to_its_end(async move { on_the_primary(&users.db, || users.forget_now(subject, &origin)).await })
+        run_to_completion(async move { on_the_primary(&users.db, || users.forget_now(subject, &origin)).await })
             .await
     }
 

@@ -8,7 +8,7 @@ pub const MAX_PAGE_SIZE: u64 = 100;
 
 /// Which users: a page before or after one of them, by keyset (`WHERE id > …`), never by offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageRequest {
+pub struct UserPageRequest {
     /// At most this many, at most [`MAX_PAGE_SIZE`].
     pub size: u64,
     /// Only users after this one.
@@ -21,7 +21,7 @@ pub struct PageRequest {
 
 /// Some users in the order of their ids: of their creation, as far as the clocks of the servers agreed.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct UserPage {
     /// The users. Their data keys are opened together.
     pub users: Vec<User>,
     /// Whether there are users before these.
@@ -36,7 +36,7 @@ impl Users {
     /// # Errors
     ///
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
-    pub async fn list(&self, request: PageRequest) -> Result<Page, UserError> {
+    pub async fn list(&self, request: UserPageRequest) -> Result<UserPage, UserError> {
         self.require_trusted_ledger()?;
         let size = request.size.min(MAX_PAGE_SIZE);
         let mut select = user::Entity::find();
@@ -62,6 +62,6 @@ impl Users {
         } else {
             (request.after.is_some(), more)
         };
-        Ok(Page { users: User::together(self, rows), has_previous, has_next })
+        Ok(UserPage { users: User::together(self, rows), has_previous, has_next })
     }
 }

@@ -24,7 +24,7 @@ use tracing::Instrument;
 
 pub use error::UserError;
 pub use input::{NewUser, UserChanges, Username};
-pub use list::{MAX_PAGE_SIZE, Page, PageRequest};
+pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};
 pub use open::User;
 pub use personal::PersonalField;
 
@@ -85,7 +85,7 @@ impl Users {
 }
 
 /// Runs a change to its end, whatever becomes of the caller.
-async fn to_its_end<T: Send + 'static>(
+async fn run_to_completion<T: Send + 'static>(
     change: impl Future<Output = Result<T, UserError>> + Send + 'static,
 ) -> Result<T, UserError> {
     tokio::spawn(change.in_current_span()).await.unwrap_or(Err(UserError::Interrupted))

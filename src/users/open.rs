@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct User {
     row: user::Model,
-    keys: Arc<Keys>,
+    keys: Arc<PageKeys>,
     /// Where this user's keys begin in `keys`.
     first_key: usize,
 }
@@ -24,7 +24,7 @@ pub struct User {
 /// The data keys of users who were read together: the first attribute that is asked for opens all of
 /// them, with one statement for those that are not cached.
 #[derive(Debug)]
-struct Keys {
+struct PageKeys {
     users: Users,
     ids: Vec<DataKeyId>,
     /// One for each of `ids`.
@@ -43,7 +43,7 @@ impl User {
                 first_key
             })
             .collect();
-        let keys = Arc::new(Keys { users: users.clone(), ids, opened: OnceCell::new() });
+        let keys = Arc::new(PageKeys { users: users.clone(), ids, opened: OnceCell::new() });
         let user = |(row, first_key)| Self { row, keys: keys.clone(), first_key };
         rows.into_iter().zip(first_keys).map(user).collect()
     }
@@ -52,14 +52,14 @@ impl User {
     pub(super) fn alone(users: Users, row: user::Model) -> Self {
         let mut ids = Vec::with_capacity(1);
         add_data_key_ids(&row, &mut ids);
-        Self { row, keys: Arc::new(Keys { users, ids, opened: OnceCell::new() }), first_key: 0 }
+        Self { row, keys: Arc::new(PageKeys { users, ids, opened: OnceCell::new() }), first_key: 0 }
     }
 
     /// A user whose data key is open already.
     pub(super) fn with_key(users: Users, row: user::Model, key: Arc<OpenDataKey>) -> Self {
         let ids = vec![key.id()];
         let opened = OnceCell::new_with(Some(vec![Ok(key)]));
-        Self { row, keys: Arc::new(Keys { users, ids, opened }), first_key: 0 }
+        Self { row, keys: Arc::new(PageKeys { users, ids, opened }), first_key: 0 }
     }
 
     /// The user's id, which is the subject id.
@@ -190,7 +190,7 @@ impl User {
     }
 }
 
-impl Keys {
+impl PageKeys {
     /// Opens all of them, once.
     async fn open(&self) {
         self.opened.get_or_init(|| self.users.keyring.open_many(&self.ids)).await;

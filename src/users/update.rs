@@ -1,6 +1,6 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 
-use super::{User, UserChanges, UserError, Users, create::username_taken, to_its_end};
+use super::{User, UserChanges, UserError, Users, create::username_taken, run_to_completion};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     database::{WriteTransaction, begin_write, now, on_the_primary},
@@ -26,7 +26,7 @@ impl Users {
         origin: &Origin,
     ) -> Result<User, UserError> {
         self.require_trusted_ledger()?;
-        to_its_end(self.clone().update_now(subject, changes, origin.clone())).await
+        run_to_completion(self.clone().update_now(subject, changes, origin.clone())).await
     }
 
     async fn update_now(

@@ -117,8 +117,8 @@ impl KeyCache {
     }
 
     /// Takes all keys out, and keeps those out that are being loaded.
-    pub(super) async fn evict_everybody(&self) {
-        self.fence.advance_everybody();
+    pub(super) async fn evict_all(&self) {
+        self.fence.advance_all();
         // One by one, so that they are wiped now: `invalidate_all` leaves that for later.
         let ids: Vec<_> = self.slots.iter().map(|(id, _)| id).collect();
         for id in ids {

@@ -52,7 +52,7 @@ impl Fence {
     }
 
     /// Invalidates all tickets of all subjects.
-    pub(super) fn advance_everybody(&self) {
+    pub(super) fn advance_all(&self) {
         for stripe in &self.stripes {
             stripe.fetch_add(1, SeqCst);
         }

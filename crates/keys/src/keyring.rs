@@ -233,8 +233,8 @@ impl Keyring {
     }
 
     /// Takes all keys out of the cache, and keeps those out that are being unwrapped.
-    pub async fn evict_everybody(&self) {
-        self.0.cache.evict_everybody().await;
+    pub async fn evict_all(&self) {
+        self.0.cache.evict_all().await;
     }
 
     /// The database that the wrapped keys are in.
@@ -284,7 +284,7 @@ impl Keyring {
     }
 
     /// Drops expired keys from memory, and has backends follow their key files, for as long as the future is polled.
-    pub async fn keep_house(self) {
+    pub async fn maintain(self) {
         let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
         loop {
             ticks.tick().await;

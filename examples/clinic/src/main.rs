@@ -11,7 +11,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let folder = std::env::args_os().nth(1).unwrap_or_else(|| "clinic-data".into());
     let clinic = Clinic::open(folder.as_ref()).await?;
-    tokio::spawn(clinic.keyring().clone().keep_house());
+    tokio::spawn(clinic.keyring().clone().maintain());
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     tracing::info!("serving http://127.0.0.1:8080/graphql");
     let stop = async { drop(signal::ctrl_c().await) };

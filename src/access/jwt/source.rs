@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Longest wait for the issuer.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Largest key set, in KiB.
 const MAX_KIB: usize = 256;
 const MAX_SIZE: usize = MAX_KIB * 1024;
@@ -58,7 +58,7 @@ impl KeySource {
             (None, Some(url)) => {
                 // A redirect would make somebody else the issuer.
                 let client = reqwest::Client::builder()
-                    .timeout(PATIENCE)
+                    .timeout(TIMEOUT)
                     .redirect(redirect::Policy::none())
                     .build()?;
                 Place::Url(client, url.expose().clone())

@@ -9,7 +9,7 @@ use crate::{
         office::connect,
         terminal::{Output, time},
     },
-    audit::{self, Event, Filter, PageRequest},
+    audit::{self, Event, Filter, EventPageRequest},
     config::LoadedConfig,
 };
 
@@ -54,7 +54,7 @@ impl Export {
             until: self.period.until,
         };
         print_pages(async |after| {
-            let page = audit::page(db, &filter, PageRequest { size: PAGE, after, before: None }).await?;
+            let page = audit::page(db, &filter, EventPageRequest { size: PAGE, after, before: None }).await?;
             let lines = page.events.iter().map(|event| if self.json { object(event) } else { line(event) });
             let next = page.events.last().filter(|_| page.has_next).map(|event| event.sequence);
             Ok(Lines { lines: lines.collect(), next })

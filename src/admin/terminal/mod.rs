@@ -61,7 +61,7 @@ pub(super) fn second(moment: DateTime<Utc>) -> String {
 }
 
 /// Whether people look at standard error.
-fn people_watch() -> bool {
+fn is_interactive() -> bool {
     std::io::stderr().is_terminal()
 }
 

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{emit, grouped, people_watch, say, time};
+use super::{emit, grouped, is_interactive, say, time};
 use crate::{
     entity::key_operation,
     keys::sweep::{Controls, Counts, Failure, Tally},
@@ -82,7 +82,7 @@ impl Watch {
     pub(in crate::admin) async fn during<T>(&self, run: impl Future<Output = T>) -> anyhow::Result<T> {
         let mut ticks = tokio::time::interval(match () {
             () if self.json => JSON_TICK,
-            () if people_watch() => TICK,
+            () if is_interactive() => TICK,
             () => LOG_TICK,
         });
         ticks.tick().await;
@@ -119,7 +119,7 @@ impl Watch {
                 "per_second": (rate(position, seconds) * 10.0).round() / 10.0,
                 "seconds": (seconds * 10.0).round() / 10.0,
             }));
-        } else if people_watch() {
+        } else if is_interactive() {
             self.bar.set_position(position);
             self.bar.set_message(trouble(failed, retries));
         } else {
@@ -131,7 +131,7 @@ impl Watch {
 
 fn bar(planned: u64, json: bool) -> ProgressBar {
     let target =
-        if json || !people_watch() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        if json || !is_interactive() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style =
         ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len}  {rate}  {eta_precise} left{msg}");
     let bar = ProgressBar::with_draw_target(Some(planned), target);

@@ -36,7 +36,7 @@ pub async fn record<'a>(
 
 /// A head that moved.
 #[derive(Debug)]
-pub(super) struct Moved {
+pub(super) struct MovedHead {
     pub(super) from: Head,
     pub(super) to: Head,
 }
@@ -46,7 +46,7 @@ pub(super) struct Moved {
 /// # Errors
 ///
 /// The same.
-pub(super) async fn record_all(db: DatabaseConnection, batches: Vec<Arc<Batch>>) -> Result<Moved, DbErr> {
+pub(super) async fn record_all(db: DatabaseConnection, batches: Vec<Arc<Batch>>) -> Result<MovedHead, DbErr> {
     on_the_primary(&db, || async {
         let transaction = begin_write(&db).await?;
         let moved = append_all(&transaction, &batches).await?;
@@ -66,11 +66,11 @@ pub(super) async fn record_all_after(
     db: DatabaseConnection,
     batches: Vec<Arc<Batch>>,
     from: Head,
-) -> Result<Option<Moved>, DbErr> {
+) -> Result<Option<MovedHead>, DbErr> {
     let chain = Chained::after(&from, events(&batches));
     let to = chain.head();
     let stored = on_the_primary(&db, || postgres::append_alone(&db, &chain, &from, &to)).await?;
-    Ok(stored.then_some(Moved { from, to }))
+    Ok(stored.then_some(MovedHead { from, to }))
 }
 
 /// Appends events in the transaction of what they tell of. Holds the trail's lock until that ends: so it comes last,
@@ -90,7 +90,7 @@ fn events(batches: &[Arc<Batch>]) -> impl Iterator<Item = Content<'_>> {
     batches.iter().flat_map(|batch| batch.iter())
 }
 
-async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> Result<Moved, DbErr> {
+async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> Result<MovedHead, DbErr> {
     let from = chain::lock::<Events>(transaction).await?;
     let chain = Chained::after(&from, events(batches));
     let to = chain.head();
@@ -102,7 +102,7 @@ async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> R
         }
         _ => on_sqlite(transaction, &chain, &to).await?,
     }
-    Ok(Moved { from, to })
+    Ok(MovedHead { from, to })
 }
 
 async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head) -> Result<(), DbErr> {

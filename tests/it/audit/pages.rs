@@ -1,6 +1,6 @@
 //! Reading the trail.
 
-use oubliette::audit::{Action, Filter, NewEvent, Origin, PageRequest, page};
+use oubliette::audit::{Action, Filter, NewEvent, Origin, EventPageRequest, page};
 
 use super::{events, migrated, reads, trail};
 use crate::harness::{TestStack, on_both_databases};
@@ -15,7 +15,7 @@ async fn pages_are_walked_and_filtered(stack: TestStack) {
     let again = NewEvent::new(&Origin::new("ada"), Action::Forget).about(subject.into());
     trail.record_durably(&[again]).await.unwrap();
     let sequences = async |filter: &Filter, size, after, before| {
-        let page = page(&db, filter, PageRequest { size, after, before }).await.unwrap();
+        let page = page(&db, filter, EventPageRequest { size, after, before }).await.unwrap();
         (page.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), page.has_next)
     };
     let all = Filter::default();

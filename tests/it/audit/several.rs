@@ -3,7 +3,7 @@
 use chrono::SubsecRound;
 use migration::{Migrator, MigratorTrait};
 use oubliette::{
-    audit::{self, Action, Filter, NewEvent, Origin, Outcome, PageRequest, page},
+    audit::{self, Action, Filter, NewEvent, Origin, Outcome, EventPageRequest, page},
     chain::Problem,
     database,
     entity::{audit_event_subject, audit_head},
@@ -87,7 +87,7 @@ async fn what_an_older_release_left_stays_sound(stack: TestStack) {
 /// The sequences of a subject's events, by pages of `size`.
 async fn found(db: &DatabaseConnection, subject: SubjectId, size: u64) -> Vec<i64> {
     let filter = Filter { subject: Some(subject), ..Filter::default() };
-    let mut request = PageRequest { size, after: None, before: None };
+    let mut request = EventPageRequest { size, after: None, before: None };
     let mut all = Vec::new();
     loop {
         let page = page(db, &filter, request).await.unwrap();
@@ -119,7 +119,7 @@ async fn an_event_about_several_is_found_from_each(stack: TestStack) {
         assert_eq!(found(&db, SubjectId::generate(), size).await, Vec::<i64>::new());
     }
     let page =
-        page(&db, &Filter::default(), PageRequest { size: 100, after: None, before: None }).await.unwrap();
+        page(&db, &Filter::default(), EventPageRequest { size: 100, after: None, before: None }).await.unwrap();
     let mut both = vec![one, two];
     both.sort();
     assert_eq!((&page.events[1].subjects, page.events[1].count), (&both, 7));

@@ -47,7 +47,7 @@ pub(super) fn server_on(site: &Site, key_file: &str) -> (Users, Arc<TestBackend>
     let backends = Backends::new(backend.clone(), Vec::new());
     let config = KeysConfig { call_timeout: PATIENCE, ..KeysConfig::default() };
     let keyring = Keyring::new(site.db.clone(), backends, &config, KeyMetrics::default());
-    tokio::spawn(keyring.clone().keep_house());
+    tokio::spawn(keyring.clone().maintain());
     (Users::new(site.db.clone(), keyring), backend)
 }
 

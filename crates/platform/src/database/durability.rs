@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use crate::causes;
 
 /// How long the answer may take. Nothing depends on it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Standbys that stream: rows are visible to every role, if not what is in them.
 const SETTINGS: &str = "SELECT (SELECT count(*) FROM pg_stat_replication), \
@@ -18,7 +18,7 @@ pub async fn warn_of_loss(db: &DatabaseConnection) {
     if db.get_database_backend() != DbBackend::Postgres {
         return;
     }
-    match tokio::time::timeout(PATIENCE, ask(db)).await {
+    match tokio::time::timeout(TIMEOUT, ask(db)).await {
         Ok(Ok(Some(danger))) => {
             tracing::warn!("an acknowledged erasure can be undone: {danger}; see docs/erasure.md");
         }

@@ -15,7 +15,7 @@ use tokio::time::{error::Elapsed, timeout};
 const LOOKS: u32 = 3;
 
 /// How long all of it may take. A pooler may have no second connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 const WHO: &str = "SELECT pg_backend_pid()";
 
@@ -48,7 +48,7 @@ pub enum PoolerError {
 ///
 /// [`PoolerError`].
 pub async fn sessions(pool: &PgPool) -> Result<Sessions, PoolerError> {
-    timeout(PATIENCE, look(&pool.connect_options())).await?.map_err(|error| {
+    timeout(TIMEOUT, look(&pool.connect_options())).await?.map_err(|error| {
         // duplicate_prepared_statement, invalid_sql_statement_name
         let code = error.as_database_error().and_then(DatabaseError::code);
         if matches!(code.as_deref(), Some("42P05" | "26000")) {
