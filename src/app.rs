@@ -148,7 +148,8 @@ impl App {
     /// The database's error.
     pub async fn watch_peers(&self) -> Result<PeerWatch, DbErr> {
         let Self { users, keyring, db, peers, peer_metrics, .. } = self;
-        PeerWatch::begin(db.clone(), users.clone(), keyring.clone(), peers.clone(), peer_metrics.clone()).await
+        PeerWatch::begin(db.clone(), users.clone(), keyring.clone(), peers.clone(), peer_metrics.clone())
+            .await
     }
 
     /// Says in the log which backends can be used. A server starts without them, too: who is not personal

@@ -4,18 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use strum::IntoEnumIterator;
 
 use crate::{
-    from_zero::from_zero,
+    from_zero::{from_zero, seconds_of_a_call},
     keys::{CacheEvent, ErrorClass, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver},
 };
 
@@ -147,10 +142,7 @@ impl Default for KeyMetrics {
         Self {
             cache: CacheMetrics::default(),
             calls: Family::default(),
-            // 0.5 ms to 8 s.
-            call_seconds: Family::new_with_constructor(|| {
-                Histogram::new(exponential_buckets(0.0005, 2.0, 15))
-            }),
+            call_seconds: Family::new_with_constructor(|| Histogram::new(seconds_of_a_call())),
             calls_in_flight: Family::default(),
             calls_waiting: Family::default(),
             retries: Family::default(),

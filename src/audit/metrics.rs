@@ -1,16 +1,11 @@
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
-use crate::from_zero::from_zero;
+use crate::from_zero::{from_zero, seconds_of_a_call};
 
 /// What can be seen of the batch writer. All clones count together.
 ///
@@ -57,8 +52,7 @@ impl Default for AuditMetrics {
             crowded: Counter::default(),
             batches,
             waiting: Gauge::default(),
-            // 0.5 ms to 8 s.
-            write_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
+            write_seconds: Histogram::new(seconds_of_a_call()),
         }
     }
 }

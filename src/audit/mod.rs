@@ -29,7 +29,7 @@ mod writer;
 pub use event::{Action, NewEvent, Origin, Outcome};
 pub(crate) use event::{MAX_ACTOR, MAX_SUBJECTS};
 pub use metrics::AuditMetrics;
-pub use page::{Event, Filter, EventPage, EventPageRequest, page};
+pub use page::{Event, EventPage, EventPageRequest, Filter, page};
 pub(crate) use store::append;
 pub use store::record;
 pub use trail::{AuditError, Trail};

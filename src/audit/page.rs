@@ -90,7 +90,11 @@ pub struct EventPage {
 /// # Errors
 ///
 /// The database's error.
-pub async fn page(db: &impl ConnectionTrait, filter: &Filter, request: EventPageRequest) -> Result<EventPage, DbErr> {
+pub async fn page(
+    db: &impl ConnectionTrait,
+    filter: &Filter,
+    request: EventPageRequest,
+) -> Result<EventPage, DbErr> {
     // No actor has such a name, and databases differ in what they take for a text at all.
     if filter.actor.as_ref().is_some_and(|actor| actor.contains(char::is_control)) {
         return Ok(EventPage { events: Vec::new(), has_next: false });

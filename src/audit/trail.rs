@@ -4,7 +4,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{AuditMetrics, Filter, NewEvent, EventPage, EventPageRequest, lane::Lane, writer::Writer};
+use super::{AuditMetrics, EventPage, EventPageRequest, Filter, NewEvent, lane::Lane, writer::Writer};
 use crate::config::AuditReads;
 
 /// Writes events in batches, off the request path. One per process is best: what comes while a batch is being

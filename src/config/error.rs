@@ -21,7 +21,6 @@ pub enum ConfigError {
     /// There is no file for the profile.
     #[error("there is no profile `{profile}`: `{}` does not exist (--config-dir or OUBLIETTE_CONFIG_DIR names another folder)", path.display())]
     NoProfile {
-        /// The profile.
         profile: String,
         /// Where its file was looked for.
         path: PathBuf,
@@ -33,17 +32,11 @@ pub enum ConfigError {
         key: String,
         /// The file, variable or flag.
         source_name: String,
-        /// What is wrong.
         problem: String,
     },
     /// A file is missing, or is not TOML.
     #[error("configuration file `{source_name}`: {problem}")]
-    File {
-        /// The file.
-        source_name: String,
-        /// What is wrong.
-        problem: String,
-    },
+    File { source_name: String, problem: String },
     /// `--set` without a key, or without a `=`.
     #[error("`--set {0}` is not of the form section.key=value, such as http.listen=127.0.0.1:9000")]
     Override(String),

@@ -9,7 +9,7 @@ use super::{
     errors::{UnreadableTrail, bad_input},
     scalars,
 };
-use crate::audit::{Event, Filter, EventPageRequest, Trail};
+use crate::audit::{Event, EventPageRequest, Filter, Trail};
 
 /// `AuditEventConnection`, as Relay's cursor connections specification has it; forwards only.
 pub(super) type AuditEventConnection = Connection<AuditCursor, AuditEventObject, EmptyFields, EmptyFields>;

@@ -179,27 +179,15 @@ pub enum TlsError {
     Read {
         /// The configuration key that names it.
         config_key: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why not.
         source: Unreadable,
     },
     /// The file is no certificate.
     #[error("http.tls.certificate `{}` holds no certificates in PEM form", path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: PemError,
-    },
+    Certificate { path: PathBuf, source: PemError },
     /// The file is no private key.
     #[error("http.tls.key `{}` holds no private key in PEM form, of a kind that TLS knows", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: PemError,
-    },
+    Key { path: PathBuf, source: PemError },
     /// The key is another certificate's.
     #[error(
         "http.tls.key `{}` is not the key of the first certificate in http.tls.certificate `{}`",

@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Action, NewEvent, Origin},
+    audit::{self, Action, MAX_ACTOR, NewEvent, Origin},
     chain::Head,
     database::{begin_write, now, on_the_primary},
     entity::{
@@ -37,7 +37,7 @@ impl Rollback {
             found_sequence: found.sequence,
             found_digest: found.digest.clone(),
             noticed_at: now(),
-            noticed_by: noticed_by.chars().take(255).collect(),
+            noticed_by: noticed_by.chars().take(MAX_ACTOR).collect(),
             adopted_at: None,
             adopted_by: None,
         })

@@ -38,7 +38,6 @@ pub enum UserError {
         attribute: &'static str,
         /// Whose.
         subject: SubjectId,
-        /// Why.
         #[source]
         cause: Unreadable,
     },

@@ -29,8 +29,10 @@ impl Users {
     /// [`UserError::NotFound`], [`UserError::Database`]; then nothing was destroyed.
     pub async fn forget(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
         let (users, origin) = (self.clone(), origin.clone());
-        run_to_completion(async move { on_the_primary(&users.db, || users.forget_now(subject, &origin)).await })
-            .await
+        run_to_completion(
+            async move { on_the_primary(&users.db, || users.forget_now(subject, &origin)).await },
+        )
+        .await
     }
 
     /// The record of a user's erasure, if they were forgotten.

@@ -57,10 +57,8 @@ impl KeySource {
             (Some(path), None) => Place::File(path.clone()),
             (None, Some(url)) => {
                 // A redirect would make somebody else the issuer.
-                let client = reqwest::Client::builder()
-                    .timeout(TIMEOUT)
-                    .redirect(redirect::Policy::none())
-                    .build()?;
+                let client =
+                    reqwest::Client::builder().timeout(TIMEOUT).redirect(redirect::Policy::none()).build()?;
                 Place::Url(client, url.expose().clone())
             }
             _ => return Err(KeySourceError::Place),
@@ -249,14 +247,8 @@ pub enum KeySourceError {
     /// It is not said where they are, or said twice.
     #[error("auth.jwt needs one of jwks_url and jwks_file")]
     Place,
-    /// The file.
     #[error("auth.jwt.jwks_file `{}` cannot be used", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// The issuer does not answer.
     #[error("auth.jwt.jwks_url does not answer")]
     Http(#[source] reqwest::Error),

@@ -9,7 +9,7 @@ use crate::{
         office::connect,
         terminal::{Output, time},
     },
-    audit::{self, Event, Filter, EventPageRequest},
+    audit::{self, Event, EventPageRequest, Filter},
     config::LoadedConfig,
 };
 

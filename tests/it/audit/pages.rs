@@ -1,6 +1,6 @@
 //! Reading the trail.
 
-use oubliette::audit::{Action, Filter, NewEvent, Origin, EventPageRequest, page};
+use oubliette::audit::{Action, EventPageRequest, Filter, NewEvent, Origin, page};
 
 use super::{events, migrated, reads, trail};
 use crate::harness::{TestStack, on_both_databases};

@@ -3,7 +3,7 @@
 use chrono::SubsecRound;
 use migration::{Migrator, MigratorTrait};
 use oubliette::{
-    audit::{self, Action, Filter, NewEvent, Origin, Outcome, EventPageRequest, page},
+    audit::{self, Action, EventPageRequest, Filter, NewEvent, Origin, Outcome, page},
     chain::Problem,
     database,
     entity::{audit_event_subject, audit_head},
@@ -118,8 +118,9 @@ async fn an_event_about_several_is_found_from_each(stack: TestStack) {
         assert_eq!(found(&db, three, size).await, [3, 6, 9, 12, 13]);
         assert_eq!(found(&db, SubjectId::generate(), size).await, Vec::<i64>::new());
     }
-    let page =
-        page(&db, &Filter::default(), EventPageRequest { size: 100, after: None, before: None }).await.unwrap();
+    let page = page(&db, &Filter::default(), EventPageRequest { size: 100, after: None, before: None })
+        .await
+        .unwrap();
     let mut both = vec![one, two];
     both.sort();
     assert_eq!((&page.events[1].subjects, page.events[1].count), (&both, 7));

@@ -15,6 +15,9 @@ use crate::{
     entity::key_operation::{ActiveModel, Column, Entity, Model},
 };
 
+/// Longest actor, in characters: as the column has it.
+const MAX_ACTOR: usize = 255;
+
 /// How often a running operation says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
@@ -86,7 +89,7 @@ impl Operation {
         let row = Model {
             id: Uuid::now_v7(),
             kind: new.kind.to_string(),
-            actor: new.actor.chars().take(255).collect(),
+            actor: new.actor.chars().take(MAX_ACTOR).collect(),
             from_kek: new.from.map(|kek_id| kek_id.as_str().to_owned()),
             to_kek: new.to.map(|kek_id| kek_id.as_str().to_owned()),
             started_at: now,
