@@ -137,6 +137,9 @@ impl<'a> Case<'a> {
         stream::iter(deeds)
             .for_each_concurrent(8, |(person, deed)| self.act(&self.people[*person], *deed, deeds))
             .await;
+        let verified =
+            self.app.users.verify().run(&sweep(), &controls(deeds), Arc::new(|_| ())).await.unwrap();
+        assert!(verified.faults.is_empty(), "{:?} {deeds:?}", verified.faults);
         let others = std::mem::take(&mut *self.others.lock().unwrap());
         for person in self.people.iter().chain(&others) {
             self.read(person, deeds).await;

@@ -9,6 +9,8 @@ use sea_orm::{
     sea_query::Expr,
 };
 
+use tracing::Instrument;
+
 use super::{
     BackendError, DataKeyIdentity, Inactive, Journal, KekId, Keyring, NotStored, WrappedKey,
     store::{self, StoredKey},
@@ -29,7 +31,7 @@ use crate::{
 const ATTEMPTS: usize = 10;
 
 /// The engine that gives subjects fresh data keys, and seals their attributes anew.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rotate {
     task: Arc<RotateTask>,
 }
@@ -76,12 +78,20 @@ impl Rotate {
         data_key::Entity::find().filter(self.task.chosen()).filter(ahead).count(self.db()).await
     }
 
-    /// Replaces them. Each subject is one transaction.
+    /// Replaces them. Each subject is one transaction. The run is a task of its own, and ends also if the caller goes away: so
+    /// its record says how it ended, and SQLite's log is emptied of the old keys.
     ///
     /// # Errors
     ///
     /// The database's error. What was done until then is stored, and the same run again does the rest.
     pub async fn run(&self, options: &SweepOptions, controls: &Controls) -> Result<Report, DbErr> {
+        let (this, options, controls) = (self.clone(), options.clone(), controls.clone());
+        let run = async move { Box::pin(this.run_to_completion(&options, &controls)).await };
+        let ended = tokio::spawn(run.in_current_span()).await;
+        ended.unwrap_or_else(|error| Err(DbErr::Custom(format!("the rotation ended: {error}"))))
+    }
+
+    async fn run_to_completion(&self, options: &SweepOptions, controls: &Controls) -> Result<Report, DbErr> {
         let new = NewOperation {
             kind: OperationKind::Rotate,
             actor: self.task.journal.actor().to_owned(),

@@ -40,7 +40,7 @@ pub(crate) use size::{is_long, sized};
 pub(crate) use soon::soon;
 pub(crate) use stack::TestStack;
 pub(crate) use standby::Replicated;
-pub(crate) use visits::{add_visit, create_visits, notes, registry_with_visits};
+pub(crate) use visits::{Note, add_visit, create_visits, notes, registry_with_visits};
 
 /// Runs each of these tests on local keys and SQLite, on local keys and PostgreSQL, and on LocalStack and
 /// PostgreSQL. A test takes a fresh [`TestStack`].
