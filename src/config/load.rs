@@ -12,16 +12,13 @@ use figment::{
 };
 
 use super::{
-    AuthMode, AwsKmsConfigError, BackendConfig, Config, DatabaseUrlError, EnvironmentError, JwtConfigError,
-    environment, setting::Setting, shape::Shape,
+    AuthMode, Config, DatabaseUrlError, EnvironmentError, JwtConfigError, backends, environment,
+    setting::Setting, shape::Shape,
 };
 use crate::redaction;
 
 /// The profile used when none is named.
 pub const DEFAULT_PROFILE: &str = "local";
-
-/// The profile in which an unencrypted endpoint need not be on this machine.
-const LOCALSTACK_PROFILE: &str = "localstack";
 
 /// Where configuration comes from.
 #[derive(Clone, Debug)]
@@ -66,13 +63,14 @@ impl ConfigSources {
             figment = figment.merge(&Setting::from_flag(text, &shape)?);
         }
         let config: Config = figment.extract().map_err(|error| explain(&figment, &error))?;
-        check(&config, &self.profile)?;
+        check(&config)?;
+        backends::check(&figment, &config.keys, &self.profile)?;
         Ok(LoadedConfig { config, profile: self.profile.clone(), figment })
     }
 }
 
 /// What no single value can be checked for.
-fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
+fn check(config: &Config) -> Result<(), ConfigError> {
     let keys = &config.keys;
     if !keys.backends.contains_key(&keys.active) {
         let names: Vec<_> = keys.backends.keys().map(String::as_str).collect();
@@ -80,17 +78,6 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
             active: redaction::text(&keys.active).into(),
             configured: names.join(", "),
         });
-    }
-    for (name, backend) in &keys.backends {
-        match backend {
-            BackendConfig::Local(local) if local.create_if_missing && profile != DEFAULT_PROFILE => {
-                return Err(ConfigError::CreateOutsideLocal { backend: name.clone() });
-            }
-            BackendConfig::Local(_) => {}
-            BackendConfig::AwsKms(aws) => aws
-                .check(profile == LOCALSTACK_PROFILE)
-                .map_err(|problem| ConfigError::AwsKms { backend: name.clone(), problem })?,
-        }
     }
     if keys.call_timeout >= config.http.request_timeout {
         return Err(ConfigError::CallTimeout);
@@ -118,11 +105,6 @@ fn check(config: &Config, profile: &str) -> Result<(), ConfigError> {
 /// Says where a bad value stands. Figment knows it for a bad value, not for an unknown key.
 fn explain(figment: &Figment, error: &figment::Error) -> ConfigError {
     let mut key = error.path.clone();
-    match &error.kind {
-        // The path ends before it, if the kind of backend had to be found out first.
-        Kind::UnknownField(name, _) if key.last() != Some(name) => key.push(name.clone()),
-        _ => {}
-    }
     // An element of a list is not a key of its own.
     let is_list = |key: &[String]| matches!(figment.find_value(&key.join(".")), Ok(Value::Array(..)));
     if let Some((_, list)) = key.split_last().filter(|(_, list)| is_list(list)) {
@@ -170,7 +152,7 @@ fn without_secrets(kind: &Kind) -> String {
 }
 
 /// All that had a say in a value.
-fn collect_places(figment: &Figment, value: &Value, places: &mut Vec<String>) {
+pub(super) fn collect_places(figment: &Figment, value: &Value, places: &mut Vec<String>) {
     if let Value::Dict(_, dict) = value {
         for value in dict.values() {
             collect_places(figment, value, places);
@@ -235,22 +217,6 @@ pub enum ConfigError {
         active: String,
         /// The backends there are.
         configured: String,
-    },
-    /// Wrapping keys are made by themselves in the profile `local` only.
-    #[error(
-        "keys.backends.{backend}.create_if_missing works in the profile `local` only: elsewhere, a missing key file is a lost one"
-    )]
-    CreateOutsideLocal {
-        /// The backend.
-        backend: String,
-    },
-    /// A backend on AWS KMS.
-    #[error("keys.backends.{backend}.{problem}")]
-    AwsKms {
-        /// The backend.
-        backend: String,
-        /// What is wrong, beginning with the key.
-        problem: AwsKmsConfigError,
     },
     /// A client would learn nothing but that the request took too long.
     #[error("keys.call_timeout must be shorter than http.request_timeout")]

@@ -8,6 +8,7 @@
 mod arguments;
 mod audit;
 mod auth;
+mod backends;
 mod environment;
 mod graphql;
 mod http;
@@ -28,8 +29,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::{
     database::{DatabaseConfig, DatabaseUrlError},
     keys::{
-        aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError},
-        config::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig},
+        aws_kms::{AwsCredentials, AwsKmsConfig},
+        config::{BackendConfig, CacheConfig, KeysConfig},
+        local::LocalBackendConfig,
     },
 };
 pub use oubliette_platform::{ServiceUrl, ServiceUrlError};

@@ -174,9 +174,8 @@ fn keys_unavailable(error: &KeyringError) -> Error {
         KeyringError::Backend(_) | KeyringError::Missing(_) | KeyringError::NoDataKey(_) => {
             coded("the data key of this user cannot be opened", ErrorCode::DecryptionFailed)
         }
-        KeyringError::Database(_) | KeyringError::Interrupted => {
-            coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
-        }
+        // Also what a later release of the keyring may fail with.
+        _ => coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal),
     }
 }
 

@@ -6,7 +6,7 @@ use tracing::Instrument;
 
 use super::{
     BackendError, Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, NotStored,
-    OpenDataKey, RefreshOutcome, SharedObserver, Ticket,
+    OpenDataKey, RefreshOutcome, SharedObserver, Ticket, advice,
     cache::{Cached, KeyCache},
     store::{self, StoredKey, Unconfirmed},
     subjects::Sealer,
@@ -58,7 +58,7 @@ impl NewDataKey {
 }
 
 impl Keyring {
-    /// A keyring over the data keys of `db`, with an empty cache.
+    /// A keyring over the data keys of `db`, with an empty cache. The observer is told of the cache; the backends have their own.
     #[must_use]
     pub fn new(
         db: DatabaseConnection,
@@ -67,7 +67,6 @@ impl Keyring {
         observer: impl Into<SharedObserver>,
     ) -> Self {
         let observer = observer.into();
-        let backends = backends.guarded(config, &observer);
         let cache = KeyCache::new(&config.cache, observer.clone());
         Self(Arc::new(Inner { db, backends, cache, observer }))
     }
@@ -341,6 +340,7 @@ impl Keyring {
 
 /// Why a data key could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyringError {
     /// There is no such data key. If its subject was forgotten, that is as it should be.
     #[error("there is no data key {0}")]
@@ -367,22 +367,4 @@ pub enum KeyringError {
     /// The server is shutting down, or a bug stopped the load.
     #[error("the load of a data key was interrupted")]
     Interrupted,
-}
-
-/// The lines that would configure a backend for a wrapping key.
-pub(super) fn advice(kek_id: &KekId) -> String {
-    let id = kek_id.as_str();
-    #[cfg(feature = "local")]
-    if let Some(name) = id.strip_prefix(crate::local::KEK_PREFIX) {
-        return format!(
-            "add [keys.backends.NAME] with kind = \"local\" and file = the key file that has the key `{name}`"
-        );
-    }
-    #[cfg(feature = "aws-kms")]
-    if let Some(region) = crate::aws_kms::region(id) {
-        return format!(
-            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{id}\""
-        );
-    }
-    "no kind of backend has such ids; was the row written by something else?".to_owned()
 }

@@ -102,7 +102,10 @@ async fn a_key_file_is_made_in_the_local_profile_only() {
     let sandbox = sandbox.with_env("OUBLIETTE_KEYS__BACKENDS__FILES__CREATE_IF_MISSING", "true");
     let said = sandbox.refusal().await;
     assert!(
-        said.contains("keys.backends.files.create_if_missing works in the profile `local` only"),
+        said.contains(
+            "`keys.backends.files.create_if_missing` in OUBLIETTE_KEYS__BACKENDS__FILES__CREATE_IF_MISSING: works in the \
+             profile `local` only"
+        ),
         "{said}"
     );
     assert!(!sandbox.path(KEYS).exists());
