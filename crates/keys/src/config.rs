@@ -64,7 +64,7 @@ impl BackendConfig {
 
     /// The settings without those that hold a secret.
     fn harmless(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.settings.iter().filter(|(_, value)| is_harmless(value))
+        self.settings.iter().filter(|(name, value)| is_harmless_text(name) && is_harmless(value))
     }
 }
 
@@ -82,11 +82,17 @@ impl fmt::Debug for BackendConfig {
     }
 }
 
+fn is_harmless_text(text: &str) -> bool {
+    redaction::text(text) == text
+}
+
 fn is_harmless(value: &Value) -> bool {
     match value {
-        Value::String(text) => redaction::text(text) == *text,
+        Value::String(text) => is_harmless_text(text),
         Value::Array(values) => values.iter().all(is_harmless),
-        Value::Object(table) => table.values().all(is_harmless),
+        Value::Object(table) => {
+            table.iter().all(|(name, value)| is_harmless_text(name) && is_harmless(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
 }

@@ -60,15 +60,7 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
 
     /// Whether the current wrapping key exists, is enabled, and may be used; and which it is. For readiness.
     async fn check(&self) -> Result<KekId, BackendError> {
-        self.probe().await
-    }
-
-    /// Makes a data key of nobody and opens it again: what a check does where no call tells as much without it.
-    async fn probe(&self) -> Result<KekId, BackendError> {
-        let context = KeyContext::of_nobody();
-        let wrapped = self.generate(&context).await?.wrapped;
-        self.unwrap(&wrapped, &context).await?;
-        Ok(wrapped.kek_id)
+        probe(self).await
     }
 
     /// Backends of one realm rewrap each other's keys, where [`KeyBackend::owns`] agrees: the same service,
@@ -108,6 +100,14 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
     ) -> Vec<Result<WrappedKey, BackendError>> {
         join_all(keys.iter().map(|(wrapped, context)| self.rewrap(wrapped, context, to))).await
     }
+}
+
+/// Makes a data key of nobody and opens it again: what a check does where no call tells as much without it.
+pub(crate) async fn probe<B: KeyBackend + ?Sized>(backend: &B) -> Result<KekId, BackendError> {
+    let context = KeyContext::of_nobody();
+    let wrapped = backend.generate(&context).await?.wrapped;
+    backend.unwrap(&wrapped, &context).await?;
+    Ok(wrapped.kek_id)
 }
 
 /// How surely a backend can unwrap what a wrapping key wrapped. The surest gets the call.

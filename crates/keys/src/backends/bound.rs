@@ -110,3 +110,98 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.strip_prefix(&HEADER)?.split_first_chunk()?;
     rest.split_at_checked(u16::from_be_bytes(*length).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{DataKeyId, KeyVersion, SubjectId};
+
+    /// A service that adds a number to each byte, and notices nothing.
+    #[derive(Debug)]
+    struct Shift;
+
+    fn number(kek_id: &KekId) -> Result<u8, BackendError> {
+        let number = kek_id.as_str().strip_prefix("shift:").and_then(|number| number.parse().ok());
+        number.ok_or(BackendError {
+            backend: "shift".to_owned(),
+            class: ErrorClass::KeyNotFound,
+            source: None,
+        })
+    }
+
+    #[async_trait]
+    impl RawWrap for Shift {
+        fn name(&self) -> &'static str {
+            "shift"
+        }
+
+        fn owns(&self, kek_id: &KekId) -> Ownership {
+            if number(kek_id).is_ok() { Ownership::Certain } else { Ownership::No }
+        }
+
+        async fn current(&self, _: &KeyContext) -> Result<KekId, BackendError> {
+            Ok(KekId::new("shift:3"))
+        }
+
+        async fn wrap(&self, secret: &KeyMaterial, to: &KekId) -> Result<Vec<u8>, BackendError> {
+            let number = number(to)?;
+            Ok(secret.expose().iter().map(|byte| byte.wrapping_add(number)).collect())
+        }
+
+        async fn unwrap(&self, wrapped: &[u8], kek_id: &KekId) -> Result<KeyMaterial, BackendError> {
+            let number = number(kek_id)?;
+            let secret: Vec<_> = wrapped.iter().map(|byte| byte.wrapping_sub(number)).collect();
+            KeyMaterial::from_slice(&secret).ok_or(BackendError {
+                backend: "shift".to_owned(),
+                class: ErrorClass::Malformed,
+                source: None,
+            })
+        }
+    }
+
+    fn context() -> KeyContext {
+        DataKeyId { subject: SubjectId::generate(), version: KeyVersion::FIRST }.into()
+    }
+
+    async fn class(wrapped: &WrappedKey, context: &KeyContext) -> ErrorClass {
+        Bound::new(Shift).unwrap(wrapped, context).await.unwrap_err().class
+    }
+
+    #[tokio::test]
+    async fn a_service_without_contexts_binds_them_all_the_same() {
+        let backend = Bound::new(Shift);
+        let (own, other) = (context(), context());
+        let key = backend.generate(&own).await.unwrap();
+        assert_eq!(key.wrapped.kek_id.as_str(), "shift:3");
+        assert_eq!(key.wrapped.bytes.len(), 2 + 2 + 32 + 62);
+        assert_eq!(backend.unwrap(&key.wrapped, &own).await.unwrap().expose(), key.material.expose());
+        assert_eq!(class(&key.wrapped, &other).await, ErrorClass::ContextMismatch);
+        let branch = KeyContext::new("branch", own.pairs().map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(class(&key.wrapped, &branch).await, ErrorClass::ContextMismatch);
+        let moved = backend.rewrap(&key.wrapped, &own, &KekId::new("shift:4")).await.unwrap();
+        assert_eq!(backend.unwrap(&moved, &own).await.unwrap().expose(), key.material.expose());
+        assert_eq!(class(&moved, &other).await, ErrorClass::ContextMismatch);
+        assert_eq!(backend.check().await.unwrap().as_str(), "shift:3");
+    }
+
+    #[tokio::test]
+    async fn what_the_service_does_not_notice_is_noticed_here() {
+        let (backend, own) = (Bound::new(Shift), context());
+        let key = backend.generate(&own).await.unwrap().wrapped;
+        for position in 0..key.bytes.len() {
+            let mut tampered = key.clone();
+            tampered.bytes[position] ^= 1;
+            assert!(class(&tampered, &own).await.blames_the_wrapped_key(), "byte {position}");
+        }
+        for length in 0..key.bytes.len() {
+            let cut = WrappedKey { bytes: key.bytes[..length].to_vec(), ..key.clone() };
+            assert!(class(&cut, &own).await.blames_the_wrapped_key(), "the first {length} bytes");
+        }
+        let elsewhere = WrappedKey { kek_id: KekId::new("shift:4"), ..key.clone() };
+        assert_eq!(class(&elsewhere, &own).await, ErrorClass::ContextMismatch);
+        // The secret of one data key, and what is sealed under another's.
+        let other = backend.generate(&own).await.unwrap().wrapped;
+        let mixed = [&key.bytes[..36], &other.bytes[36..]].concat();
+        assert_eq!(class(&WrappedKey { bytes: mixed, ..key }, &own).await, ErrorClass::ContextMismatch);
+    }
+}

@@ -25,9 +25,13 @@ mod kind;
 mod kinds;
 mod open;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 mod unopened;
 
 pub use all::{Backends, owner};
+#[cfg(feature = "local")]
+pub(crate) use backend::probe;
 pub use backend::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
 pub use bound::{Bound, RawWrap};
 pub use in_use::KeysInUse;

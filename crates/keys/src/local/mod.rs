@@ -25,7 +25,7 @@ pub use settings::{KeyFileLost, LocalBackendConfig};
 
 use super::{
     BackendError, BackendKind, ErrorClass, KekId, KeyBackend, KeyContext, Ownership, Realm, SharedObserver,
-    WrappedKey,
+    WrappedKey, backends::probe,
 };
 use crate::envelope::KeyMaterial;
 
@@ -113,6 +113,6 @@ impl KeyBackend for LocalBackend {
         let keys = self.keys.clone();
         let read = tokio::task::spawn_blocking(move || keys.read_again()).await;
         read.map_err(|error| BackendError::new(&self.name, ErrorClass::Unavailable, error))?;
-        self.probe().await
+        probe(self).await
     }
 }
