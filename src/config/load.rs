@@ -63,8 +63,8 @@ impl ConfigSources {
             figment = figment.merge(&Setting::from_flag(text, &shape)?);
         }
         let config: Config = figment.extract().map_err(|error| explain(&figment, &error))?;
-        check(&config)?;
         backends::check(&figment, &config.keys, &self.profile)?;
+        check(&config)?;
         Ok(LoadedConfig { config, profile: self.profile.clone(), figment })
     }
 }

@@ -55,6 +55,9 @@ mod tests {
             realm(&[None, Some("a")]),
             realm(&[Some("ab")]),
             realm(&[Some("a"), Some("b")]),
+            // As the two before, joined by what stands between them.
+            realm(&[Some("a\u{1}b")]),
+            realm(&[Some("a\u{1}\0\0\0\0\0\0\0\u{1}b")]),
             Realm::of("other", [Some("a")]),
             Realm::alone("a"),
             Realm::alone("kms"),

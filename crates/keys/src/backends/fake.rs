@@ -151,11 +151,10 @@ impl KeyBackend for FakeBackend {
     }
 
     fn owns(&self, kek_id: &KekId) -> Ownership {
-        let of_vault = kek_id.as_str().strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
-        if of_vault.is_some_and(|(vault, _)| vault == self.vault) {
-            Ownership::Certain
-        } else {
-            Ownership::No
+        match kek_id.as_str().strip_prefix(PREFIX).and_then(|rest| rest.split_once('/')) {
+            Some((vault, _)) if vault == self.vault => Ownership::Certain,
+            Some((vault, _)) if vault.starts_with(&self.vault) => Ownership::Likely,
+            _ => Ownership::No,
         }
     }
 

@@ -105,9 +105,7 @@ impl Plan {
         .await?
         {
             let kek_id = KekId::new(kek.kek_id);
-            if selection.from.as_ref().is_some_and(|from| *from != kek_id)
-                || (targets.contains(&kek_id) && selection.before.is_none())
-            {
+            if selection.from.as_ref().is_some_and(|from| *from != kek_id) {
                 continue;
             }
             let owner = backends.owner(&kek_id).ok_or_else(|| PlanError::NoBackend(kek_id.clone()))?;

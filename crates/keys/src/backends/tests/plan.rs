@@ -74,8 +74,8 @@ fn controls() -> Controls {
 
 #[tokio::test]
 async fn data_keys_move_within_a_backend_and_between_two() {
-    let (old, new) =
-        (Arc::new(fake("old", 1)), Arc::new(super::FakeBackend::new("new", "w", NonZeroU32::MIN)));
+    let of_vault = |name, vault| Arc::new(super::FakeBackend::new(name, vault, NonZeroU32::MIN));
+    let (old, new) = (of_vault("old", "w2"), of_vault("new", "w"));
     let retired = old.kek_id(7);
     let db = database(&*old, &[retired.clone(), old.kek_id(0), retired.clone()]).await;
     let within = engine(&db, old.clone(), vec![new.clone()]);
@@ -85,7 +85,8 @@ async fn data_keys_move_within_a_backend_and_between_two() {
     let report = within.run(&plan, &NoJournal::new("a test"), &options(), &controls()).await.unwrap();
     assert_eq!((report.outcome, report.left), (Outcome::Completed, 0));
 
-    // Of the same kind, but nobody says that one opens what the other wrapped.
+    // The new one could be asked, but nobody says that it opens what the other wrapped.
+    assert_eq!(new.owns(&retired), Ownership::Likely);
     let between = engine(&db, new.clone(), vec![old]);
     let plan = between.plan(Selection::default()).await.unwrap();
     assert_eq!((plan.data_keys(), plan.sources[0].route), (3, Route::UnwrapAndWrap));
@@ -93,7 +94,7 @@ async fn data_keys_move_within_a_backend_and_between_two() {
     let keks = store::count_by_kek(&db, sea_orm::Condition::all()).await.unwrap();
     assert_eq!((keks.len(), &*keks[0].kek_id, keks[0].data_keys), (1, "fake:w/0", 3));
 
-    let alone = engine(&db, Arc::new(fake("old", 1)), Vec::new()).plan(Selection::default()).await;
+    let alone = engine(&db, of_vault("old", "w2"), Vec::new()).plan(Selection::default()).await;
     assert!(matches!(&alone, Err(PlanError::NoBackend(kek_id)) if kek_id.as_str() == "fake:w/0"));
     assert!(alone.unwrap_err().to_string().contains("kind = \"fake\" and vault = \"w\""));
 }
