@@ -26,6 +26,18 @@ pub(super) fn check(figment: &Figment, keys: &KeysConfig, profile: &str) -> Resu
     Ok(())
 }
 
+/// Whether a key is a secret of a backend, whatever it looks like.
+pub(super) fn is_secret(keys: &KeysConfig, key: &str) -> bool {
+    let Some(rest) = key.strip_prefix("keys.backends.") else { return false };
+    // A backend's name may have a dot.
+    keys.backends.iter().any(|(name, backend)| {
+        let setting = rest.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+        setting
+            .and_then(|setting| setting.split('.').next())
+            .is_some_and(|setting| backend.is_secret(setting))
+    })
+}
+
 /// Says where a bad setting stands. What is missing stands nowhere: then, what set the others of its section.
 fn explain(figment: &Figment, backend: &str, SettingError { key, problem }: SettingError) -> ConfigError {
     let mut names = vec!["keys", "backends", backend];

@@ -62,23 +62,30 @@ impl BackendConfig {
         kind(&self.kind)?.settings(&self.settings)
     }
 
+    /// Whether the kind says that a setting is a secret, whatever it looks like.
+    #[must_use]
+    pub fn is_secret(&self, setting: &str) -> bool {
+        kind(&self.kind).is_ok_and(|kind| kind.secrets().contains(&setting))
+    }
+
     /// The settings without those that hold a secret.
     fn harmless(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.settings.iter().filter(|(name, value)| is_harmless_text(name) && is_harmless(value))
+        let settings = self.settings.iter().filter(|(name, _)| !self.is_secret(name));
+        settings.filter(|(name, value)| is_harmless_text(name) && is_harmless(value))
     }
 }
 
 /// Leaves out what holds a secret, as every other section does.
 impl Serialize for BackendConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let kind = Value::from(&*self.kind);
+        let kind = Value::from(redaction::text(&self.kind));
         serializer.collect_map([(&"kind".to_owned(), &kind)].into_iter().chain(self.harmless()))
     }
 }
 
 impl fmt::Debug for BackendConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entry(&"kind", &self.kind).entries(self.harmless()).finish()
+        f.debug_map().entry(&"kind", &redaction::text(&self.kind)).entries(self.harmless()).finish()
     }
 }
 

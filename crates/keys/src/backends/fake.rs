@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use oubliette_platform::ServiceUrl;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{
@@ -36,6 +36,10 @@ impl BackendKind for Fake {
 
     fn settings(&self, raw: &RawSettings) -> Result<Arc<dyn BackendSettings>, SettingError> {
         Ok(Arc::new(settings::read::<FakeSettings>(raw)?))
+    }
+
+    fn secrets(&self) -> &'static [&'static str] {
+        &["token"]
     }
 
     fn specimen(&self) -> RawSettings {
@@ -67,6 +71,9 @@ pub(super) struct FakeSettings {
     pub(super) shards: NonZeroU32,
     #[serde(default, skip_serializing)]
     pub(super) address: Option<ServiceUrl>,
+    #[expect(dead_code, reason = "nobody is asked for it")]
+    #[serde(default, skip_serializing)]
+    token: Option<IgnoredAny>,
 }
 
 fn one() -> NonZeroU32 {

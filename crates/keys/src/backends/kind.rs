@@ -21,6 +21,12 @@ pub trait BackendKind: fmt::Debug + Send + Sync {
     /// may choose. Tells what a text is meant to be that comes from a variable or a flag.
     fn specimen(&self) -> RawSettings;
 
+    /// The settings that are secrets, such as a token. They are printed nowhere. A URL need not be among them: its password is
+    /// found.
+    fn secrets(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The settings of a backend that would own a wrapping key, for an operator, as far as the id tells them; without `kind`.
     /// `None` if this kind has no such ids.
     fn advice(&self, kek_id: &KekId) -> Option<Vec<String>>;

@@ -52,7 +52,7 @@ fn what_only_the_whole_tells_is_checked_by_the_kind() {
 fn no_secret_is_quoted() {
     const PASSWORD: &str = "s3cr3t-pa55";
     let url = format!("http://ada:{PASSWORD}@x.example/?token={PASSWORD}");
-    let with_address = backend(json!({ "vault": "v", "address": url }));
+    let with_address = backend(json!({ "vault": "v", "address": url, "token": PASSWORD }));
     let settings = with_address.read().unwrap();
     let mut said = vec![
         format!("{with_address:?}"),
@@ -72,7 +72,9 @@ fn no_secret_is_quoted() {
         said.push(format!("{:?}", backend.read().unwrap_err()));
         said.push(format!("{backend:?}"));
     }
-    said.push(BackendConfig::new(url, []).read().unwrap_err().to_string());
+    let of_no_kind = BackendConfig::new(url, []);
+    said.push(of_no_kind.read().unwrap_err().to_string());
+    said.push(format!("{of_no_kind:?} {}", serde_json::to_string(&of_no_kind).unwrap()));
     for said in said {
         assert!(!said.contains(PASSWORD), "{said}");
     }
