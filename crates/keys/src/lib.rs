@@ -45,7 +45,11 @@ pub mod verify;
 mod wrapped_key;
 pub mod wrapping_keys;
 
-use oubliette_platform::{causes, loopback, redaction, secret_file};
+#[cfg(feature = "aws-kms")]
+use oubliette_platform::loopback;
+#[cfg(feature = "local")]
+use oubliette_platform::secret_file;
+use oubliette_platform::{causes, redaction};
 
 pub use oubliette_envelope as envelope;
 pub use oubliette_platform::database;

@@ -26,6 +26,7 @@ impl OpenWrappingKey {
         Self { id, cipher: Aes256GcmSiv::new(<&Key<Aes256GcmSiv>>::from(material.expose())) }
     }
 
+    #[cfg(feature = "local")]
     pub(crate) fn id(&self) -> &KekId {
         &self.id
     }
@@ -49,6 +50,7 @@ impl OpenWrappingKey {
     }
 
     /// Whether the other one has the same material.
+    #[cfg(feature = "local")]
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let context = KeyContext::of_nobody();
         let tried = KeyMaterial::generate().ok().and_then(|material| self.wrap(&material, &context).ok());

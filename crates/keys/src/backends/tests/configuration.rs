@@ -3,10 +3,9 @@ use serde_json::{Value, json};
 use super::{super::*, config, nobody};
 use crate::{KekId, KeyContext, config::BackendConfig};
 
-fn backend(settings: Value) -> BackendConfig {
-    let mut all = json!({ "kind": "fake" });
-    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    serde_json::from_value(all).unwrap()
+fn backend(mut settings: Value) -> BackendConfig {
+    settings["kind"] = "fake".into();
+    serde_json::from_value(settings).unwrap()
 }
 
 #[test]

@@ -181,7 +181,10 @@ async fn a_guard_passes_on_all_that_a_backend_does_better() {
         ("generate", guarded.generate(&context).await.unwrap_err()),
         ("rewrap", guarded.rewrap(&key, &context, &to).await.unwrap_err()),
         ("check", guarded.check().await.unwrap_err()),
-        ("generate_many", guarded.generate_many(&[context.clone()]).await.pop().unwrap().unwrap_err()),
+        (
+            "generate_many",
+            guarded.generate_many(std::slice::from_ref(&context)).await.pop().unwrap().unwrap_err(),
+        ),
         ("rewrap_many", guarded.rewrap_many(&many, &to).await.pop().unwrap().unwrap_err()),
     ] {
         assert_eq!(error.backend, method);
