@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use oubliette::keys::{
-    KekId, KeyBackend, WrappedKey,
+    KekId, KeyBackend, KeyContext, WrappedKey,
     local::{KeyFile, KeyFileEditor, LocalBackend, kek_id},
 };
 use sea_orm::sqlx::{PgPool, query};
@@ -91,7 +91,7 @@ async fn measure_memory(
     let (admin, pool) = site("few", keys).await?;
     population::store(&pool, backend, count).await?;
     let mut peak = Series::default();
-    let here = backend.current().await?;
+    let here = backend.current(&KeyContext::of_nobody()).await?;
     for to in [there, &here, there, &here, there] {
         peak.push(f64::from(admin.rewrap(to.as_str(), count, &[])?.peak) / 1024.0);
     }

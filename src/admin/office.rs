@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -32,9 +32,18 @@ impl Office {
     /// Opens the database and the backends. What is wrong with backends goes to standard error: not every command
     /// needs each of them.
     pub(super) async fn open(loaded: &LoadedConfig) -> anyhow::Result<Self> {
+        Self::open_for(loaded, None).await
+    }
+
+    /// The same, for so many calls to a backend at the same time.
+    pub(super) async fn open_for(
+        loaded: &LoadedConfig,
+        concurrency: Option<NonZeroUsize>,
+    ) -> anyhow::Result<Self> {
         let db = connect(loaded).await?;
         let observer: SharedObserver = std::sync::Arc::new(());
-        let config = loaded.config.keys.clone();
+        let mut config = loaded.config.keys.clone();
+        config.max_concurrent_calls = concurrency.unwrap_or(config.max_concurrent_calls);
         let (backends, errors) = open_what_can_be(&config, &observer).await;
         for (name, error) in errors {
             say(&format!("warning: key backend `{name}`: {}", causes::line(&error)));

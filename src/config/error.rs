@@ -59,11 +59,6 @@ impl ConfigError {
     /// A value does not fit its key, or a key is unknown. Figment knows the place of a bad value, not of an unknown key.
     pub(super) fn unfit(figment: &Figment, error: &figment::Error) -> Self {
         let mut key = error.path.clone();
-        match &error.kind {
-            // The path ends before it, if the kind of backend had to be found out first.
-            Kind::UnknownField(name, _) if key.last() != Some(name) => key.push(name.clone()),
-            _ => {}
-        }
         // An element of a list is not a key of its own.
         let is_list = |key: &[String]| matches!(figment.find_value(&key.join(".")), Ok(Value::Array(..)));
         if let Some((_, list)) = key.split_last().filter(|(_, list)| is_list(list)) {

@@ -1,10 +1,13 @@
 //! What `[keys]` must fulfil to be used by this program.
 
 use super::{
-    AwsKmsConfig, AwsKmsConfigError, BackendConfig, DEFAULT_PROFILE, KeysConfig, LocalBackendConfig,
+    DEFAULT_PROFILE, KeysConfig,
     section::{Context, Invalid, Section},
 };
-use crate::redaction;
+use crate::{
+    keys::{Allowances, SettingError},
+    redaction,
+};
 
 /// The profile in which an unencrypted endpoint need not be on this machine.
 const LOCALSTACK_PROFILE: &str = "localstack";
@@ -18,11 +21,16 @@ impl Section for KeysConfig {
             let problem = format!("\"{active}\" names no backend; configured under [keys.backends]: {names}");
             return Err(Invalid::new("keys.active", problem));
         }
+        let allowances = Allowances {
+            plain_http: context.profile == LOCALSTACK_PROFILE,
+            create_key_files: context.profile == DEFAULT_PROFILE,
+        };
         for (name, backend) in &self.backends {
-            match backend {
-                BackendConfig::Local(local) => validate_local(local, name, context)?,
-                BackendConfig::AwsKms(aws) => validate_aws_kms(aws, name, context)?,
-            }
+            let checked = backend.read().and_then(|settings| settings.check(allowances));
+            checked.map_err(|SettingError { key, problem }| {
+                let section = format!("keys.backends.{name}");
+                Invalid::new(key.map_or(section.clone(), |key| format!("{section}.{key}")), problem)
+            })?;
         }
         // Otherwise a client would learn nothing but that the request took too long.
         if self.call_timeout >= context.config.http.request_timeout {
@@ -38,22 +46,14 @@ impl Section for KeysConfig {
     }
 }
 
-fn validate_local(local: &LocalBackendConfig, name: &str, context: &Context<'_>) -> Result<(), Invalid> {
-    if local.create_if_missing && context.profile != DEFAULT_PROFILE {
-        return Err(Invalid::new(
-            format!("keys.backends.{name}.create_if_missing"),
-            "works in the profile `local` only: elsewhere, a missing key file is a lost one",
-        ));
-    }
-    Ok(())
-}
-
-fn validate_aws_kms(aws: &AwsKmsConfig, name: &str, context: &Context<'_>) -> Result<(), Invalid> {
-    aws.check(context.profile == LOCALSTACK_PROFILE).map_err(|error| {
-        let key = match &error {
-            AwsKmsConfigError::OwnName(pair) => format!("context.{pair}"),
-            AwsKmsConfigError::PlainHttp(_) => "endpoint_url".to_owned(),
-        };
-        Invalid::new(format!("keys.backends.{name}.{key}"), error.to_string())
+/// Whether a key is a secret of a backend, whatever it looks like.
+pub(super) fn is_secret(keys: &KeysConfig, key: &str) -> bool {
+    let Some(rest) = key.strip_prefix("keys.backends.") else { return false };
+    // A backend's name may have a dot.
+    keys.backends.iter().any(|(name, backend)| {
+        let setting = rest.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+        setting
+            .and_then(|setting| setting.split('.').next())
+            .is_some_and(|setting| backend.is_secret(setting))
     })
 }

@@ -33,8 +33,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::{
     database::{DatabaseConfig, DatabaseUrlError},
     keys::{
-        aws_kms::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError},
-        config::{BackendConfig, CacheConfig, KeysConfig, LocalBackendConfig},
+        aws_kms::{AwsCredentials, AwsKmsConfig},
+        config::{BackendConfig, CacheConfig, KeysConfig},
+        local::LocalBackendConfig,
     },
 };
 pub use oubliette_platform::{ServiceUrl, ServiceUrlError};

@@ -1,6 +1,6 @@
 use figment::value::Value;
 
-use super::{LoadedConfig, place::place};
+use super::{LoadedConfig, keys_section, place::place};
 use crate::redaction;
 
 /// One value of the effective configuration.
@@ -35,7 +35,11 @@ fn collect(loaded: &LoadedConfig, key: String, value: &Value, lines: &mut Vec<Co
         return;
     }
     let source = loaded.figment.get_metadata(value.tag()).map_or_else(|| "default".to_owned(), place);
-    let value = show(&key, value);
+    let value = if keys_section::is_secret(&loaded.config.keys, &key) {
+        redaction::SECRET.to_owned()
+    } else {
+        show(&key, value)
+    };
     lines.push(ConfigLine { key, value, source });
 }
 

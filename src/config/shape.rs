@@ -4,14 +4,14 @@ use figment::{
     value::Value,
 };
 
-use super::Config;
+use super::{BackendConfig, Config};
+use crate::keys::KINDS;
 
 /// Stands for every name that an operator may choose.
 const ANY: &str = "*";
 
-/// Each kind of everything that is not there by default.
-const SPECIMENS: [&str; 2] = [
-    r#"
+/// Everything that is not there by default. Backends show theirs themselves.
+const SPECIMEN: &str = r#"
     [http.tls]
     certificate = ""
     key = ""
@@ -19,17 +19,7 @@ const SPECIMENS: [&str; 2] = [
     issuer = ""
     audience = ""
     scopes = { "*" = [] }
-    [keys.backends."*"]
-    kind = "local"
-    file = ""
-    "#,
-    r#"
-    [keys.backends."*"]
-    kind = "aws-kms"
-    key_id = ""
-    context = { "*" = "" }
-    "#,
-];
+"#;
 
 /// Which keys take something else than a text. A variable and a flag are nothing but texts: `0012` is a number for a key that
 /// takes one, and else a text with two zeros.
@@ -39,10 +29,12 @@ pub(super) struct Shape(Value);
 impl Shape {
     /// The shape of [`Config`], as its own serialisation shows it.
     pub(super) fn of_config() -> Result<Self, Box<figment::Error>> {
-        let mut all = Figment::new();
-        for specimen in SPECIMENS {
-            let config: Config = Figment::from(Toml::string(specimen)).extract()?;
-            all = all.merge(Serialized::defaults(config));
+        let mut config: Config = Figment::from(Toml::string(SPECIMEN)).extract()?;
+        let mut all = Figment::from(Serialized::defaults(config.clone()));
+        for kind in KINDS {
+            let backend = BackendConfig { kind: kind.name().to_owned(), settings: kind.specimen() };
+            config.keys.backends = [(ANY.to_owned(), backend)].into();
+            all = all.merge(Serialized::defaults(&config));
         }
         Ok(Self(all.extract()?))
     }

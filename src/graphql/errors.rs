@@ -113,7 +113,8 @@ fn keys_unavailable(error: &KeyringError) -> Error {
         KeyringError::Backend(_) | KeyringError::Missing(_) | KeyringError::NoDataKey(_) => {
             coded("the data key of this user cannot be opened", ErrorCode::DecryptionFailed)
         }
-        KeyringError::Database(_) | KeyringError::Interrupted => internal(),
+        // Also what a later release of the keyring may fail with.
+        _ => internal(),
     }
 }
 

@@ -94,6 +94,7 @@ impl From<NotStored> for UserError {
         match error {
             NotStored::Inactive(inactive) => KeyringError::from(inactive).into(),
             NotStored::Database(error) => error.into(),
+            other => DbErr::Custom(other.to_string()).into(),
         }
     }
 }

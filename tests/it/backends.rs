@@ -103,7 +103,7 @@ async fn rewrap(
     wrapped: &WrappedKey,
     context: &KeyContext,
 ) -> Result<WrappedKey, BackendError> {
-    backend.rewrap(wrapped, context, &backend.current().await?).await
+    backend.rewrap(wrapped, context, &backend.current(context).await?).await
 }
 
 async fn a_data_key_makes_the_round_trip(pair: Pair) {
@@ -175,7 +175,7 @@ async fn a_rewrap_keeps_the_key_and_changes_the_wrapping(pair: Pair) {
 async fn an_open_key_is_wrapped_as_it_is(pair: Pair) {
     let context = context();
     let key = pair.old.generate(&context).await.unwrap();
-    let to = pair.new.current().await.unwrap();
+    let to = pair.new.current(&context).await.unwrap();
     let moved = pair.new.wrap(&key.material, &context, &to).await.unwrap();
     assert_eq!(moved.kek_id, to);
     assert_eq!(pair.new.unwrap(&moved, &context).await.unwrap().expose(), key.material.expose());
@@ -187,7 +187,7 @@ async fn an_open_key_is_wrapped_as_it_is(pair: Pair) {
         localstack().disable(arn).await;
         let disabled = pair.new.wrap(&key.material, &context, &to).await;
         assert_eq!(disabled.unwrap_err().class, ErrorClass::KeyDisabled);
-        assert_eq!(pair.new.current().await.unwrap_err().class, ErrorClass::KeyDisabled);
+        assert_eq!(pair.new.current(&context).await.unwrap_err().class, ErrorClass::KeyDisabled);
     }
 }
 

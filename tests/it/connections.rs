@@ -30,7 +30,12 @@ impl Marked {
         let config = DatabaseConfig { max_connections: NonZeroU32::new(1).unwrap(), ..stack.config() };
         let db = database::connect(&config).await.unwrap();
         database::migrate(&db).await.unwrap();
-        let backends = Backends::new(Arc::new(stack.backend().await), Vec::new());
+        let backends = Backends::new(
+            Arc::new(stack.backend().await),
+            Vec::new(),
+            &KeysConfig::default(),
+            KeyMetrics::default(),
+        );
         let keyring = Keyring::new(db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let marked = Self { users: Users::new(db.clone(), keyring), stack, db, origin: Origin::new("test") };
         marked.mark().await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use oubliette::{
     app::App,
-    config::{BackendConfig, Config, LocalBackendConfig},
+    config::{BackendConfig, Config},
     envelope::{DataKeyId, KeyVersion},
     keys::{ErrorClass, local::KeyFile},
 };
@@ -130,7 +130,7 @@ async fn start_another_server(app: &TestApp) {
     KeyFile::create(&file).unwrap();
     let mut config = Config { database: app.database.config(), ..Config::default() };
     config.keys.active = "local".to_owned();
-    let backend = BackendConfig::Local(LocalBackendConfig { file, create_if_missing: false });
+    let backend = BackendConfig::new("local", [("file", file.to_str().unwrap().into())]);
     config.keys.backends.insert("local".to_owned(), backend);
     App::start(&config).await.unwrap();
 }

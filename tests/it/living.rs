@@ -221,7 +221,12 @@ impl<'a> Case<'a> {
 
     /// As the admin binary does it: with a keyring of its own.
     async fn rotate(&self, person: &Living, deeds: &[(usize, Deed)]) {
-        let backends = Backends::new(self.app.backend.clone(), Vec::new());
+        let backends = Backends::new(
+            self.app.backend.clone(),
+            Vec::new(),
+            &KeysConfig::default(),
+            KeyMetrics::default(),
+        );
         let keyring =
             Keyring::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let users = Users::new(self.app.db.clone(), keyring).with_registry(registry_with_visits());
@@ -233,9 +238,13 @@ impl<'a> Case<'a> {
     }
 
     async fn rewrap(&self, to: usize, deeds: &[(usize, Deed)]) {
-        let backends = Backends::new(self.app.backend.clone(), Vec::new());
-        let rewrap =
-            Rewrap::new(self.app.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
+        let backends = Backends::new(
+            self.app.backend.clone(),
+            Vec::new(),
+            &KeysConfig::default(),
+            KeyMetrics::default(),
+        );
+        let rewrap = Rewrap::new(self.app.db.clone(), backends);
         let to = Some(self.app.backend.keks()[to].to_string());
         let plan = rewrap.plan(Selection { to, ..Selection::default() }).await.unwrap();
         let controls = controls(deeds);

@@ -98,7 +98,12 @@ impl Fleet {
     /// Users as another process has them.
     fn users(&self) -> (Users, LocalBackend) {
         let file = KeyFile::read(&self.sandbox.path("data/local.toml")).unwrap();
-        let backends = Backends::new(Arc::new(LocalBackend::new("local", &file)), Vec::new());
+        let backends = Backends::new(
+            Arc::new(LocalBackend::new("local", &file)),
+            Vec::new(),
+            &KeysConfig::default(),
+            KeyMetrics::default(),
+        );
         let keyring = Keyring::new(self.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         (Users::new(self.db.clone(), keyring), LocalBackend::new("local", &file))
     }

@@ -180,6 +180,7 @@ pub struct SealError;
 /// For logs and operators. Towards a client all of these are one opaque error: which check failed would
 /// tell an attacker how far a forgery got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The bytes cannot be a sealed attribute.
     #[error(transparent)]
@@ -202,6 +203,7 @@ pub enum OpenError {
 
 /// Why a value could not be sealed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResealError {
     /// It does not open.
     #[error(transparent)]

@@ -90,6 +90,7 @@ impl<'a> Parts<'a> {
 
 /// Bytes that cannot be a sealed attribute this release knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FormatError {
     /// Fewer bytes than a header, a nonce and a tag need.
     #[error("too short to be a sealed attribute")]

@@ -1,9 +1,9 @@
-use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
-#[cfg(feature = "aws-kms")]
-use crate::aws_kms::AwsKmsConfig;
+use crate::{BackendSettings, RawSettings, SettingError, kind, redaction};
 
 /// `[keys]`: what wraps data keys, and how long they stay open.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -36,28 +36,72 @@ impl Default for KeysConfig {
     }
 }
 
-/// `[keys.backends.<name>]`: one key backend.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum BackendConfig {
-    #[cfg(feature = "local")]
-    /// `kind = "local"`: wrapping keys in a file. For development.
-    Local(LocalBackendConfig),
-    #[cfg(feature = "aws-kms")]
-    /// `kind = "aws-kms"`: AWS Key Management Service, or LocalStack.
-    AwsKms(AwsKmsConfig),
+/// `[keys.backends.<name>]`: one key backend. Its kind reads its settings: see [`BackendKind`](crate::BackendKind).
+#[derive(Clone, Deserialize)]
+pub struct BackendConfig {
+    /// The kind: the name of one of the [`KINDS`](crate::KINDS).
+    pub kind: String,
+    /// Everything else, as it was written. A URL among it may hold a password.
+    #[serde(flatten)]
+    pub settings: RawSettings,
 }
 
-/// A local key backend.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct LocalBackendConfig {
-    /// The key file: TOML, mode 0600.
-    pub file: PathBuf,
-    /// Whether to make the file, with one fresh wrapping key, if it is missing. Only in the profile
-    /// `local`.
-    #[serde(default)]
-    pub create_if_missing: bool,
+impl BackendConfig {
+    /// A backend of a kind, with settings.
+    pub fn new(kind: impl Into<String>, settings: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Self { kind: kind.into(), settings: settings.collect() }
+    }
+
+    /// The settings, as the kind understands them.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`] names the setting.
+    pub fn read(&self) -> Result<Arc<dyn BackendSettings>, SettingError> {
+        kind(&self.kind)?.settings(&self.settings)
+    }
+
+    /// Whether the kind says that a setting is a secret, whatever it looks like.
+    #[must_use]
+    pub fn is_secret(&self, setting: &str) -> bool {
+        kind(&self.kind).is_ok_and(|kind| kind.secrets().contains(&setting))
+    }
+
+    /// The settings without those that hold a secret.
+    fn harmless(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let settings = self.settings.iter().filter(|(name, _)| !self.is_secret(name));
+        settings.filter(|(name, value)| is_harmless_text(name) && is_harmless(value))
+    }
+}
+
+/// Leaves out what holds a secret, as every other section does.
+impl Serialize for BackendConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kind = Value::from(redaction::text(&self.kind));
+        serializer.collect_map([(&"kind".to_owned(), &kind)].into_iter().chain(self.harmless()))
+    }
+}
+
+impl fmt::Debug for BackendConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entry(&"kind", &redaction::text(&self.kind)).entries(self.harmless()).finish()
+    }
+}
+
+fn is_harmless_text(text: &str) -> bool {
+    redaction::text(text) == text
+}
+
+fn is_harmless(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_harmless_text(text),
+        Value::Array(values) => values.iter().all(is_harmless),
+        Value::Object(table) => {
+            table.iter().all(|(name, value)| is_harmless_text(name) && is_harmless(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
 }
 
 /// `[keys.cache]`: open data keys, kept for a while.

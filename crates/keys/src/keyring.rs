@@ -8,18 +8,14 @@ use tracing::Instrument;
 
 use super::{
     BackendError, Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, NotStored,
-    OpenDataKey, RefreshOutcome, SharedObserver, Ticket,
+    OpenDataKey, RefreshOutcome, SharedObserver, Ticket, advice,
     cache::{Cached, KeyCache},
     store::{self, StoredKey, Unconfirmed},
     subjects::Sealer,
     wrapping_keys,
 };
 #[cfg(feature = "local")]
-use crate::{
-    OpenError,
-    config::{BackendConfig, LocalBackendConfig},
-    open_backends,
-};
+use crate::{BackendSettings, OpenError, local::LocalBackendConfig};
 use crate::{
     causes,
     config::KeysConfig,
@@ -66,7 +62,7 @@ impl NewDataKey {
 }
 
 impl Keyring {
-    /// A keyring over the data keys of `db`, with an empty cache.
+    /// A keyring over the data keys of `db`, with an empty cache. The observer is told of the cache; the backends have their own.
     #[must_use]
     pub fn new(
         db: DatabaseConnection,
@@ -75,7 +71,6 @@ impl Keyring {
         observer: impl Into<SharedObserver>,
     ) -> Self {
         let observer = observer.into();
-        let backends = backends.guarded(config, &observer);
         let cache = KeyCache::new(&config.cache, observer.clone());
         Self(Arc::new(Inner { db, backends, cache, observer }))
     }
@@ -89,10 +84,10 @@ impl Keyring {
     #[cfg(feature = "local")]
     pub async fn over_key_file(db: DatabaseConnection, file: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let local = LocalBackendConfig { file: file.into(), create_if_missing: true };
-        let backends = [("local".to_owned(), BackendConfig::Local(local))].into();
-        let config = KeysConfig { active: "local".to_owned(), backends, ..KeysConfig::default() };
-        let observer: SharedObserver = Arc::new(());
-        let backends = open_backends(&config, &db, &observer).await?;
+        let (config, observer): (_, SharedObserver) = (KeysConfig::default(), Arc::new(()));
+        local.prepare(&db).await?;
+        let backend = local.open("local", &observer).await?;
+        let backends = Backends::new(backend, Vec::new(), &config, observer.clone());
         Ok(Self::new(db, backends, &config, observer))
     }
 
@@ -365,6 +360,7 @@ impl Keyring {
 
 /// Why a data key could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyringError {
     /// There is no such data key. If its subject was forgotten, that is as it should be.
     #[error("there is no data key {0}")]
@@ -391,22 +387,4 @@ pub enum KeyringError {
     /// The server is shutting down, or a bug stopped the load.
     #[error("the load of a data key was interrupted")]
     Interrupted,
-}
-
-/// The lines that would configure a backend for a wrapping key.
-#[cfg_attr(not(any(feature = "local", feature = "aws-kms")), expect(unused_variables))]
-pub(super) fn advice(kek_id: &KekId) -> String {
-    #[cfg(feature = "local")]
-    if let Some(name) = kek_id.as_str().strip_prefix(crate::local::KEK_PREFIX) {
-        return format!(
-            "add [keys.backends.NAME] with kind = \"local\" and file = the key file that has the key `{name}`"
-        );
-    }
-    #[cfg(feature = "aws-kms")]
-    if let Some(region) = crate::aws_kms::region(kek_id.as_str()) {
-        return format!(
-            "add [keys.backends.NAME] with kind = \"aws-kms\", region = \"{region}\" and key_id = \"{kek_id}\""
-        );
-    }
-    "no kind of backend has such ids; was the row written by something else?".to_owned()
 }

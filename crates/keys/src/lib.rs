@@ -5,10 +5,10 @@
 //!
 //! | piece | what it is |
 //! | --- | --- |
-//! | [`KeyBackend`] | what wraps and unwraps: the trait, and its error classes |
+//! | [`backends`] | what wraps and unwraps: the trait [`KeyBackend`], its error classes, the kinds there are |
 //! | [`local`] | wrapping keys in a file, for development |
 //! | [`aws_kms`] | wrapping keys in AWS KMS, or in LocalStack |
-//! | [`Backends`] | all configured backends: one active, the others still unwrap |
+//! | [`Backends`] | all open backends: one active, the others still unwrap |
 //! | [`store`] | the table `data_keys` |
 //! | [`wrapping_keys`] | the table of wrapping keys: whether anything may still come under one |
 //! | [`Keyring`] | all of it together |
@@ -146,55 +146,55 @@
 
 #[cfg(feature = "aws-kms")]
 pub mod aws_kms;
-mod backend;
-mod backends;
+pub mod backends;
 mod cache;
 /// The settings of this crate.
 pub mod config;
 mod context;
 pub mod entity;
 mod fence;
-mod guarded;
 mod journal;
 mod keyring;
 #[cfg(feature = "local")]
 pub mod local;
 mod migrations;
 mod observer;
-mod open;
 mod open_data_key;
+mod open_wrapping_key;
+mod realm;
 pub mod rewrap;
 pub mod rotate;
 mod slot;
 pub mod store;
 pub mod subjects;
 pub mod sweep;
-mod sweep_defaults;
-mod unopened;
 pub mod verify;
 mod wrapped_key;
 pub mod wrapping_keys;
 
-use oubliette_platform::causes;
 #[cfg(feature = "aws-kms")]
 use oubliette_platform::loopback;
 #[cfg(feature = "local")]
 use oubliette_platform::secret_file;
+use oubliette_platform::{causes, redaction};
 
 pub use oubliette_envelope as envelope;
 pub use oubliette_platform::database;
 #[doc(hidden)]
 pub use sea_orm;
 
-pub use backend::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
-pub use backends::{Backends, owner};
+pub use backends::{
+    Allowances, BackendError, BackendKind, BackendSettings, Backends, Bound, Cost, ErrorClass, GeneratedKey,
+    KINDS, KeyBackend, KeysInUse, OpenError, Ownership, RawSettings, RawWrap, SettingError, advice, kind,
+    open_backend, open_backends, open_what_can_be, owner, settings,
+};
 pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use journal::{Journal, NoJournal};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
 pub use migrations::{SealedColumn, migrations};
 pub use observer::{CacheEvent, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver};
-pub use open::{OpenError, open_backend, open_backends, open_what_can_be};
 pub use open_data_key::{DataKeyIdentity, OpenDataKey};
+pub use realm::Realm;
 pub use wrapped_key::{KekId, WrappedKey};
 pub use wrapping_keys::{Inactive, KekState, NotStored};

@@ -287,7 +287,7 @@ fn reseal_value(value: SealedMut<'_>, keys: &[DataKey], fresh: &DataKey) -> Resu
     let old = keys.iter().find(|key| key.id() == id).ok_or(RotateError::Keyless(id))?;
     fresh.reseal(old, value).map_err(|error| match error {
         ResealError::Open(error) => RotateError::Unreadable { attribute, key: id, error },
-        ResealError::Seal(_) => RotateError::Seal,
+        _ => RotateError::Seal,
     })
 }
 

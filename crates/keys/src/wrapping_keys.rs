@@ -68,6 +68,7 @@ pub struct Inactive {
 
 /// Why what was wrapped under a wrapping key may not be stored.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotStored {
     /// The wrapping key is being retired, or was.
     #[error(transparent)]

@@ -7,6 +7,9 @@ use url::{Position, Url};
 /// What stands in a secret's place.
 const REDACTED: &str = "redacted";
 
+/// What is shown of a text that is a secret as a whole.
+pub const SECRET: &str = "[redacted]";
+
 /// Parameters of databases and of AWS that are worth reading and hold no secret. What is not known may be one.
 const HARMLESS: [&str; 20] = [
     "application_name",
@@ -39,7 +42,7 @@ pub fn url(text: &str) -> String {
         // The parser writes some things otherwise, such as a missing last slash.
         Some(if shown == parsed { text.to_owned() } else { shown.into() })
     });
-    shown.unwrap_or_else(|| format!("[{REDACTED}]"))
+    shown.unwrap_or_else(|| SECRET.to_owned())
 }
 
 /// The same for a text that may be something else: what is no URL stays.

@@ -11,7 +11,7 @@ use crate::{
         terminal::{self, Align, Output, confirm, grouped, table},
     },
     audit::{Action, NewEvent},
-    config::{BackendConfig, KeysConfig, LoadedConfig},
+    config::{KeysConfig, LoadedConfig},
     keys::{
         local::{KeyFile, KeyFileEditor, kek_id},
         store, wrapping_keys,
@@ -233,19 +233,18 @@ impl Which {
     }
 
     fn path(&self, config: &KeysConfig) -> anyhow::Result<PathBuf> {
-        let mut local = config.backends.iter().filter_map(|(name, backend)| match backend {
-            BackendConfig::Local(local) => Some((name, &local.file)),
-            BackendConfig::AwsKms(_) => None,
+        let mut local = config.backends.iter().filter_map(|(name, backend)| {
+            let settings = backend.read().ok()?;
+            Some((name, settings.key_file()?.to_owned()))
         });
         if let Some(wanted) = &self.backend {
             let found = local.find(|(name, _)| *name == wanted);
-            let found = found.map(|(_, file)| file.clone());
-            return found.ok_or_else(|| {
+            return found.map(|(_, file)| file).ok_or_else(|| {
                 anyhow::anyhow!("there is no local key backend `{wanted}` in the configuration")
             });
         }
         match (local.next(), local.next()) {
-            (Some((_, file)), None) => Ok(file.clone()),
+            (Some((_, file)), None) => Ok(file),
             (None, _) => anyhow::bail!("the configuration has no local key backend"),
             (Some(_), Some(_)) => {
                 anyhow::bail!("there are several local key backends: name one with --backend")

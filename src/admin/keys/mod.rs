@@ -1,5 +1,6 @@
 //! `oubliette-admin keys`: data keys, and the wrapping keys they are under.
 
+mod costs;
 mod local;
 mod retire;
 mod retire_check;

@@ -148,10 +148,10 @@ async fn require_known(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
 }
 
 async fn require_not_current(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
-    let current = office.backends.active().current().await;
+    let current = office.backends.active().all_current().await;
     let current = current.context("whether it is the wrapping key of new data keys cannot be told")?;
     anyhow::ensure!(
-        current != *kek_id,
+        !current.contains(kek_id),
         "{kek_id} is the wrapping key of new data keys: first make another one current"
     );
     Ok(())

@@ -31,8 +31,8 @@ impl RetireCheck {
         let kek_id = KekId::new(&*self.kek);
         let state = wrapping_keys::state(&office.db, &kek_id).await?;
         let data_keys = store::count_under(&office.db, &kek_id).await?;
-        let current = match office.backends.active().current().await {
-            Ok(current) => current.as_str() == self.kek,
+        let current = match office.backends.active().all_current().await {
+            Ok(current) => current.contains(&kek_id),
             // Its backend may be the one that is to go.
             Err(_) => false,
         };

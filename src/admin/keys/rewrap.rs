@@ -2,7 +2,10 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, outcome};
+use super::{
+    costs::{Estimate, cost_of, kind_of},
+    run::{RunArguments, event, leave, made_before, outcome},
+};
 use crate::{
     admin::{
         office::Office,
@@ -11,7 +14,7 @@ use crate::{
     audit::{Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
     keys::{
-        KekId,
+        BackendKind, KekId,
         rewrap::{Plan, Rewrap, Route, Selection},
         sweep::{Outcome, SweepOptions},
     },
@@ -59,21 +62,17 @@ pub struct RewrapCommand {
 
 impl RewrapCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
+        let office = Office::open_for(loaded, self.run.concurrency).await?;
         let selection = Selection {
             from: self.from.clone().map(KekId::new),
             to: self.to.clone(),
             before: if self.all { Some(made_before(&office.db, self.before).await?) } else { None },
         };
-        let planner =
-            Rewrap::new(office.db.clone(), office.backends.clone(), &office.config, office.observer.clone());
-        let plan = planner.plan(selection).await?;
+        let rewrap = Rewrap::new(office.db.clone(), office.backends.clone());
+        let plan = rewrap.plan(selection).await?;
         let called = plan.sources.iter().map(|source| &*source.backend).chain([&*plan.backend]);
         let options = self.run.options(&office.config, called);
-        let config = KeysConfig { max_concurrent_calls: options.concurrency, ..office.config.clone() };
-        let rewrap =
-            Rewrap::new(office.db.clone(), office.backends.clone(), &config, office.observer.clone());
-        self.print_plan(&plan, &config, &options);
+        self.print_plan(&plan, &office.config, &options);
         let output = if self.dry_run {
             self.try_out(&rewrap, &plan, &options).await?
         } else if plan.sources.is_empty() || confirm("Move them?", self.run.yes)? {
@@ -184,7 +183,7 @@ impl RewrapCommand {
     fn print_plan(&self, plan: &Plan, config: &KeysConfig, options: &SweepOptions) {
         let estimate = estimate(plan, config);
         if self.run.json {
-            emit(&event("plan", self.plan_object(plan, estimate, options)));
+            emit(&event("plan", self.plan_object(plan, &estimate, options)));
             return;
         }
         if plan.sources.is_empty() {
@@ -197,7 +196,7 @@ impl RewrapCommand {
                 source.kek_id.to_string(),
                 source.backend.clone(),
                 grouped(source.data_keys),
-                how(source.route, is_kms(config, &source.backend)).to_owned(),
+                how(source.route, config, &source.backend).to_owned(),
             ]
         });
         let header = [
@@ -207,13 +206,13 @@ impl RewrapCommand {
             ("HOW", Align::Left),
         ];
         say(&table(header, rows.collect()));
-        say(&self.run.describe(estimate, options));
+        say(&self.run.describe(&estimate, options));
         if let Some(limit) = options.limit {
             say(&format!("of these, {} at most", counted(limit.get(), "data key")));
         }
     }
 
-    fn plan_object(&self, plan: &Plan, estimate: Estimate, options: &SweepOptions) -> Value {
+    fn plan_object(&self, plan: &Plan, estimate: &Estimate, options: &SweepOptions) -> Value {
         let sources = plan.sources.iter().map(|source| {
             let leaves_the_backend = source.route == Route::UnwrapAndWrap;
             json!({
@@ -230,25 +229,29 @@ impl RewrapCommand {
 }
 
 fn estimate(plan: &Plan, config: &KeysConfig) -> Estimate {
-    let mut estimate = Estimate { calls: 0, paid_calls: 0 };
+    let calls = plan.sources.iter().map(|source| source.data_keys * source.route.calls());
+    let mut estimate = Estimate::of(calls.sum());
     for source in &plan.sources {
-        estimate.calls += source.data_keys * source.route.calls();
-        let paid = match source.route {
-            Route::Rewrap => u64::from(is_kms(config, &source.backend)),
-            Route::UnwrapAndWrap => {
-                u64::from(is_kms(config, &source.backend)) + u64::from(is_kms(config, &plan.backend))
+        match source.route {
+            Route::Rewrap => {
+                if let Some(cost) = cost_of(config, &source.backend) {
+                    estimate.pay(cost, source.data_keys * cost.calls_of_a_rewrap);
+                }
             }
-        };
-        estimate.paid_calls += source.data_keys * paid;
+            Route::UnwrapAndWrap => {
+                for cost in [&source.backend, &plan.backend].iter().filter_map(|name| cost_of(config, name)) {
+                    estimate.pay(cost, source.data_keys);
+                }
+            }
+        }
     }
     estimate
 }
 
-fn how(route: Route, kms: bool) -> &'static str {
-    match (route, kms) {
-        (Route::Rewrap, true) => "ReEncrypt: the data keys stay inside KMS",
-        (Route::Rewrap, false) => "in this process, within the key file",
-        (Route::UnwrapAndWrap, _) => "in this process: unwrapped here, then wrapped by the other backend",
+fn how(route: Route, config: &KeysConfig, backend: &str) -> &'static str {
+    match route {
+        Route::Rewrap => kind_of(config, backend).map_or("within one backend", BackendKind::how_it_rewraps),
+        Route::UnwrapAndWrap => "in this process: unwrapped here, then wrapped by the other backend",
     }
 }
 

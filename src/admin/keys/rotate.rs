@@ -3,7 +3,10 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::run::{Estimate, RunArguments, event, is_kms, leave, made_before, outcome};
+use super::{
+    costs::{Estimate, cost_of},
+    run::{RunArguments, event, leave, made_before, outcome},
+};
 use crate::{
     admin::{
         office::Office,
@@ -45,7 +48,7 @@ pub struct RotateCommand {
 
 impl RotateCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
+        let office = Office::open_for(loaded, self.run.concurrency).await?;
         let done = self.rotate(&office).await;
         office.close().await?;
         done
@@ -63,14 +66,19 @@ impl RotateCommand {
             anyhow::bail!("no data key of these subjects is in the database: were they forgotten?");
         }
         let calls = planned * 2;
-        let paid = backends.iter().any(|name| is_kms(&office.config, name));
-        let estimate = Estimate { calls, paid_calls: if paid { calls } else { 0 } };
+        let mut estimate = Estimate::of(calls);
+        // Nobody knows which of them opens how many: the dearest may open all.
+        let costs = backends.iter().filter_map(|name| cost_of(&office.config, name));
+        if let Some(cost) = costs.max_by(|one, other| one.dollars_per_call.total_cmp(&other.dollars_per_call))
+        {
+            estimate.pay(cost, calls);
+        }
         if self.run.json {
             emit(&event(
                 "plan",
                 json!({
                     "data_keys": planned, "ahead": ahead, "before": time(before.moment()), "calls": calls, "max_rate": options.max_rate,
-                    "price": self.run.price(estimate), "limit": options.limit,
+                    "price": self.run.price(&estimate), "limit": options.limit,
                 }),
             ));
         } else {
@@ -84,7 +92,7 @@ impl RotateCommand {
             say(
                 "each is replaced by a fresh one, and its subject's attributes are sealed anew, in this process",
             );
-            say(&self.run.describe(estimate, &options));
+            say(&self.run.describe(&estimate, &options));
         }
         let output = if self.dry_run {
             if self.run.json { String::new() } else { "this was a dry run: nothing was done\n".to_owned() }

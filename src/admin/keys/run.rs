@@ -11,23 +11,17 @@ use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
+use super::costs::{Estimate, cost_of, help_of_the_price, help_of_the_rate};
 use crate::{
     admin::{
         office::{self, Actor, Office},
         terminal::{Output, Watch, counted, grouped, time},
     },
     audit::{self, NewEvent},
-    config::{BackendConfig, KeysConfig},
+    config::KeysConfig,
     database::Before,
     keys::sweep::{Outcome, Report, SweepOptions},
 };
-
-/// Calls to KMS a second that a run makes if nothing else is said: a tenth of the smallest quota that AWS gives
-/// an account by default (10,000/s), so that the servers keep theirs.
-const POLITE_RATE: NonZeroU32 = const { NonZeroU32::new(1000).unwrap() };
-
-/// What AWS asks for one request to KMS, in US dollars.
-const AWS_PRICE: f64 = 0.03 / 10_000.0;
 
 /// The exit status of a run that was asked to end, as shells have it after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -52,43 +46,35 @@ pub(super) struct RunArguments {
     batch_size: u32,
     /// Most calls to a key backend at the same time [default: keys.max_concurrent_calls]
     #[arg(long, value_name = "COUNT")]
-    concurrency: Option<NonZeroUsize>,
-    /// Most calls a second to key backends, all together; 0: no limit [default: 1000 if one of them is AWS KMS]
-    #[arg(long, value_name = "CALLS")]
+    pub(super) concurrency: Option<NonZeroUsize>,
+    #[arg(long, value_name = "CALLS", help = help_of_the_rate())]
     max_rate: Option<u32>,
     /// How long a call is tried again that fails for a reason that may pass
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime_serde::re::humantime::parse_duration)]
     patience: Duration,
-    /// What one call to AWS KMS costs
-    #[arg(long, value_name = "DOLLARS", default_value_t = AWS_PRICE)]
-    price_per_call: f64,
+    #[arg(long, value_name = "DOLLARS", help = help_of_the_price())]
+    price_per_call: Option<f64>,
     #[command(flatten)]
     pub(super) actor: Actor,
 }
 
-/// What a run will ask of the backends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Estimate {
-    /// All calls.
-    pub(super) calls: u64,
-    /// Those that are paid for.
-    pub(super) paid_calls: u64,
-}
-
 impl RunArguments {
-    /// `backends` are those that the run calls.
+    /// `backends` are those that the run calls. `config` is the office's, with the concurrency that was asked for.
     pub(super) fn options<'a>(
         &self,
         config: &KeysConfig,
         backends: impl IntoIterator<Item = &'a str>,
     ) -> SweepOptions {
-        let calls_kms = || backends.into_iter().any(|name| is_kms(config, name));
+        let polite_rate = || {
+            let costs = backends.into_iter().filter_map(|name| cost_of(config, name));
+            costs.map(|cost| cost.polite_rate).min()
+        };
         SweepOptions {
             batch_size: NonZeroU32::new(self.batch_size).unwrap_or(NonZeroU32::MIN),
-            concurrency: self.concurrency.unwrap_or(config.max_concurrent_calls),
+            concurrency: config.max_concurrent_calls,
             max_rate: match self.max_rate {
                 Some(rate) => NonZeroU32::new(rate),
-                None => calls_kms().then_some(POLITE_RATE),
+                None => polite_rate(),
             },
             limit: self.limit,
             patience: self.patience,
@@ -101,7 +87,7 @@ impl RunArguments {
     }
 
     /// What the run will take, for people.
-    pub(super) fn describe(&self, estimate: Estimate, options: &SweepOptions) -> String {
+    pub(super) fn describe(&self, estimate: &Estimate, options: &SweepOptions) -> String {
         let mut text = counted(estimate.calls, "call");
         text.push_str(" to key backends");
         match options.max_rate {
@@ -112,24 +98,18 @@ impl RunArguments {
             }
             None => text.push_str(", as fast as they answer (--max-rate)"),
         }
-        if estimate.paid_calls > 0 {
-            let price = self.price(estimate);
+        for (service, calls, price) in estimate.prices(self.price_per_call) {
             let price = if price < 0.01 { "less than $0.01".to_owned() } else { format!("${price:.2}") };
-            text.push_str(&format!("\n{price} for {} to AWS KMS", counted(estimate.paid_calls, "call")));
+            text.push_str(&format!("\n{price} for {} to {service}", counted(calls, "call")));
         }
         text
     }
 
-    /// In US dollars.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(super) fn price(&self, estimate: Estimate) -> f64 {
-        estimate.paid_calls as f64 * self.price_per_call
+    /// In US dollars, of all services together.
+    pub(super) fn price(&self, estimate: &Estimate) -> f64 {
+        // Not `sum`, which begins at -0.
+        estimate.prices(self.price_per_call).fold(0.0, |sum, (_, _, price)| sum + price)
     }
-}
-
-/// Whether a backend of this name is paid for: AWS's own KMS, or LocalStack, which nobody can tell from it.
-pub(super) fn is_kms(config: &KeysConfig, name: &str) -> bool {
-    matches!(config.backends.get(name), Some(BackendConfig::AwsKms(_)))
 }
 
 /// Leaves the run in the audit trail, also if it failed.

@@ -14,7 +14,7 @@ use crate::{
         terminal::{Failures, Output, Watch, counted, grouped},
     },
     audit::{self, Action, NewEvent},
-    config::{KeysConfig, LoadedConfig},
+    config::LoadedConfig,
     keys::{
         sweep::{Controls, SweepOptions},
         verify::{Fault, Verified, Verify as Engine},
@@ -51,9 +51,7 @@ pub struct Verify {
 
 impl Verify {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let mut office = Office::open(loaded).await?;
-        let concurrency = self.concurrency.unwrap_or(office.config.max_concurrent_calls);
-        office.config = KeysConfig { max_concurrent_calls: concurrency, ..office.config };
+        let office = Office::open_for(loaded, self.concurrency).await?;
         let engine = office.users().verify();
         let planned = engine.count().await?.min(self.sample.unwrap_or(u64::MAX));
         let watch = Watch::new(planned, self.json, self.failures.as_deref())?;

@@ -125,7 +125,22 @@ fn a_value_that_does_not_fit_a_backend_is_found_among_its_variables() {
         ("OUBLIETTE_KEYS__BACKENDS__AWS__PROFILE", "x"),
     ];
     let error = sandbox(&variables).admin_error(&["config"]);
-    assert!(error.contains("keys.backends.aws") && error.contains(variables[0].0), "{error}");
+    let expected = "`keys.backends.aws.max_attempts` in OUBLIETTE_KEYS__BACKENDS__AWS__MAX_ATTEMPTS: invalid type: \
+                    found string \"many\"";
+    assert!(error.contains(expected) && !error.contains(variables[1].0), "{error}");
+    let error = sandbox(&[]).admin_error(&["config", "--set", "keys.backends.aws.connect_timeout=soon"]);
+    let expected =
+        "`keys.backends.aws.connect_timeout` in --set keys.backends.aws.connect_timeout: invalid value";
+    assert!(error.contains(expected), "{error}");
+    let error = sandbox(&[("OUBLIETTE_KEYS__BACKENDS__AWS__KIND", "aws-kmz")]).admin_error(&["config"]);
+    let expected =
+        "`keys.backends.aws.kind` in OUBLIETTE_KEYS__BACKENDS__AWS__KIND: unknown variant: found `aws-kmz`";
+    assert!(error.contains(expected), "{error}");
+    // What only the whole tells.
+    let error = sandbox(&[(&format!("{CONTEXT}subject"), "x")]).admin_error(&["config"]);
+    let expected =
+        format!("`keys.backends.aws.context.subject` in {CONTEXT}subject: Oubliette puts `subject` into");
+    assert!(error.contains(&expected), "{error}");
     let error = sandbox(&[("OUBLIETTE_KEYS__BACKENDS__AWS__Region", "x")]).admin_error(&["config"]);
     let expected = "`keys.backends.aws.Region` in OUBLIETTE_KEYS__BACKENDS__AWS__Region: unknown field";
     assert!(error.contains(expected), "{error}");

@@ -124,7 +124,8 @@ impl Kind for Ledger {
     ];
 
     async fn grow(site: &Site, backend: &Arc<LocalBackend>, count: usize) {
-        let backends = Backends::new(backend.clone(), Vec::new());
+        let backends =
+            Backends::new(backend.clone(), Vec::new(), &KeysConfig::default(), KeyMetrics::default());
         let keyring = Keyring::new(site.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
         let users = Users::new(site.db.clone(), keyring);
         for (id, _) in populate(&site.db, &**backend, count).await {

@@ -74,12 +74,12 @@ impl TestApp {
             let statements = statements.clone();
             move |info| statements.lock().unwrap().push(info.statement.sql.clone())
         });
-        let backends = Backends::new(backend.clone(), Vec::new());
+        let metrics = KeyMetrics::default();
+        let backends = Backends::new(backend.clone(), Vec::new(), &config.keys, metrics.clone());
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db_of_server).await.unwrap();
         create_visits(&db_of_server).await;
         let tables = registry_with_visits();
-        let app =
-            App::assemble(&config, db_of_server, backends, tables, authenticator, KeyMetrics::default());
+        let app = App::assemble(&config, db_of_server, backends, tables, authenticator, metrics);
         tokio::spawn(app.authenticator.keep_fresh());
         let listener = http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -12,7 +12,7 @@ use oubliette::{
     KeyMetrics,
     envelope::KeyMaterial,
     keys::{
-        BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, WrappedKey,
+        BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, Realm, WrappedKey,
         aws_kms::AwsKmsBackend,
         local::{KeyFile, KeyFileEditor, LocalBackend, kek_id},
     },
@@ -141,13 +141,13 @@ impl KeyBackend for TestBackend {
         self.real.owns(kek_id)
     }
 
-    fn realm(&self) -> String {
+    fn realm(&self) -> Realm {
         self.real.realm()
     }
 
-    async fn current(&self) -> Result<KekId, BackendError> {
+    async fn current(&self, context: &KeyContext) -> Result<KekId, BackendError> {
         self.failure()?;
-        self.real.current().await
+        self.real.current(context).await
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {

@@ -98,7 +98,10 @@ async fn a_backend_that_is_misconfigured_is_refused_with_what_to_do() {
         ("[keys.backends.kms.context]\nsubject = \"x\"", "keys.backends.kms.context.subject"),
         ("endpoint_url = \"http://kms.example\"", "data keys would cross the network in the clear"),
         ("regoin = \"x\"", "regoin"),
-        ("credentials = \"static\"", "found `static`, expected ``default` or `test``"),
+        (
+            "credentials = \"static\"",
+            "`keys.backends.kms.credentials` in config/odd.toml: unknown variant: found `static`, expected `default` or `test`",
+        ),
     ] {
         let log = Sandbox::new().with_profile("odd", &profile("kms", &backend(rest))).refusal().await;
         assert!(log.contains(expected), "{log}");

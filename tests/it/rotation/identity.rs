@@ -148,7 +148,12 @@ async fn until_answered(server: &Server, query: &str, variables: &Value) -> Valu
 
 /// A server on the site's database, in this process, which remembers data keys for long.
 fn server_on(site: &Site, backend: LocalBackend) -> Users {
-    let backends = Backends::new(std::sync::Arc::new(backend), Vec::new());
+    let backends = Backends::new(
+        std::sync::Arc::new(backend),
+        Vec::new(),
+        &KeysConfig::default(),
+        KeyMetrics::default(),
+    );
     let keyring = Keyring::new(site.db.clone(), backends, &KeysConfig::default(), KeyMetrics::default());
     Users::new(site.db.clone(), keyring)
 }

@@ -73,7 +73,7 @@ async fn a_run_that_is_killed_again_and_again_loses_nobody(stack: TestStack) {
 async fn everybody_is_readable(site: &Site, backend: std::sync::Arc<dyn KeyBackend>, users: usize) {
     let keyring = Keyring::new(
         site.db.clone(),
-        Backends::new(backend, Vec::new()),
+        Backends::new(backend, Vec::new(), &KeysConfig::default(), KeyMetrics::default()),
         &KeysConfig::default(),
         KeyMetrics::default(),
     );

@@ -1,8 +1,12 @@
 //! Within KMS: from one key to another, and under the same one.
 
-use oubliette::{KeyMetrics, keys::aws_kms::AwsKmsBackend};
+use oubliette::{
+    KeyMetrics,
+    keys::{aws_kms::AwsKmsBackend, local::KeyFile},
+};
+use serde_json::Value;
 
-use crate::harness::{Site, TestStack, kms_backend, kms_proxy, localstack, populate, sized};
+use crate::harness::{Site, TestStack, kms_backend, kms_proxy, local_backend, localstack, populate, sized};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_move_inside_kms() {
@@ -71,4 +75,47 @@ async fn all_are_wrapped_anew_when_the_material_behind_the_arn_changed() {
         assert_ne!(before.wrapped, after.wrapped);
     }
     site.verify(USERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_says_what_kms_costs_and_whether_data_keys_leave_it() {
+    const USERS: usize = 60;
+    let proxy = kms_proxy().await;
+    let [old, new] = [localstack().create_key().await, localstack().create_key().await];
+    let backends = format!("{}{}", kms_backend("kms", &new, &proxy), local_backend("files"));
+    let site = Site::new(TestStack::postgres(), "kms", &backends).await;
+    KeyFile::create(&site.sandbox.path("data/files.toml")).unwrap();
+    let backend =
+        AwsKmsBackend::new("kms", &localstack().backend_config(&old), KeyMetrics::default()).await.unwrap();
+    populate(&site.db, &backend, USERS).await;
+
+    let said = |arguments: &[&str]| site.sandbox.admin(&[arguments, &["--dry-run"]].concat()).stderr;
+    let within = said(&["keys", "rewrap"]);
+    for line in [
+        "ReEncrypt: the data keys stay inside KMS",
+        "60 calls to key backends, at most 1,000 a second: at least 1s\nless than $0.01 for 60 calls to AWS KMS\n",
+    ] {
+        assert!(within.contains(line), "{within}");
+    }
+    let out = said(&["keys", "rewrap", "--to", "files", "--price-per-call", "0.5"]);
+    assert!(out.contains("in this process: unwrapped here, then wrapped by the other backend"), "{out}");
+    assert!(
+        out.contains("120 calls to key backends") && out.contains("$30.00 for 60 calls to AWS KMS"),
+        "{out}"
+    );
+
+    let plan = |arguments: &[&str]| -> Value {
+        let flags = ["--dry-run", "--json", "--price-per-call", "0.5"];
+        let printed = site.sandbox.admin(&[arguments, &flags].concat()).stdout;
+        serde_json::from_str(printed.lines().next().unwrap()).unwrap()
+    };
+    for (arguments, calls, price) in [
+        (&["keys", "rewrap"][..], 60, 30.0),
+        (&["keys", "rewrap", "--to", "files"], 120, 30.0),
+        (&["keys", "rotate", "--all"], 120, 60.0),
+    ] {
+        let plan = plan(arguments);
+        assert_eq!((&plan["calls"], &plan["price"]), (&calls.into(), &price.into()), "{plan}");
+        assert_eq!(plan["max_rate"], 1000, "{plan}");
+    }
 }

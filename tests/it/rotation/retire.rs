@@ -44,8 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn server_on(site: &Site, key_file: &str) -> (Users, Arc<TestBackend>) {
     let file = KeyFile::read(&site.sandbox.path(key_file)).unwrap();
     let backend = Arc::new(TestBackend::over(Arc::new(LocalBackend::new("local", &file))));
-    let backends = Backends::new(backend.clone(), Vec::new());
     let config = KeysConfig { call_timeout: PATIENCE, ..KeysConfig::default() };
+    let backends = Backends::new(backend.clone(), Vec::new(), &config, KeyMetrics::default());
     let keyring = Keyring::new(site.db.clone(), backends, &config, KeyMetrics::default());
     tokio::spawn(keyring.clone().maintain());
     (Users::new(site.db.clone(), keyring), backend)

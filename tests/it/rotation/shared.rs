@@ -134,8 +134,8 @@ async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(sta
             std::thread::sleep(left + Duration::from_millis(20));
         }
     });
-    let backends = Backends::new(backend, Vec::new());
-    let rewrap = Rewrap::new(db, backends, &KeysConfig::default(), KeyMetrics::default());
+    let backends = Backends::new(backend, Vec::new(), &KeysConfig::default(), KeyMetrics::default());
+    let rewrap = Rewrap::new(db, backends);
     let selection = Selection { to: Some("local:second".to_owned()), ..Selection::default() };
     let plan = rewrap.plan(selection).await.unwrap();
     let options = SweepOptions {

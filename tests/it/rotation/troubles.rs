@@ -112,3 +112,24 @@ async fn what_would_hit_every_key_stops_the_run_at_once() {
     assert_eq!(moved["left"], 0);
     site.verify(USERS);
 }
+
+/// Fewer than `keys.max_concurrent_calls`, and more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_makes_as_many_calls_at_once_as_it_is_told() {
+    let proxy = kms_proxy().await;
+    let (site, old, new) = site(&proxy).await;
+    let [rotate, verify] =
+        [&["keys", "rotate", "--all", "--yes", "--max-rate", "0"][..], &["keys", "verify"]];
+    let rewraps = [&old, &new].map(|to| [&REWRAP[..], &["--to", to]].concat());
+    for (arguments, concurrency) in
+        [(&rewraps[1][..], 3), (&rewraps[0], 90), (rotate, 4), (verify, 5), (verify, 90)]
+    {
+        let flag = ["--concurrency", &concurrency.to_string()];
+        proxy.forget_counts();
+        let finished = tokio::task::block_in_place(|| site.sandbox.admin(&[arguments, &flag].concat()));
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        // Many are not reached exactly on a slow machine, but more than without the flag.
+        let most = proxy.most_in_flight();
+        assert!((concurrency.min(65)..=concurrency).contains(&most), "{most}, {arguments:?}");
+    }
+}

@@ -56,6 +56,7 @@ pub(super) async fn connect(name: &str, config: &AwsKmsConfig) -> Result<(Client
 
 /// The backend cannot be set up.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AwsKmsError {
     /// No region is configured, neither here nor in AWS's own places.
     #[error("key backend `{backend}`: no AWS region: set keys.backends.{backend}.region, or AWS_REGION")]

@@ -1,10 +1,14 @@
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
+use async_trait::async_trait;
 use oubliette_platform::ServiceUrl;
+use serde::{Deserialize, Serialize};
+use url::Url;
 
-use crate::loopback::is_loopback;
+use super::AwsKmsBackend;
+use crate::{
+    Allowances, BackendSettings, KeyBackend, OpenError, SettingError, SharedObserver, loopback::is_loopback,
+};
 
 /// Names in the encryption context that are Oubliette's own.
 const OWN_NAMES: [&str; 2] = ["subject", "version"];
@@ -52,26 +56,35 @@ pub enum AwsCredentials {
     Test,
 }
 
-impl AwsKmsConfig {
-    /// What no single value can be checked for. `plain_http` permits an unencrypted endpoint anywhere.
-    ///
-    /// # Errors
-    ///
-    /// [`AwsKmsConfigError`] says which setting, and what to do.
-    pub fn check(&self, plain_http: bool) -> Result<(), AwsKmsConfigError> {
+#[async_trait]
+impl BackendSettings for AwsKmsConfig {
+    fn check(&self, allowances: Allowances) -> Result<(), SettingError> {
         if let Some(name) = self.context.keys().find(|name| OWN_NAMES.contains(&name.as_str())) {
-            return Err(AwsKmsConfigError::OwnName(name.clone()));
+            let problem =
+                format!("Oubliette puts `{name}` into the encryption context by itself; use another name");
+            return Err(SettingError::of(format!("context.{name}"), problem));
         }
         match &self.endpoint_url {
-            Some(url)
-                if url.expose().scheme() != "https"
-                    && !(plain_http || url.expose().host().is_some_and(|host| is_loopback(&host))) =>
-            {
-                Err(AwsKmsConfigError::PlainHttp(url.clone()))
-            }
+            Some(url) if !(allowances.plain_http || is_private(url.expose())) => Err(SettingError::of(
+                "endpoint_url",
+                format!(
+                    "{url}: data keys would cross the network in the clear; use https, a loopback address, or the \
+                     profile `localstack`"
+                ),
+            )),
             _ => Ok(()),
         }
     }
+
+    async fn open(&self, name: &str, observer: &SharedObserver) -> Result<Arc<dyn KeyBackend>, OpenError> {
+        let opened = AwsKmsBackend::new(name, self, observer.clone()).await;
+        Ok(Arc::new(opened.map_err(OpenError::backend)?))
+    }
+}
+
+/// Whether nobody can listen on the way there.
+fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || url.host().is_some_and(|host| is_loopback(&host))
 }
 
 fn one_second() -> Duration {
@@ -84,18 +97,4 @@ fn two_seconds() -> Duration {
 
 fn three() -> NonZeroU32 {
     const { NonZeroU32::new(3).unwrap() }
-}
-
-/// Why an `aws-kms` backend is not configured as it should be. The end of a sentence that begins with the
-/// backend's name.
-#[derive(Debug, thiserror::Error)]
-pub enum AwsKmsConfigError {
-    /// The name of a static pair is taken.
-    #[error("context.{0}: Oubliette puts `{0}` into the encryption context by itself; use another name")]
-    OwnName(String),
-    /// Data keys would cross the network in the clear.
-    #[error(
-        "endpoint_url = {0}: data keys would cross the network in the clear; use https, a loopback address, or the profile `localstack`"
-    )]
-    PlainHttp(ServiceUrl),
 }

@@ -17,6 +17,7 @@ mod attempts;
 mod client;
 mod config;
 mod errors;
+mod kind;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -41,18 +42,25 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 pub use client::AwsKmsError;
-pub use config::{AwsCredentials, AwsKmsConfig, AwsKmsConfigError};
+pub use config::{AwsCredentials, AwsKmsConfig};
+pub(crate) use kind::KIND;
 
 use super::{
-    BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, SharedObserver,
-    WrappedKey,
+    BackendError, BackendKind, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, Realm,
+    SharedObserver, WrappedKey,
 };
 use crate::envelope::KeyMaterial;
 
-/// The region of a wrapping key in KMS; `None` if the id is not the ARN of one.
-#[must_use]
-pub fn region(kek_id: &str) -> Option<String> {
-    KeyArn::parse(kek_id).filter(KeyArn::is_key).map(|arn| arn.region().to_owned())
+/// What tells one KMS from another, and what it is asked with.
+fn realm(config: &AwsKmsConfig) -> Realm {
+    let endpoint = config.endpoint_url.as_ref().map(|url| url.place().to_string());
+    let credentials = match config.credentials {
+        AwsCredentials::Default => "default",
+        AwsCredentials::Test => "test",
+    };
+    let context = config.context.iter().flat_map(|(name, value)| [Some(&**name), Some(&**value)]);
+    let service = [endpoint.as_deref(), config.profile.as_deref(), Some(credentials)];
+    Realm::of(KIND.name(), service.into_iter().chain(context))
 }
 
 /// The key backend over KMS.
@@ -64,8 +72,7 @@ pub struct AwsKmsBackend {
     /// As configured: a key id, an alias, or an ARN.
     key_id: String,
     static_context: BTreeMap<String, String>,
-    /// What else tells one KMS from another: endpoint, profile, kind of credentials.
-    realm: String,
+    realm: Realm,
     /// The wrapping key that `key_id` names, once KMS has said so.
     key: OnceCell<KeyArn>,
     observer: SharedObserver,
@@ -91,7 +98,7 @@ impl AwsKmsBackend {
             region,
             key_id: config.key_id.clone(),
             static_context: config.context.clone(),
-            realm: format!("{:?} {:?} {:?}", config.endpoint_url, config.profile, config.credentials),
+            realm: realm(config),
             key: OnceCell::new_with(key),
             observer: observer.into(),
         })
@@ -143,7 +150,7 @@ impl AwsKmsBackend {
     }
 
     fn context(&self, context: &KeyContext) -> HashMap<String, String> {
-        let own = context.pairs().map(|(name, value)| (name.to_owned(), value));
+        let own = context.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.static_context.clone().into_iter().chain(own).collect()
     }
 
@@ -217,11 +224,11 @@ impl KeyBackend for AwsKmsBackend {
         }
     }
 
-    fn realm(&self) -> String {
-        format!("{} {:?}", self.realm, self.static_context)
+    fn realm(&self) -> Realm {
+        self.realm
     }
 
-    async fn current(&self) -> Result<KekId, BackendError> {
+    async fn current(&self, _: &KeyContext) -> Result<KekId, BackendError> {
         let arn = self.describe().await?;
         // Known already, if this is not the first answer.
         let _ = self.key.set(arn.clone());
@@ -304,13 +311,14 @@ impl KeyBackend for AwsKmsBackend {
     }
 
     async fn check(&self) -> Result<KekId, BackendError> {
-        let current = self.current().await?;
+        let context = KeyContext::of_nobody();
+        let current = self.current(&context).await?;
         let dry_run = self
             .client
             .generate_data_key()
             .key_id(&self.key_id)
             .key_spec(DataKeySpec::Aes256)
-            .set_encryption_context(Some(self.context(&KeyContext::of_nobody())))
+            .set_encryption_context(Some(self.context(&context)))
             .dry_run(true)
             .customize();
         match dry_run.interceptor(self.count_attempts::<GenerateDataKeyError>()).send().await {

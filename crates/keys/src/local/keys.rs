@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{KeyFile, kek_id, wrapping_key::WrappingKey};
-use crate::{KekId, SharedObserver, causes};
+use super::{KeyFile, kek_id};
+use crate::{KekId, SharedObserver, causes, open_wrapping_key::OpenWrappingKey};
 
 /// The wrapping keys of a key file, ready for use. Follows the file: `oubliette-admin keys local` changes it while servers
 /// run.
@@ -30,14 +30,14 @@ struct Seen {
     /// What the file has now; or why it is not known.
     now: Result<Present, Unusable>,
     /// All wrapping keys that it ever had.
-    keys: BTreeMap<KekId, Arc<WrappingKey>>,
+    keys: BTreeMap<KekId, Arc<OpenWrappingKey>>,
 }
 
 /// What a file has.
 #[derive(Clone, Debug)]
 struct Present {
     primary: KekId,
-    keys: BTreeMap<KekId, Arc<WrappingKey>>,
+    keys: BTreeMap<KekId, Arc<OpenWrappingKey>>,
 }
 
 /// Why nothing can be wrapped.
@@ -87,19 +87,19 @@ impl Keys {
         &self.file
     }
 
-    /// The key that wraps new data keys.
-    pub(super) fn primary(&self) -> Result<Arc<WrappingKey>, Unusable> {
+    /// The id of the key that wraps new data keys.
+    pub(super) fn primary(&self) -> Result<KekId, Unusable> {
         let now = self.look().now.clone()?;
-        self.present(&now, &now.primary)
+        self.present(&now, &now.primary).map(|key| key.id().clone())
     }
 
     /// The key with this id, for wrapping.
-    pub(super) fn to_wrap(&self, kek_id: &KekId) -> Result<Arc<WrappingKey>, Unusable> {
+    pub(super) fn to_wrap(&self, kek_id: &KekId) -> Result<Arc<OpenWrappingKey>, Unusable> {
         self.present(&self.look().now.clone()?, kek_id)
     }
 
     /// The key with this id, for unwrapping.
-    pub(super) fn to_unwrap(&self, kek_id: &KekId) -> Option<Arc<WrappingKey>> {
+    pub(super) fn to_unwrap(&self, kek_id: &KekId) -> Option<Arc<OpenWrappingKey>> {
         let known = self.seen().keys.get(kek_id).cloned();
         known.or_else(|| self.look().keys.get(kek_id).cloned())
     }
@@ -161,7 +161,7 @@ impl Keys {
         if any { Ok(now) } else { Err(Unusable::Another(self.name())) }
     }
 
-    fn present(&self, now: &Present, kek_id: &KekId) -> Result<Arc<WrappingKey>, Unusable> {
+    fn present(&self, now: &Present, kek_id: &KekId) -> Result<Arc<OpenWrappingKey>, Unusable> {
         let key = now.keys.get(kek_id).cloned();
         key.ok_or_else(|| Unusable::Gone { file: self.name(), kek_id: kek_id.clone() })
     }
@@ -179,7 +179,7 @@ impl Present {
     fn of(file: &KeyFile) -> Self {
         let keys = file.keys().map(|(name, key)| {
             let id = kek_id(name);
-            (id.clone(), Arc::new(WrappingKey::new(id, &key.material)))
+            (id.clone(), Arc::new(OpenWrappingKey::new(id, &key.material)))
         });
         Self { primary: kek_id(file.primary()), keys: keys.collect() }
     }

@@ -10,7 +10,8 @@
 mod editor;
 mod key_file;
 mod keys;
-mod wrapping_key;
+mod kind;
+mod settings;
 
 use std::sync::Arc;
 
@@ -19,11 +20,12 @@ use async_trait::async_trait;
 pub use editor::KeyFileEditor;
 pub use key_file::{KeyFile, KeyFileError, LocalKey};
 use keys::{Keys, Unusable};
-use wrapping_key::WrappingKey;
+pub(crate) use kind::KIND;
+pub use settings::{KeyFileLost, LocalBackendConfig};
 
 use super::{
-    BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, SharedObserver,
-    WrappedKey,
+    BackendError, BackendKind, ErrorClass, KekId, KeyBackend, KeyContext, Ownership, Realm, SharedObserver,
+    WrappedKey, backends::probe,
 };
 use crate::envelope::KeyMaterial;
 
@@ -58,18 +60,9 @@ impl LocalBackend {
         Self { name, keys }
     }
 
-    /// The wrapping key, if it may wrap.
-    fn usable(&self, key: Result<Arc<WrappingKey>, Unusable>) -> Result<Arc<WrappingKey>, BackendError> {
-        key.map_err(|why| BackendError::new(&self.name, ErrorClass::KeyNotFound, why))
-    }
-
-    fn unwrap_with_known(
-        &self,
-        wrapped: &WrappedKey,
-        context: &KeyContext,
-    ) -> Result<KeyMaterial, BackendError> {
-        let key = self.keys.to_unwrap(&wrapped.kek_id).ok_or(ErrorClass::KeyNotFound);
-        key.and_then(|key| key.unwrap(&wrapped.bytes, context)).map_err(|class| self.error(class))
+    /// What is asked of the file, if it has it.
+    fn usable<T>(&self, found: Result<T, Unusable>) -> Result<T, BackendError> {
+        found.map_err(|why| BackendError::new(&self.name, ErrorClass::KeyNotFound, why))
     }
 
     fn error(&self, class: ErrorClass) -> BackendError {
@@ -88,20 +81,12 @@ impl KeyBackend for LocalBackend {
         if is_ours { Ownership::Certain } else { Ownership::No }
     }
 
-    fn realm(&self) -> String {
-        self.keys.file().display().to_string()
+    fn realm(&self) -> Realm {
+        Realm::of(KIND.name(), [Some(&*self.keys.file().to_string_lossy())])
     }
 
-    async fn current(&self) -> Result<KekId, BackendError> {
-        self.usable(self.keys.primary()).map(|key| key.id().clone())
-    }
-
-    async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
-        let material = KeyMaterial::generate()
-            .map_err(|error| BackendError::new(&self.name, ErrorClass::Unavailable, error))?;
-        let key = self.usable(self.keys.primary())?;
-        let wrapped = key.wrap(&material, context).map_err(|class| self.error(class))?;
-        Ok(GeneratedKey { material, wrapped })
+    async fn current(&self, _: &KeyContext) -> Result<KekId, BackendError> {
+        self.usable(self.keys.primary())
     }
 
     async fn wrap(
@@ -115,17 +100,8 @@ impl KeyBackend for LocalBackend {
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        self.unwrap_with_known(wrapped, context)
-    }
-
-    async fn rewrap(
-        &self,
-        wrapped: &WrappedKey,
-        context: &KeyContext,
-        to: &KekId,
-    ) -> Result<WrappedKey, BackendError> {
-        let material = self.unwrap_with_known(wrapped, context)?;
-        self.wrap(&material, context, to).await
+        let key = self.keys.to_unwrap(&wrapped.kek_id).ok_or(ErrorClass::KeyNotFound);
+        key.and_then(|key| key.unwrap(&wrapped.bytes, context)).map_err(|class| self.error(class))
     }
 
     async fn look(&self) {
@@ -137,9 +113,6 @@ impl KeyBackend for LocalBackend {
         let keys = self.keys.clone();
         let read = tokio::task::spawn_blocking(move || keys.read_again()).await;
         read.map_err(|error| BackendError::new(&self.name, ErrorClass::Unavailable, error))?;
-        let context = KeyContext::of_nobody();
-        let wrapped = self.generate(&context).await?.wrapped;
-        self.unwrap(&wrapped, &context).await?;
-        Ok(wrapped.kek_id)
+        probe(self).await
     }
 }

@@ -19,11 +19,11 @@ use task::RewrapTask;
 pub use plan::{Plan, PlanError, Route, Selection, Source};
 
 use super::{
-    Backends, Journal, NotStored, SharedObserver, store,
+    Backends, Journal, NotStored, store,
     sweep::{self, BatchResult, Controls, NewOperation, OperationKind, Pace, Report, SweepOptions, Task},
     wrapping_keys,
 };
-use crate::{config::KeysConfig, database::on_the_primary, entity::data_key};
+use crate::{database::on_the_primary, entity::data_key};
 
 /// The engine that moves data keys to another wrapping key.
 #[derive(Clone, Debug)]
@@ -33,16 +33,10 @@ pub struct Rewrap {
 }
 
 impl Rewrap {
-    /// An engine over the data keys of `db`. `config` says how many calls there may be at once, and how long
-    /// each may take.
+    /// An engine over the data keys of `db`.
     #[must_use]
-    pub fn new(
-        db: DatabaseConnection,
-        backends: Backends,
-        config: &KeysConfig,
-        observer: impl Into<SharedObserver>,
-    ) -> Self {
-        Self { db, backends: backends.guarded(config, &observer.into()) }
+    pub fn new(db: DatabaseConnection, backends: Backends) -> Self {
+        Self { db, backends }
     }
 
     /// What a run would do. Asks the target's backend which its current wrapping key is, and changes nothing.
@@ -96,7 +90,9 @@ impl Rewrap {
         options: &SweepOptions,
         controls: &Controls,
     ) -> Result<Report, NotStored> {
-        wrapping_keys::activate(&self.db, &plan.to, journal).await?;
+        for to in &plan.targets {
+            wrapping_keys::activate(&self.db, to, journal).await?;
+        }
         if let Some(before) = &plan.before {
             on_the_primary(&self.db, || store::settle_wrapped_ahead(&self.db, before)).await?;
         }
@@ -108,7 +104,7 @@ impl Rewrap {
             kind: OperationKind::Rewrap,
             actor: journal.actor().to_owned(),
             from,
-            to: Some(plan.to.clone()),
+            to: (plan.targets.len() == 1).then(|| plan.to.clone()),
             planned: plan.data_keys(),
         };
         let tasks = plan.sources.iter().map(|source| Arc::new(self.task(plan, source)) as _).collect();
@@ -120,7 +116,7 @@ impl Rewrap {
             db: self.db.clone(),
             backends: self.backends.clone(),
             from: source.kek_id.clone(),
-            to: plan.to.clone(),
+            targets: plan.targets.clone(),
             backend: plan.backend.clone(),
             before: plan.before,
             route: source.route,

@@ -1,8 +1,8 @@
 use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
 
 use crate::{
-    BackendError, Backends, Inactive, KekId, KekState, Ownership, database::Before, entity::data_key::Column,
-    keyring::advice, store, wrapping_keys,
+    BackendError, Backends, Inactive, KekId, KekState, Ownership, advice, database::Before,
+    entity::data_key::Column, store, wrapping_keys,
 };
 
 /// Which data keys are to be moved, and where to.
@@ -21,9 +21,12 @@ pub struct Selection {
 /// What a run would do.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The wrapping key to move to.
+    /// The wrapping key to move to; the first of them, if they are several.
     pub to: KekId,
-    /// The backend that owns it.
+    /// All wrapping keys to move to: more than one where the backend has one for each group of subjects. What is under one of
+    /// them is where it belongs.
+    pub targets: Vec<KekId>,
+    /// The backend that owns them.
     pub backend: String,
     /// Only data keys that were wrapped before this moment, if they are under the target already.
     pub before: Option<Before>,
@@ -76,32 +79,33 @@ impl Plan {
         backends: &Backends,
         selection: Selection,
     ) -> Result<Self, PlanError> {
-        let (target, to) = match &selection.to {
-            None => (backends.active(), backends.active().current().await?),
+        let (target, targets) = match &selection.to {
+            None => (backends.active(), backends.active().all_current().await?),
             Some(to) => {
                 if let Some(backend) = backends.iter().find(|backend| backend.name() == to) {
-                    (backend, backend.current().await?)
+                    (backend, backend.all_current().await?)
                 } else {
                     let to = KekId::new(to);
                     let owner = backends.owner(&to).ok_or_else(|| PlanError::NoBackend(to.clone()))?;
-                    (owner, to)
+                    (owner, vec![to])
                 }
             }
         };
-        if let Some(state @ KekState::Retired) = wrapping_keys::state(db, &to).await? {
-            return Err(PlanError::Retired(Inactive { kek_id: to, state }));
+        for to in &targets {
+            if let Some(state @ KekState::Retired) = wrapping_keys::state(db, to).await? {
+                return Err(PlanError::Retired(Inactive { kek_id: to.clone(), state }));
+            }
         }
+        let to = targets.first().cloned().ok_or_else(|| PlanError::NoTarget(target.name().to_owned()))?;
         let mut sources = Vec::new();
         for kek in store::count_by_kek(
             db,
-            before(&to, selection.before.map(|before| before.holds(store::wrapped_at()))),
+            before(&targets, selection.before.map(|before| before.holds(store::wrapped_at()))),
         )
         .await?
         {
             let kek_id = KekId::new(kek.kek_id);
-            if selection.from.as_ref().is_some_and(|from| *from != kek_id)
-                || (kek_id == to && selection.before.is_none())
-            {
+            if selection.from.as_ref().is_some_and(|from| *from != kek_id) {
                 continue;
             }
             let owner = backends.owner(&kek_id).ok_or_else(|| PlanError::NoBackend(kek_id.clone()))?;
@@ -118,21 +122,23 @@ impl Plan {
             && !store::count_by_kek(db, Condition::all())
                 .await?
                 .iter()
-                .any(|kek| kek.kek_id == from.as_str() || *from == to)
+                .any(|kek| kek.kek_id == from.as_str() || targets.contains(from))
         {
             return Err(PlanError::Unused(from.clone()));
         }
-        Ok(Self { to, backend: target.name().to_owned(), before: selection.before, sources })
+        Ok(Self { to, targets, backend: target.name().to_owned(), before: selection.before, sources })
     }
 }
 
-/// What is under another wrapping key, and of what is under the target, what was wrapped before a moment.
-pub(super) fn before(to: &KekId, wrapped_before: Option<Condition>) -> Condition {
-    Condition::any().add(Column::KekId.ne(to.as_str())).add_option(wrapped_before)
+/// What is under another wrapping key, and of what is under a target, what was wrapped before a moment.
+pub(super) fn before(targets: &[KekId], wrapped_before: Option<Condition>) -> Condition {
+    let elsewhere = Column::KekId.is_not_in(targets.iter().map(KekId::as_str));
+    Condition::any().add(elsewhere).add_option(wrapped_before)
 }
 
 /// A run cannot be planned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// The database failed.
     #[error("the data keys cannot be counted")]
@@ -140,6 +146,9 @@ pub enum PlanError {
     /// The target cannot be used.
     #[error("the wrapping key to move to cannot be used")]
     Target(#[from] BackendError),
+    /// The target has no wrapping key at all.
+    #[error("key backend `{0}` has no wrapping key to move to")]
+    NoTarget(String),
     /// The target was retired.
     #[error("{0}; if that is not meant any more: `oubliette-admin keys retire --undo {kek}`", kek = .0.kek_id)]
     Retired(Inactive),

@@ -17,14 +17,14 @@ const ON_POSTGRES: &str = "UPDATE data_keys SET kek_id = $1, wrapped = moved.new
 /// SQLite permits 32,766 values in one statement; each data key has four.
 const CHUNK_ON_SQLITE: usize = 4000;
 
-/// Stores the new wrappings of data keys that still have the old ones, in one transaction, and gives their number.
+/// Stores the new wrappings of data keys that still have the old ones, in one transaction, and gives their number. Those that
+/// come under one wrapping key stand together in `moved`.
 ///
 /// # Errors
 ///
 /// [`NotStored`]; then none is stored.
 pub(super) async fn replace(
     db: &DatabaseConnection,
-    to: &KekId,
     backend: &str,
     moved: &[Moved],
 ) -> Result<u64, NotStored> {
@@ -32,17 +32,24 @@ pub(super) async fn replace(
         return Ok(0);
     }
     let transaction = begin_write(db).await?;
-    let stored = match db.get_database_backend() {
-        DbBackend::Postgres => on_postgres(&transaction, to, moved).await?,
-        _ => on_sqlite(&transaction, to, moved).await?,
-    };
-    match wrapping_keys::require_active(&transaction, to, backend).await {
-        Ok(()) => transaction.commit().await?,
-        Err(refused) => {
+    let mut stored = 0;
+    let groups = || moved.chunk_by(|one, other| one.new.kek_id == other.new.kek_id);
+    for group in groups() {
+        let to = &group[0].new.kek_id;
+        stored += match db.get_database_backend() {
+            DbBackend::Postgres => on_postgres(&transaction, to, group).await?,
+            _ => on_sqlite(&transaction, to, group).await?,
+        };
+    }
+    // Last, as everywhere: the wrapping keys' own rows.
+    for group in groups() {
+        if let Err(refused) = wrapping_keys::require_active(&transaction, &group[0].new.kek_id, backend).await
+        {
             transaction.rollback().await?;
             return Err(refused);
         }
     }
+    transaction.commit().await?;
     Ok(stored)
 }
 

@@ -15,14 +15,15 @@ use crate::{
     sweep::{BatchResult, Failure, Pace, Refusal, StopCause, Task},
 };
 
-/// Moves the data keys of one wrapping key to another.
+/// Moves the data keys of one wrapping key to another, or each to its own.
 #[derive(Debug)]
 pub(super) struct RewrapTask {
     pub(super) db: DatabaseConnection,
     pub(super) backends: Backends,
     pub(super) from: KekId,
-    pub(super) to: KekId,
-    /// The name of the target's backend.
+    /// As in the plan: one, or all that the backend has.
+    pub(super) targets: Vec<KekId>,
+    /// The name of their backend.
     pub(super) backend: String,
     pub(super) before: Option<Before>,
     pub(super) route: Route,
@@ -47,7 +48,8 @@ impl RewrapTask {
     async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, BatchResult) {
         let mut moved = Vec::with_capacity(keys.len());
         let mut batch = BatchResult::default();
-        let [source, target] = [&self.from, &self.to].map(|kek_id| self.backends.owner(kek_id));
+        let [source, target] = [Some(&self.from), self.targets.first()]
+            .map(|kek_id| kek_id.and_then(|kek_id| self.backends.owner(kek_id)));
         let calls = keys.into_iter().map(|(id, old)| async move {
             let result = self.move_key(id, &old, [source, target], pace).await;
             (id, old, result)
@@ -83,25 +85,28 @@ impl RewrapTask {
         pace: &Pace,
     ) -> Result<WrappedKey, Refusal> {
         let context = id.into();
-        let target = target.ok_or_else(|| gone(&self.to))?;
+        let target = target.ok_or_else(|| gone(&self.backend))?;
+        let own;
+        let to = if let [only] = &self.targets[..] {
+            only
+        } else {
+            own = pace.call(|| target.current(&context)).await?;
+            &own
+        };
         match self.route {
-            Route::Rewrap => pace.call(|| target.rewrap(old, &context, &self.to)).await,
+            Route::Rewrap => pace.call(|| target.rewrap(old, &context, to)).await,
             Route::UnwrapAndWrap => {
-                let source = source.ok_or_else(|| gone(&self.from))?;
+                let source = source.ok_or_else(|| gone(self.from.as_str()))?;
                 let material = pace.call(|| source.unwrap(old, &context)).await?;
-                pace.call(|| target.wrap(&material, &context, &self.to)).await
+                pace.call(|| target.wrap(&material, &context, to)).await
             }
         }
     }
 }
 
 /// Nobody owns the wrapping key any more.
-fn gone(kek_id: &KekId) -> Refusal {
-    Refusal::Backend(BackendError {
-        backend: kek_id.to_string(),
-        class: ErrorClass::KeyNotFound,
-        source: None,
-    })
+fn gone(what: &str) -> Refusal {
+    Refusal::Backend(BackendError { backend: what.to_owned(), class: ErrorClass::KeyNotFound, source: None })
 }
 
 #[async_trait]
@@ -109,14 +114,16 @@ impl Task for RewrapTask {
     fn remaining(&self) -> Condition {
         let wrapped_before =
             self.before.map(|before| store::wrapped_at().lt(before.moment()).into_condition());
-        Condition::all().add(Column::KekId.eq(self.from.as_str())).add(plan::before(&self.to, wrapped_before))
+        Condition::all()
+            .add(Column::KekId.eq(self.from.as_str()))
+            .add(plan::before(&self.targets, wrapped_before))
     }
 
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
         let (mut moved, mut result) = self.move_keys(keys, pace).await;
-        // Rows are locked in one order, whoever locks them.
-        moved.sort_by_key(|moved| moved.id);
-        let stored = on_the_primary(&self.db, || replace(&self.db, &self.to, &self.backend, &moved)).await;
+        // Rows are locked in one order, whoever locks them. What comes under one wrapping key is stored together.
+        moved.sort_by(|one, other| (&one.new.kek_id, one.id).cmp(&(&other.new.kek_id, other.id)));
+        let stored = on_the_primary(&self.db, || replace(&self.db, &self.backend, &moved)).await;
         match stored {
             Ok(stored) => {
                 result.done = stored;

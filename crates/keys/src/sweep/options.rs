@@ -46,3 +46,28 @@ impl fmt::Debug for Controls {
         f.debug_struct("Controls").field("tally", &self.tally).finish_non_exhaustive()
     }
 }
+
+impl Default for SweepOptions {
+    /// All of them, as fast as the key backends answer.
+    fn default() -> Self {
+        Self {
+            batch_size: const { NonZeroU32::new(1000).unwrap() },
+            concurrency: const { NonZeroUsize::new(64).unwrap() },
+            max_rate: None,
+            limit: None,
+            patience: Duration::from_mins(2),
+        }
+    }
+}
+
+impl Default for Controls {
+    /// Nobody ends the run, and nobody is told of failures but in the report.
+    fn default() -> Self {
+        Self {
+            stop: CancellationToken::new(),
+            tally: Arc::new(Tally::default()),
+            on_failure: Arc::new(|_| {}),
+            on_wait: Arc::new(|_| {}),
+        }
+    }
+}

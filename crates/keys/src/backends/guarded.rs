@@ -1,21 +1,25 @@
 use std::{
+    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use tokio::sync::Semaphore;
 use zeroize::zeroize_stack;
 
-use super::{
-    BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Observer, Operation, Ownership,
-    SharedObserver, WrappedKey,
+use super::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
+use crate::{
+    KekId, KeyContext, Observer, Operation, Realm, SharedObserver, WrappedKey, config::KeysConfig,
+    envelope::KeyMaterial,
 };
-use crate::{config::KeysConfig, envelope::KeyMaterial};
 
 /// What a backend uses of the stack for data keys on their way, in decoders and ciphers, in bytes; more where
 /// nothing is inlined.
 const STACK_OF_CALL: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
+
+const NO_ANSWER: &str = "no answer within keys.call_timeout";
 
 /// What every call to a key backend passes: its turn, its deadline, its metrics. What it left on the stack is
 /// wiped.
@@ -47,14 +51,35 @@ impl GuardedBackend {
         operation: Operation,
         call: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
+        let answer = self.timed(operation, call).await;
+        let answer = answer.unwrap_or_else(|too_late| Err(self.unavailable(too_late)));
+        self.ended(operation, answer.as_ref().err());
+        answer
+    }
+
+    /// The same for one batch of many, each with its own result. What failed first is what the call is said to have failed with.
+    async fn in_one_turn<T>(
+        &self,
+        operation: Operation,
+        size: usize,
+        call: impl Future<Output = Vec<Result<T, BackendError>>>,
+    ) -> Vec<Result<T, BackendError>> {
+        let answers = self
+            .timed(operation, call)
+            .await
+            .unwrap_or_else(|too_late| (0..size).map(|_| Err(self.unavailable(too_late))).collect());
+        self.ended(operation, answers.iter().find_map(|answer| answer.as_ref().err()));
+        answers
+    }
+
+    /// What a call answers in its turn; or why there is no answer.
+    async fn timed<T>(&self, operation: Operation, call: impl Future<Output = T>) -> Result<T, &'static str> {
         let deadline = tokio::time::Instant::now() + self.timeout;
         let turn = {
             let _waiting = Counted::new(self, |observer, backend, by| observer.call_waiting(backend, by));
             tokio::time::timeout_at(deadline, self.turns.acquire()).await
         };
-        let Ok(Ok(_turn)) = turn else {
-            return self.ended(operation, Err(self.unavailable("no turn within keys.call_timeout")));
-        };
+        let Ok(Ok(_turn)) = turn else { return Err("no turn within keys.call_timeout") };
         let started = Instant::now();
         let answer = {
             let _in_flight = Counted::new(self, |observer, backend, by| observer.call_in_flight(backend, by));
@@ -62,20 +87,15 @@ impl GuardedBackend {
         };
         zeroize_stack::<STACK_OF_CALL>();
         self.observe(operation, started);
-        self.ended(
-            operation,
-            answer.unwrap_or_else(|_| Err(self.unavailable("no answer within keys.call_timeout"))),
-        )
+        answer.map_err(|_| NO_ANSWER)
     }
 
     fn observe(&self, operation: Operation, started: Instant) {
         self.observer.call_took(self.name(), operation, started.elapsed());
     }
 
-    fn ended<T>(&self, operation: Operation, result: Result<T, BackendError>) -> Result<T, BackendError> {
-        let failure = result.as_ref().err().map(|error| error.class);
-        self.observer.call_ended(self.name(), operation, failure);
-        result
+    fn ended(&self, operation: Operation, failure: Option<&BackendError>) {
+        self.observer.call_ended(self.name(), operation, failure.map(|error| error.class));
     }
 
     fn unavailable(&self, why: &'static str) -> BackendError {
@@ -93,12 +113,20 @@ impl KeyBackend for GuardedBackend {
         self.inner.owns(kek_id)
     }
 
-    fn realm(&self) -> String {
+    fn realm(&self) -> Realm {
         self.inner.realm()
     }
 
-    async fn current(&self) -> Result<KekId, BackendError> {
-        self.in_turn(Operation::Current, self.inner.current()).await
+    fn batch_size(&self) -> Option<NonZeroUsize> {
+        self.inner.batch_size()
+    }
+
+    async fn current(&self, context: &KeyContext) -> Result<KekId, BackendError> {
+        self.in_turn(Operation::Current, self.inner.current(context)).await
+    }
+
+    async fn all_current(&self) -> Result<Vec<KekId>, BackendError> {
+        self.in_turn(Operation::Current, self.inner.all_current()).await
     }
 
     async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
@@ -132,12 +160,50 @@ impl KeyBackend for GuardedBackend {
         let started = Instant::now();
         let checked = tokio::time::timeout(self.timeout, self.inner.check()).await;
         self.observe(Operation::Check, started);
-        let unavailable = |_| Err(self.unavailable("no answer within keys.call_timeout"));
-        self.ended(Operation::Check, checked.unwrap_or_else(unavailable))
+        let checked = checked.unwrap_or_else(|_| Err(self.unavailable(NO_ANSWER)));
+        self.ended(Operation::Check, checked.as_ref().err());
+        checked
     }
 
     async fn look(&self) {
         self.inner.look().await;
+    }
+
+    async fn generate_many(&self, contexts: &[KeyContext]) -> Vec<Result<GeneratedKey, BackendError>> {
+        let Some(size) = self.batch_size() else {
+            return join_all(contexts.iter().map(|context| self.generate(context))).await;
+        };
+        let batches = contexts
+            .chunks(size.get())
+            .map(|batch| self.in_one_turn(Operation::Generate, batch.len(), self.inner.generate_many(batch)));
+        join_all(batches).await.into_iter().flatten().collect()
+    }
+
+    async fn unwrap_many(
+        &self,
+        keys: &[(&WrappedKey, &KeyContext)],
+    ) -> Vec<Result<KeyMaterial, BackendError>> {
+        let Some(size) = self.batch_size() else {
+            return join_all(keys.iter().map(|(wrapped, context)| self.unwrap(wrapped, context))).await;
+        };
+        let batches = keys
+            .chunks(size.get())
+            .map(|batch| self.in_one_turn(Operation::Unwrap, batch.len(), self.inner.unwrap_many(batch)));
+        join_all(batches).await.into_iter().flatten().collect()
+    }
+
+    async fn rewrap_many(
+        &self,
+        keys: &[(&WrappedKey, &KeyContext)],
+        to: &KekId,
+    ) -> Vec<Result<WrappedKey, BackendError>> {
+        let Some(size) = self.batch_size() else {
+            return join_all(keys.iter().map(|(wrapped, context)| self.rewrap(wrapped, context, to))).await;
+        };
+        let batches = keys
+            .chunks(size.get())
+            .map(|batch| self.in_one_turn(Operation::Rewrap, batch.len(), self.inner.rewrap_many(batch, to)));
+        join_all(batches).await.into_iter().flatten().collect()
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
-use super::{KekId, KeyBackend, Ownership, SharedObserver, guarded::GuardedBackend};
-use crate::config::KeysConfig;
+use super::{KeyBackend, Ownership, guarded::GuardedBackend};
+use crate::{KekId, SharedObserver, config::KeysConfig};
 
 /// All configured key backends: the active one wraps new data keys, each unwraps what it owns.
 ///
@@ -14,17 +14,18 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// The active backend, and those that only unwrap.
+    /// The active backend, and those that only unwrap. From here on, every call to one of them waits for its turn, has a
+    /// deadline, and is counted.
     #[must_use]
-    pub fn new(active: Arc<dyn KeyBackend>, others: Vec<Arc<dyn KeyBackend>>) -> Self {
-        Self { all: std::iter::once(active).chain(others).collect() }
-    }
-
-    /// The same backends; every call waits for its turn, has a deadline, and is counted.
-    #[must_use]
-    pub(super) fn guarded(self, config: &KeysConfig, observer: &SharedObserver) -> Self {
+    pub fn new(
+        active: Arc<dyn KeyBackend>,
+        others: Vec<Arc<dyn KeyBackend>>,
+        config: &KeysConfig,
+        observer: impl Into<SharedObserver>,
+    ) -> Self {
+        let observer = observer.into();
         let guard = |backend| Arc::new(GuardedBackend::new(backend, config, observer.clone())) as _;
-        Self { all: self.all.into_iter().map(guard).collect() }
+        Self { all: std::iter::once(active).chain(others).map(guard).collect() }
     }
 
     /// The backend that wraps new data keys.

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
-use super::{BackendError, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, WrappedKey};
-use crate::envelope::KeyMaterial;
+use super::{BackendError, ErrorClass, KeyBackend, Ownership};
+use crate::{KekId, KeyContext, WrappedKey, envelope::KeyMaterial};
 
 /// Stands for a backend that cannot be opened, where what does not need it is to go on: forgetting.
 #[derive(Debug)]
@@ -29,15 +29,7 @@ impl KeyBackend for UnopenedBackend {
         Ownership::No
     }
 
-    fn realm(&self) -> String {
-        String::new()
-    }
-
-    async fn current(&self) -> Result<KekId, BackendError> {
-        self.refuse()
-    }
-
-    async fn generate(&self, _: &KeyContext) -> Result<GeneratedKey, BackendError> {
+    async fn current(&self, _: &KeyContext) -> Result<KekId, BackendError> {
         self.refuse()
     }
 
@@ -46,14 +38,6 @@ impl KeyBackend for UnopenedBackend {
     }
 
     async fn unwrap(&self, _: &WrappedKey, _: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        self.refuse()
-    }
-
-    async fn rewrap(&self, _: &WrappedKey, _: &KeyContext, _: &KekId) -> Result<WrappedKey, BackendError> {
-        self.refuse()
-    }
-
-    async fn check(&self) -> Result<KekId, BackendError> {
         self.refuse()
     }
 }

@@ -1,15 +1,16 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, num::NonZeroUsize};
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use strum::EnumIter;
 
-use super::{KekId, KeyContext, WrappedKey};
-use crate::envelope::KeyMaterial;
+use crate::{KekId, KeyContext, Realm, WrappedKey, envelope::KeyMaterial};
 
 /// What wraps data keys and unwraps them: a key management service, or keys in a file.
 ///
-/// A backend that layers on another (metrics, limits, intermediate keys) implements the same trait.
-/// Implementations do not log keys, and wipe what they held of them.
+/// Five methods are required. The others are made of them, and are there for services that do better. A backend that layers
+/// on another (metrics, limits, intermediate keys) passes all of them on. Implementations do not log keys, and wipe what they
+/// held of them.
 #[async_trait]
 pub trait KeyBackend: fmt::Debug + Send + Sync {
     /// The backend's name in the configuration: `[keys.backends.<name>]`.
@@ -18,21 +19,10 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
     /// Whether this backend can unwrap what `kek_id` wrapped. Routes; makes no call.
     fn owns(&self, kek_id: &KekId) -> Ownership;
 
-    /// Backends of one realm rewrap each other's keys, where [`KeyBackend::owns`] agrees: the same service,
-    /// asked with the same credentials and the same additions to the context.
-    fn realm(&self) -> String;
+    /// The wrapping key that a new key of this context is wrapped under, at this moment.
+    async fn current(&self, context: &KeyContext) -> Result<KekId, BackendError>;
 
-    /// The wrapping key that new data keys are wrapped under, at this moment.
-    async fn current(&self) -> Result<KekId, BackendError>;
-
-    /// Makes a data key and wraps it under the current wrapping key, bound to `context`.
-    async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError>;
-
-    /// Opens a data key that was wrapped in the same `context`.
-    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError>;
-
-    /// Wraps an open data key under `to`, a wrapping key that this backend owns. For moves from another
-    /// backend.
+    /// Wraps an open data key under `to`, a wrapping key that this backend owns, bound to `context`.
     async fn wrap(
         &self,
         material: &KeyMaterial,
@@ -40,19 +30,84 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
         to: &KekId,
     ) -> Result<WrappedKey, BackendError>;
 
+    /// Opens a data key that was wrapped in the same `context`.
+    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError>;
+
+    /// All wrapping keys that [`KeyBackend::current`] gives for data keys, at this moment. More than one only where it depends
+    /// on the context.
+    async fn all_current(&self) -> Result<Vec<KekId>, BackendError> {
+        Ok(vec![self.current(&KeyContext::of_nobody()).await?])
+    }
+
+    /// Makes a data key and wraps it under the current wrapping key, bound to `context`.
+    async fn generate(&self, context: &KeyContext) -> Result<GeneratedKey, BackendError> {
+        let material = KeyMaterial::generate()
+            .map_err(|error| BackendError::new(self.name(), ErrorClass::Unavailable, error))?;
+        let wrapped = self.wrap(&material, context, &self.current(context).await?).await?;
+        Ok(GeneratedKey { material, wrapped })
+    }
+
     /// Moves a data key to `to`, a wrapping key that this backend owns; the data key itself stays the same.
     async fn rewrap(
         &self,
         wrapped: &WrappedKey,
         context: &KeyContext,
         to: &KekId,
-    ) -> Result<WrappedKey, BackendError>;
+    ) -> Result<WrappedKey, BackendError> {
+        let material = self.unwrap(wrapped, context).await?;
+        self.wrap(&material, context, to).await
+    }
 
     /// Whether the current wrapping key exists, is enabled, and may be used; and which it is. For readiness.
-    async fn check(&self) -> Result<KekId, BackendError>;
+    async fn check(&self) -> Result<KekId, BackendError> {
+        probe(self).await
+    }
+
+    /// Backends of one realm rewrap each other's keys, where [`KeyBackend::owns`] agrees: the same service,
+    /// asked with the same credentials and the same additions to the context.
+    fn realm(&self) -> Realm {
+        Realm::alone(self.name())
+    }
 
     /// Looks whether wrapping keys have changed, where somebody outside changes them and says nothing. Called every second.
     async fn look(&self) {}
+
+    /// How many keys the service takes in one call. `None`: it takes them one by one, and the methods for many make as many
+    /// calls at once.
+    fn batch_size(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
+    /// [`KeyBackend::generate`] for many: each has its own result, in the order of `contexts`. No more than
+    /// [`KeyBackend::batch_size`].
+    async fn generate_many(&self, contexts: &[KeyContext]) -> Vec<Result<GeneratedKey, BackendError>> {
+        join_all(contexts.iter().map(|context| self.generate(context))).await
+    }
+
+    /// [`KeyBackend::unwrap`] for many.
+    async fn unwrap_many(
+        &self,
+        keys: &[(&WrappedKey, &KeyContext)],
+    ) -> Vec<Result<KeyMaterial, BackendError>> {
+        join_all(keys.iter().map(|(wrapped, context)| self.unwrap(wrapped, context))).await
+    }
+
+    /// [`KeyBackend::rewrap`] for many, all to one wrapping key.
+    async fn rewrap_many(
+        &self,
+        keys: &[(&WrappedKey, &KeyContext)],
+        to: &KekId,
+    ) -> Vec<Result<WrappedKey, BackendError>> {
+        join_all(keys.iter().map(|(wrapped, context)| self.rewrap(wrapped, context, to))).await
+    }
+}
+
+/// Makes a data key of nobody and opens it again: what a check does where no call tells as much without it.
+pub(crate) async fn probe<B: KeyBackend + ?Sized>(backend: &B) -> Result<KekId, BackendError> {
+    let context = KeyContext::of_nobody();
+    let wrapped = backend.generate(&context).await?.wrapped;
+    backend.unwrap(&wrapped, &context).await?;
+    Ok(wrapped.kek_id)
 }
 
 /// How surely a backend can unwrap what a wrapping key wrapped. The surest gets the call.
@@ -101,6 +156,7 @@ impl BackendError {
 
 /// What a backend's failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, thiserror::Error)]
+#[non_exhaustive]
 pub enum ErrorClass {
     /// No answer, or not in time. Trying again later may help.
     #[error("unavailable")]
