@@ -9,7 +9,7 @@ use crate::{
     database::{WriteTransaction, now},
     entity::erasure,
     envelope::{DataKeyId, KeyVersion, SubjectId},
-    keys::WrappedKey,
+    keys::subjects::DestroyedKey,
 };
 
 /// The record of one erasure. Pseudonymous: a subject id, and nothing else about the person.
@@ -45,7 +45,7 @@ pub(crate) async fn append(
     transaction: &WriteTransaction,
     subject: SubjectId,
     actor: &str,
-    destroyed: &[(DataKeyId, WrappedKey)],
+    destroyed: &[DestroyedKey],
 ) -> Result<Erasure, DbErr> {
     let from = chain::lock::<Erasures>(transaction).await?;
     let content =
@@ -68,9 +68,9 @@ pub(super) fn destroyed(entry: &erasure::Model) -> Option<Vec<DataKeyId>> {
     .collect()
 }
 
-fn describe(destroyed: &[(DataKeyId, WrappedKey)]) -> String {
-    let keys = destroyed.iter().map(|(id, wrapped)| {
-        format!("{} {} {}", id.version, wrapped.kek_id, hex::encode(wrapped.fingerprint()))
+fn describe(destroyed: &[DestroyedKey]) -> String {
+    let keys = destroyed.iter().map(|DestroyedKey { id, kek_id, fingerprint }| {
+        format!("{} {kek_id} {}", id.version, hex::encode(fingerprint))
     });
     keys.collect::<Vec<_>>().join("; ")
 }

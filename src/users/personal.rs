@@ -1,8 +1,11 @@
 use super::{User, UserError, Users};
 use crate::{
-    envelope::{PersonalText, Sealed},
+    envelope::{PersonalText, Sealed, SubjectId},
     keys::subjects::Unreadable,
 };
+
+/// How often rows are read whose data key is gone.
+const ATTEMPTS: usize = 5;
 
 /// A field of any registered row that holds a personal value, opened.
 #[derive(Debug)]
@@ -28,11 +31,27 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::LedgerWentBack`], [`UserError::Database`]. A value that does not open has an error of its own.
+    /// [`UserError::Forgotten`] if that happened just now, [`UserError::LedgerWentBack`], [`UserError::Database`]. A value that does
+    /// not open has an error of its own.
     pub async fn personal_fields(&self, user: &User) -> Result<Vec<PersonalField>, UserError> {
         self.require_trusted_ledger()?;
-        let subject = user.id();
+        let mut fields = self.read_personal_fields(user.id()).await?;
+        for _ in 1..ATTEMPTS {
+            let is_gone = |field: &PersonalField| field.value.as_ref().is_err_and(Unreadable::is_key_gone);
+            if !fields.iter().any(is_gone) {
+                break;
+            }
+            // Rotated or forgotten between the row and the key.
+            fields = self.read_personal_fields(user.id()).await?;
+        }
+        Ok(fields)
+    }
+
+    async fn read_personal_fields(&self, subject: SubjectId) -> Result<Vec<PersonalField>, UserError> {
         let rows = self.registry.rows(&self.db, &[subject]).await?;
+        if rows.is_empty() {
+            return Err(self.absent(subject).await);
+        }
         let mut found = Vec::new();
         for row in &rows {
             row.each_sealed(&mut |field| {

@@ -36,6 +36,7 @@ on_both_databases!(
     a_value_that_does_not_open_keeps_the_old_data_key,
     each_binary_column_is_registered_or_known_to_hold_nothing_sealed,
     a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_key,
+    a_steady_stream_of_changes_keeps_no_forgetting_waiting,
 );
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -159,6 +160,33 @@ async fn a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_k
     }
     let verified = verify(&app).await;
     assert!(verified.faults.is_empty(), "{:?}", verified.faults);
+}
+
+async fn a_steady_stream_of_changes_keeps_no_forgetting_waiting(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let id = app.create(&Person::new()).await;
+    let changes: Vec<_> = (0..4)
+        .map(|_| {
+            let users = app.users.clone();
+            tokio::spawn(async move {
+                let mut made = 0;
+                while users
+                    .update(id.into(), change_of_email("new@personal-value.example"), &Origin::new("a test"))
+                    .await
+                    .is_ok()
+                {
+                    made += 1;
+                }
+                made
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let origin = Origin::new("a test");
+    tokio::time::timeout(PATIENCE / 6, app.users.forget(id.into(), &origin)).await.unwrap().unwrap();
+    for changes in changes {
+        assert!(changes.await.unwrap() > 0);
+    }
 }
 
 /// Until both have come to the lock. SQLite does not tell, but has one lock for all who write.

@@ -61,6 +61,9 @@ pub(super) fn mask_all(_: &str) -> String {
     MASKED.to_owned()
 }
 
+/// An attribute that has its names from data: a row says which one a value is of. The program checks such values itself.
+pub trait NamedAttribute: Send + Sync + 'static {}
+
 /// Why an attribute's value was refused. The message is for the person who typed it and does not
 /// repeat the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,8 @@ use zeroize::{Zeroizing, zeroize_stack};
 
 use super::{
     Algorithm, Attribute, DataKeyId, Encrypted, FormatError, Header, KeyMaterial, KeyVersion,
-    MAX_NAME_LENGTH, NONCE_LENGTH, OVERHEAD, Personal, PersonalText, Sealed, SealedMut, TAG_LENGTH,
+    MAX_NAME_LENGTH, NONCE_LENGTH, NamedAttribute, OVERHEAD, Personal, PersonalText, Sealed, SealedMut,
+    TAG_LENGTH,
     associated_data::AssociatedData,
     format::{HEADER_LENGTH, Parts},
 };
@@ -62,7 +63,11 @@ impl DataKey {
     /// # Errors
     ///
     /// [`SealError`]; also if the name is too long.
-    pub fn seal_named<A>(&self, name: &str, value: &PersonalText) -> Result<Encrypted<A>, SealError> {
+    pub fn seal_named<A: NamedAttribute>(
+        &self,
+        name: &str,
+        value: &PersonalText,
+    ) -> Result<Encrypted<A>, SealError> {
         self.seal_bytes(name, value.expose().as_bytes()).map(Encrypted::from_sealed)
     }
 

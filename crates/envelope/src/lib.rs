@@ -75,7 +75,7 @@ mod personal;
 mod personal_text;
 mod sealed_row;
 
-pub use attribute::{Attribute, AttributeError, MAX_NAME_LENGTH};
+pub use attribute::{Attribute, AttributeError, MAX_NAME_LENGTH, NamedAttribute};
 pub use data_key::{DataKey, OpenError, ResealError, SealError};
 pub use encrypted::Encrypted;
 pub use format::{Algorithm, FORMAT_VERSION, FormatError, Header, NONCE_LENGTH, OVERHEAD, TAG_LENGTH};

@@ -1,4 +1,4 @@
-use super::{Attribute, Encrypted, FormatError, Header, SubjectId, attribute::mask_all};
+use super::{Attribute, Encrypted, FormatError, Header, NamedAttribute, SubjectId, attribute::mask_all};
 
 /// A row that holds sealed values of one subject. Rotation, verification, forgetting and whatever else goes through
 /// all of a person's data sees a row as this, and knows none of its attributes.
@@ -105,7 +105,10 @@ pub trait SealedColumn {
     }
 
     /// The same, for an attribute whose name stands in the row.
-    fn field_named<'a>(&'a self, name: &'a str) -> SealedField<'a> {
+    fn field_named<'a>(&'a self, name: &'a str) -> SealedField<'a>
+    where
+        Self::Attribute: NamedAttribute,
+    {
         let value = self.value().map(|value| Sealed { name, bytes: value.as_bytes() });
         SealedField { name, mask: mask_all, value }
     }
@@ -115,11 +118,14 @@ pub trait SealedColumn {
     where
         Self::Attribute: Attribute,
     {
-        self.field_named_mut(Self::Attribute::NAME)
+        self.value_mut().map(|value| SealedMut { name: Self::Attribute::NAME, bytes: value.sealed_mut() })
     }
 
     /// The same, for an attribute whose name stands in the row.
-    fn field_named_mut<'a>(&'a mut self, name: &'a str) -> Option<SealedMut<'a>> {
+    fn field_named_mut<'a>(&'a mut self, name: &'a str) -> Option<SealedMut<'a>>
+    where
+        Self::Attribute: NamedAttribute,
+    {
         self.value_mut().map(|value| SealedMut { name, bytes: value.sealed_mut() })
     }
 }

@@ -221,8 +221,8 @@ impl Keyring {
         opened
     }
 
-    /// Takes a forgotten subject's keys out of the cache, and keeps those out that are being unwrapped.
-    /// Call after the transaction that destroyed them was committed.
+    /// Takes keys of a subject out of the cache that were destroyed or replaced, and keeps those out that are being unwrapped.
+    /// Call after the transaction that did it was committed.
     pub async fn evict(&self, subject: SubjectId, ids: impl IntoIterator<Item = DataKeyId>) {
         self.0.cache.evict(subject, ids).await;
     }

@@ -46,7 +46,8 @@ struct RotateTask {
 }
 
 impl Rotate {
-    /// For these subjects, or all of them, as far as their data key was made before a moment.
+    /// For these subjects, or all of them, as far as their data key was made before a moment. A subject of whom the registry has no
+    /// row is a failure, `inconsistent`: so register a table that has a row for each subject.
     #[must_use]
     pub fn new(
         keyring: Keyring,
@@ -215,6 +216,12 @@ impl RotateTask {
         let stored = store::all_of(db, subject).await?;
         let is_meant = stored.iter().any(|(.., created_at)| *created_at < self.before.moment());
         let Some((newest, ..)) = stored.last().filter(|_| is_meant) else { return Ok(false) };
+        // Before any call: a data key that belongs to nobody may be under a wrapping key that cannot be used, and that would end
+        // the run for all others.
+        if self.registry.rows(db, &[subject]).await?.is_empty() && store::newest(db, subject).await?.is_some()
+        {
+            return Err(RotateError::Rowless(*newest));
+        }
         let mut opened = Vec::with_capacity(stored.len());
         for (id, stored, _) in &stored {
             opened.push(self.unwrap(*id, &stored.wrapped, pace).await?);

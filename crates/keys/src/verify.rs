@@ -14,7 +14,7 @@ use crate::{
     envelope::{DataKeyId, OpenError, Sealed, SealedRow, SubjectId},
     store,
     subjects::Registry,
-    sweep::{self, BatchResult, Controls, Failure, Pace, SweepOptions, Task},
+    sweep::{self, BatchResult, Controls, Counts, Failure, Pace, SweepOptions, Task},
 };
 
 /// What the data of some subjects was found to be.
@@ -80,11 +80,14 @@ impl Verify {
         let task = Arc::new(VerifyTask { engine: self.clone(), on_fault, verified: Mutex::default() });
         sweep::scan(self.keyring.db(), task.clone(), options, controls).await?;
         // The sweep goes through data keys, so it does not come by those who have none.
-        if !controls.stop.is_cancelled() {
-            let keyless = self.registry.subjects_without_data_key(self.keyring.db()).await?;
-            for subjects in keyless.chunks(TOGETHER) {
-                task.note(self.verify(subjects).await?);
+        let keyless = self.registry.subjects_without_data_key(self.keyring.db()).await?;
+        for subjects in keyless.chunks(TOGETHER) {
+            if controls.stop.is_cancelled() {
+                break;
             }
+            let found = self.verify(subjects).await?;
+            controls.tally.add(Counts { failed: found.len() as u64, ..Counts::default() });
+            task.note(found);
         }
         let verified = std::mem::take(&mut *task.verified());
         Ok(verified)
@@ -158,13 +161,7 @@ impl Task for VerifyTask {
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, _: &Pace) -> Result<BatchResult, DbErr> {
         let mut kek_ids: BTreeMap<_, _> =
             keys.into_iter().rev().map(|(id, wrapped)| (id.subject, (id, wrapped.kek_id))).collect();
-        let mut subjects: Vec<_> = kek_ids.keys().copied().collect();
-        if let Some((&first, (id, _))) = kek_ids.iter().next()
-            && store::ids_of(self.engine.keyring.db(), &[first]).await?.iter().any(|older| older < id)
-        {
-            // The batch before has this subject's first data key, and so has verified them.
-            subjects.remove(0);
-        }
+        let subjects: Vec<_> = kek_ids.keys().copied().collect();
         let mut result = BatchResult::default();
         let found = self.engine.verify(&subjects).await?;
         for (subject, verified) in &found {

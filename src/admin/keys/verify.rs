@@ -21,8 +21,9 @@ use crate::{
     },
 };
 
-/// Data keys that are read together, with the rows of their subjects.
-const BATCH: NonZeroU32 = const { NonZeroU32::new(500).unwrap() };
+/// Data keys that are read together, with the rows of their subjects. Several batches are in hand at a time, and the wait of each
+/// data key for its call counts: `keys.call_timeout`.
+const BATCH: NonZeroU32 = const { NonZeroU32::new(125).unwrap() };
 
 /// Opens every data key and every attribute of every user, and reports what does not open, why, and where.
 ///

@@ -1,5 +1,5 @@
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::forget::receipt;
@@ -88,7 +88,15 @@ impl Show {
                 "created_at": time(user.created_at()), "updated_at": time(user.updated_at()), "data_keys": keys,
             });
             for (name, value) in &shown {
-                object[name] = json!(value.as_ref().ok());
+                let value = json!(value.as_ref().ok());
+                match &mut object[name] {
+                    // Several rows have one.
+                    Value::Array(values) => values.push(value),
+                    place @ Value::Null if shown.iter().filter(|(other, _)| other == name).count() > 1 => {
+                        *place = json!([value]);
+                    }
+                    place => *place = value,
+                }
             }
             terminal::json(&object)?
         } else {
@@ -107,7 +115,8 @@ impl Show {
 
     /// The field's name and value, or why it does not open.
     fn show(&self, subject: SubjectId, field: &PersonalField) -> Shown {
-        let name = AttributeName::of_field(&field.name).as_str().to_owned();
+        // Those of other tables whole: two tables may have one name.
+        let name = field.name.strip_prefix("users.").unwrap_or(&field.name).to_owned();
         let value = match &field.value {
             Ok(value) if self.reveal => Ok(value.as_ref().map(|value| value.expose().to_owned())),
             Ok(_) => Ok(field.masked()),

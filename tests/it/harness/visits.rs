@@ -4,7 +4,10 @@
 use oubliette::{
     database::begin_write,
     entity,
-    envelope::{Attribute, AttributeError, DataKeyId, Personal, PersonalText, Sealed, SealedRow, SubjectId},
+    envelope::{
+        Attribute, AttributeError, DataKeyId, NamedAttribute, Personal, PersonalText, Sealed, SealedRow,
+        SubjectId,
+    },
     keys::{
         Keyring, KeyringError,
         subjects::{LockedSubject, Registry},
@@ -31,6 +34,8 @@ impl Attribute for Note {
 /// Whatever the column `name` says.
 #[derive(Debug)]
 pub(crate) enum Named {}
+
+impl NamedAttribute for Named {}
 
 pub(crate) mod visit {
     use super::{Named, Note};

@@ -5,7 +5,7 @@
 //! 3. [`Rewrap::run`]: moves them all. Stored is by compare-and-swap on the old wrapped bytes, so that what was
 //!    forgotten meanwhile stays forgotten. What is left is counted in the end.
 //!
-//! Users' rows are not touched.
+//! Rows with sealed values are not touched.
 
 mod plan;
 mod replace;

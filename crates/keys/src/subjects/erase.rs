@@ -3,7 +3,7 @@ use tracing::Instrument;
 
 use super::{LockedSubject, Registry};
 use crate::{
-    Keyring, WrappedKey,
+    KekId, Keyring, WrappedKey,
     database::{WriteTransaction, begin_write, on_the_primary, scrub},
     envelope::{DataKeyId, SubjectId},
     store,
@@ -15,9 +15,27 @@ pub struct Erased {
     /// The subject.
     pub subject: SubjectId,
     /// The data keys, the oldest first.
-    pub keys: Vec<(DataKeyId, WrappedKey)>,
+    pub keys: Vec<DestroyedKey>,
     /// How many rows of registered tables.
     pub rows: u64,
+}
+
+/// A data key that was destroyed, for the record. The wrapped key is not in it: its backend could still open that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestroyedKey {
+    /// Which data key of the subject.
+    pub id: DataKeyId,
+    /// The wrapping key that it was under.
+    pub kek_id: KekId,
+    /// SHA-256 of the wrapped key.
+    pub fingerprint: [u8; 32],
+}
+
+impl From<(DataKeyId, WrappedKey)> for DestroyedKey {
+    fn from((id, wrapped): (DataKeyId, WrappedKey)) -> Self {
+        let fingerprint = wrapped.fingerprint();
+        Self { id, kek_id: wrapped.kek_id, fingerprint }
+    }
 }
 
 impl Erased {
@@ -29,7 +47,7 @@ impl Erased {
 
     /// Takes the open data keys out of memory, and what was deleted out of SQLite's log. Call after the commit.
     pub async fn wipe_traces(&self, keyring: &Keyring) {
-        let ids: Vec<_> = self.keys.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<_> = self.keys.iter().map(|key| key.id).collect();
         keyring.evict(self.subject, ids).await;
         scrub(keyring.db()).await;
     }
@@ -87,6 +105,6 @@ pub async fn erase(
     // The lock waits for changes in flight; the statements after it see what they wrote.
     LockedSubject::to_replace(transaction, subject).await?;
     let rows = registry.delete(transaction, subject).await?;
-    let keys = store::destroy(transaction, subject).await?;
+    let keys = store::destroy(transaction, subject).await?.into_iter().map(DestroyedKey::from).collect();
     Ok(Erased { subject, keys, rows })
 }

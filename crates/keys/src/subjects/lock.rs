@@ -1,11 +1,14 @@
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType};
 use uuid::Uuid;
 
 use crate::{
     DataKeyIdentity, OpenDataKey,
     database::WriteTransaction,
     entity::data_key::{Column, Entity},
-    envelope::{Attribute, DataKey, DataKeyId, Encrypted, Personal, PersonalText, SealError, SubjectId},
+    envelope::{
+        Attribute, DataKey, DataKeyId, Encrypted, NamedAttribute, Personal, PersonalText, SealError,
+        SubjectId,
+    },
     store,
 };
 
@@ -25,14 +28,14 @@ pub struct LockedSubject {
 }
 
 impl LockedSubject {
-    /// Locks a subject against rotation and forgetting, so that values can be sealed. Others may seal at the same time,
-    /// and a rewrap need not wait.
+    /// Locks a subject against rotation and forgetting, so that values can be sealed. All who lock a subject stand in one queue:
+    /// with a lock that those who seal share (`FOR KEY SHARE`), a steady stream of them would keep a forgetting waiting for ever.
     ///
     /// # Errors
     ///
     /// The database's error.
     pub async fn to_seal(transaction: &WriteTransaction, subject: SubjectId) -> Result<Self, DbErr> {
-        Self::lock(transaction, subject, LockType::KeyShare).await
+        Self::lock(transaction, subject, LockType::NoKeyUpdate).await
     }
 
     /// Locks a subject against everybody, so that data keys can be replaced or destroyed.
@@ -99,7 +102,11 @@ impl<'k> Sealer<'k> {
     /// # Errors
     ///
     /// [`SealError`], as for [`DataKey::seal_named`].
-    pub fn seal_named<A>(&self, name: &str, value: &PersonalText) -> Result<Encrypted<A>, SealError> {
+    pub fn seal_named<A: NamedAttribute>(
+        &self,
+        name: &str,
+        value: &PersonalText,
+    ) -> Result<Encrypted<A>, SealError> {
         self.0.seal_named(name, value)
     }
 }
@@ -114,6 +121,8 @@ async fn lock_keys(
         .column(Column::Version)
         .column(Column::Id)
         .filter(Column::SubjectId.eq(*subject.as_uuid()))
+        // In one order, whoever locks them.
+        .order_by_asc(Column::Version)
         .lock(lock)
         .into_tuple()
         .all(transaction)

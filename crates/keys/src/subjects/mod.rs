@@ -25,7 +25,7 @@ mod sealing;
 mod table;
 mod unregistered;
 
-pub use erase::{Erased, ForgetError, erase, forget};
+pub use erase::{DestroyedKey, Erased, ForgetError, erase, forget};
 pub use lock::{LockedSubject, Sealer};
 pub use model::SealedModel;
 pub use opening::Unreadable;

@@ -34,11 +34,15 @@ impl SealingTransaction {
     ///
     /// # Errors
     ///
-    /// [`SealingError::Keys`], [`SealingError::Database`].
+    /// [`SealingError::Keys`], [`SealingError::Database`]; [`SealingError::NotNew`] if the subject has a data key.
     pub async fn begin_new(keyring: &Keyring, subject: SubjectId) -> Result<Self, SealingError> {
         let new = keyring.generate(subject).await?;
         let transaction = begin_write(keyring.db()).await?;
         let unconfirmed = store::insert(&transaction, new.key.id(), new.stored.clone()).await?;
+        if LockedSubject::to_seal(&transaction, subject).await?.keys().len() > 1 {
+            transaction.rollback().await?;
+            return Err(SealingError::NotNew(subject));
+        }
         Ok(Self { transaction, keyring: keyring.clone(), key: SealingKey::New(new, unconfirmed) })
     }
 
@@ -110,6 +114,9 @@ pub enum SealingError {
     /// The subject has no data key: forgotten, or nobody.
     #[error("subject {0} has no data key")]
     NoDataKey(SubjectId),
+    /// The subject has a data key already.
+    #[error("subject {0} is not new: it has a data key")]
+    NotNew(SubjectId),
     /// The data key could not be had.
     #[error(transparent)]
     Keys(Arc<KeyringError>),
@@ -125,7 +132,7 @@ impl MayBeDatabases for SealingError {
     fn database_error(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
-            Self::NoDataKey(_) | Self::Keys(_) | Self::Contended(_) => None,
+            Self::NoDataKey(_) | Self::NotNew(_) | Self::Keys(_) | Self::Contended(_) => None,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::{fmt, marker::PhantomData};
 use async_trait::async_trait;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ColumnType, DatabaseConnection, DbErr, EntityName, EntityTrait,
-    IdenStatic, Iterable, QueryFilter, QuerySelect,
+    IdenStatic, Iterable, PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -113,7 +113,11 @@ impl<M: SealedModel> SealedTable for TableOf<M> {
         reseal: &mut Reseal<'_>,
     ) -> Result<Option<u64>, DbErr> {
         let own = M::subject_column().eq(*subject.as_uuid());
-        let rows = M::Entity::find().filter(own).lock_exclusive().all(transaction).await?;
+        let mut select = M::Entity::find().filter(own).lock_exclusive();
+        for column in <M::Entity as EntityTrait>::PrimaryKey::iter() {
+            select = select.order_by_asc(column.into_column());
+        }
+        let rows = select.all(transaction).await?;
         let number = rows.len() as u64;
         for old in rows {
             let mut new = old.clone();

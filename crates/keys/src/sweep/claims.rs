@@ -65,14 +65,20 @@ pub(super) async fn claim(
     Ok(Some(Batch { claim: Some(id), keys }))
 }
 
-/// Reads up to `size` data keys of those that remain, and claims nothing. `None` if there are none.
+/// Reads up to `size` data keys of those that remain, of subjects after the last one, and claims nothing. `None` if there are none.
 pub(super) async fn read(
     db: &DatabaseConnection,
     remaining: Condition,
     after: Option<DataKeyId>,
     size: u64,
 ) -> Result<Option<Batch>, DbErr> {
-    let rows = select_after(remaining, after, size).all(db).await?;
+    let mut select = data_key::Entity::find().filter(remaining);
+    if let Some(after) = after {
+        // A rotation may have replaced the last data key by one of a later version: nobody comes twice.
+        select = select.filter(data_key::Column::SubjectId.gt(*after.subject.as_uuid()));
+    }
+    let select = select.order_by_asc(data_key::Column::SubjectId).order_by_asc(data_key::Column::Version);
+    let rows = select.limit(size).all(db).await?;
     let keys: Vec<_> = rows.into_iter().map(store::parse).collect::<Result<_, _>>()?;
     Ok((!keys.is_empty()).then_some(Batch { claim: None, keys }))
 }

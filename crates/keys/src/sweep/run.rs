@@ -201,12 +201,13 @@ impl Sweep {
     async fn work(self: Arc<Self>) -> Result<(), DbErr> {
         while !self.is_over() {
             let Some(Batch { claim, keys }) = self.next().await? else { break };
+            let ids: Vec<_> = keys.iter().map(|(id, _)| *id).collect();
             let processed = self.process(keys).await;
             // First of all, the claim: with an error, the run ends.
             if let Some(claim) = claim {
                 claims::release(&self.db, claim).await?;
             }
-            self.record(processed?);
+            self.record(processed?, &ids);
         }
         Ok(())
     }
@@ -240,12 +241,14 @@ impl Sweep {
         if keys.is_empty() { Ok(BatchResult::default()) } else { self.task.process(keys, &self.pace).await }
     }
 
-    fn record(&self, result: BatchResult) {
+    /// `batch` is what was processed: all of a subject's data keys in it have failed if one has.
+    fn record(&self, result: BatchResult, batch: &[DataKeyId]) {
         let BatchResult { done, changed, failures, stop } = result;
         let failed = failures.len() as u64;
         self.controls.tally.add(Counts { done, changed, failed, ..Counts::default() });
         failures.iter().for_each(|failure| (self.controls.on_failure)(failure));
-        self.failed().extend(failures.iter().map(|failure| failure.id));
+        let subjects: HashSet<_> = failures.iter().map(|failure| failure.id.subject).collect();
+        self.failed().extend(batch.iter().filter(|id| subjects.contains(&id.subject)));
         if let Some(stop) = stop {
             // The first cause stays.
             let _ = self.stop.set(stop);
