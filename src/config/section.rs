@@ -53,8 +53,9 @@ impl Config {
         let context = Context { profile, config: self };
         // Each by name, so that a new section cannot be forgotten.
         let Self { http, metrics, auth, limits, database, keys, audit, graphql, log, memory, peers } = self;
+        // The backends come first: their kinds find unknown keys there, as in other sections the first reading does.
         let sections: [&dyn Section; _] =
-            [http, metrics, auth, limits, database, keys, audit, graphql, log, memory, peers];
+            [keys, http, metrics, auth, limits, database, audit, graphql, log, memory, peers];
         sections.into_iter().try_for_each(|section| section.validate(&context))
     }
 }
