@@ -160,11 +160,11 @@ impl UpdateUserInput {
 }
 
 fn given<A: Attribute>(input: Option<&str>) -> Result<Change<Personal<A>>, UserError> {
-    Change::parse(input.into()).map_err(UserError::refused::<A>)
+    Change::parse(input.into()).map_err(|error| UserError::refused::<A>(&error))
 }
 
 fn changed<A: Attribute>(input: &MaybeUndefined<String>) -> Result<Change<Personal<A>>, UserError> {
-    Change::parse(change(input)).map_err(UserError::refused::<A>)
+    Change::parse(change(input)).map_err(|error| UserError::refused::<A>(&error))
 }
 
 fn change(input: &MaybeUndefined<String>) -> Change<&str> {

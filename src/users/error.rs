@@ -69,7 +69,7 @@ impl UserError {
 
     /// A value of an attribute was refused.
     #[must_use]
-    pub fn refused<A: Attribute>(error: AttributeError) -> Self {
+    pub fn refused<A: Attribute>(error: &AttributeError) -> Self {
         Self::Invalid { field: A::FIELD, problem: error.to_string() }
     }
 }

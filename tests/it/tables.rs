@@ -38,7 +38,7 @@ on_both_databases!(
     a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_key,
 );
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Binary columns of the service that hold no sealed values.
 const OTHERS: [(&str, &str); 9] = [
@@ -132,9 +132,9 @@ async fn a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_k
             tokio::spawn(async move { drop(users.forget(id.into(), &Origin::new("a test")).await.unwrap()) })
         } else {
             let users = app.users.clone();
-            let changes = change_of_email("new@personal-value.example");
+            let update = change_of_email("new@personal-value.example");
             tokio::spawn(async move {
-                drop(users.update(id.into(), changes, &Origin::new("a test")).await.unwrap());
+                drop(users.update(id.into(), update, &Origin::new("a test")).await.unwrap());
             })
         };
         others_wait(&app).await;

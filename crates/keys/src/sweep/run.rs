@@ -246,7 +246,9 @@ impl Sweep {
         let BatchResult { done, changed, failures, stop } = result;
         let failed = failures.len() as u64;
         self.controls.tally.add(Counts { done, changed, failed, ..Counts::default() });
-        failures.iter().for_each(|failure| (self.controls.on_failure)(failure));
+        for failure in &failures {
+            (self.controls.on_failure)(failure);
+        }
         let subjects: HashSet<_> = failures.iter().map(|failure| failure.id.subject).collect();
         self.failed().extend(batch.iter().filter(|id| subjects.contains(&id.subject)));
         if let Some(stop) = stop {
