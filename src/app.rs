@@ -16,7 +16,7 @@ use crate::{
     graphql::Api,
     http::{self, Checks, HttpState},
     key_metrics::KeyMetrics,
-    keys::{Backends, Keyring, OpenError, open_backends, subjects},
+    keys::{Backends, Keyring, OpenBackendError, open_backends, subjects},
     peers::{PeerMetrics, PeerWatch},
     secret_file,
     users::{UserError, Users},
@@ -176,7 +176,7 @@ pub enum StartError {
     Database(#[from] DatabaseError),
     /// A key backend.
     #[error(transparent)]
-    Keys(#[from] OpenError),
+    Keys(#[from] OpenBackendError),
     /// The keys of an issuer of tokens.
     #[error(transparent)]
     Auth(#[from] KeySourceError),

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::terminal::{self, Output, counted_as};
-use crate::chain::{Fault, Head, NotAHead, Verified, Words};
+use crate::chain::{ChainFault, Head, NotAHead, Verification, Words};
 
 /// What a walk over a chain found. Status 1 if anything is wrong.
-pub(super) fn verified(verified: &Verified, as_json: bool) -> anyhow::Result<Output> {
-    let Verified { sound, fault, words } = verified;
+pub(super) fn verified(verified: &Verification, as_json: bool) -> anyhow::Result<Output> {
+    let Verification { sound, fault, words } = verified;
     let text = if as_json {
         let fault = fault.map(|fault| object(fault, words));
         terminal::json(&json!({ words.entries: sound.sequence, "head": sound.to_string(), "fault": fault }))?
@@ -42,6 +42,6 @@ pub(super) fn kept(text: &str, command: &str) -> Result<Head, String> {
     text.parse().map_err(|error: NotAHead| format!("{error}, as `oubliette-admin {command}` prints it"))
 }
 
-fn object(fault: Fault, words: &Words) -> Value {
+fn object(fault: ChainFault, words: &Words) -> Value {
     json!({ "sequence": fault.sequence, "problem": fault.problem.as_str(), "text": fault.text(words) })
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::content::Content;
 use crate::{
-    chain::{self, Entry, HEAD_ID, Head, Link, Row, Table, Verified, Words},
+    chain::{self, Entry, HEAD_ID, Head, Link, Row, Table, Verification, Words},
     entity::{audit_event, audit_event_subject, audit_head},
 };
 
@@ -21,12 +21,12 @@ pub async fn head(db: &impl ConnectionTrait) -> Result<Option<Head>, DbErr> {
     chain::head::<Events>(db).await
 }
 
-/// Walks the whole trail, and its index of subjects: see [`Verified`]. `kept` is a head that was kept elsewhere.
+/// Walks the whole trail, and its index of subjects: see [`Verification`]. `kept` is a head that was kept elsewhere.
 ///
 /// # Errors
 ///
 /// The database's error.
-pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Verified, DbErr> {
+pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Verification, DbErr> {
     chain::verify::<Events>(db, kept).await
 }
 

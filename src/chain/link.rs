@@ -1,5 +1,5 @@
 use super::{
-    Entry, Fault, Head, Problem,
+    ChainFault, Entry, Head, Problem,
     entry::{USUAL_LENGTH, digest},
 };
 
@@ -18,7 +18,7 @@ impl<E: Entry> Link<'_, E> {
     /// # Errors
     ///
     /// What is wrong: [`Problem::Missing`], [`Problem::Unlinked`], [`Problem::Changed`].
-    pub(crate) fn follow(&self, before: &Head) -> Result<Head, Fault> {
+    pub(crate) fn follow(&self, before: &Head) -> Result<Head, ChainFault> {
         let next = before.sequence + 1;
         if self.sequence > next {
             return Err(Problem::Missing.at(next));

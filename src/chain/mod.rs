@@ -9,8 +9,8 @@
 //! | `Entry`, `Link` | what an entry says, and its digest; an entry at its place |
 //! | `Chained` | new entries, chained after a head |
 //! | `Table`, `Row` | where a chain is stored; its head, locked and moved; its pages |
-//! | `verify`, [`Verified`] | the walk over a whole chain, and what it found |
-//! | [`Fault`], [`Problem`] | what is wrong, and where; [`Words`] has what people call a chain and its entries |
+//! | `verify`, [`Verification`] | the walk over a whole chain, and what it found |
+//! | [`ChainFault`], [`Problem`] | what is wrong, and where; [`Words`] has what people call a chain and its entries |
 //!
 //! This room knows nothing of what its entries are about.
 
@@ -27,8 +27,8 @@ pub(crate) use chained::Chained;
 pub(crate) use entry::Entry;
 pub use head::{GENESIS, Head, NotAHead};
 pub(crate) use link::Link;
-pub use problem::{Fault, Problem};
+pub use problem::{ChainFault, Problem};
 pub(crate) use table::{HEAD_ID, Row, Table, advance, head, lock, page, require_head};
-pub use verify::Verified;
+pub use verify::Verification;
 pub(crate) use verify::verify;
 pub use words::Words;

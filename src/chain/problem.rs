@@ -4,7 +4,7 @@ use super::Words;
 
 /// The first thing that is wrong with a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ChainFault {
     /// The place.
     pub sequence: i64,
     /// What is wrong there.
@@ -32,7 +32,7 @@ pub enum Problem {
     Headless,
 }
 
-impl Fault {
+impl ChainFault {
     /// A sentence about it.
     #[must_use]
     pub fn text(&self, words: &Words) -> String {
@@ -56,8 +56,8 @@ impl Fault {
 }
 
 impl Problem {
-    pub(super) fn at(self, sequence: i64) -> Fault {
-        Fault { sequence, problem: self }
+    pub(super) fn at(self, sequence: i64) -> ChainFault {
+        ChainFault { sequence, problem: self }
     }
 
     /// A name for scripts.

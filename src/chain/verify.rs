@@ -1,7 +1,7 @@
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    Entry, Fault, Head, Link, Problem, Row, Table, Words,
+    ChainFault, Entry, Head, Link, Problem, Row, Table, Words,
     table::{head, newest, page},
 };
 
@@ -10,11 +10,11 @@ const PAGE: u64 = 1000;
 
 /// What a walk over a whole chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct Verification {
     /// The last entry that is as it should be, and that all before are.
     pub sound: Head,
     /// The first thing that is wrong.
-    pub fault: Option<Fault>,
+    pub fault: Option<ChainFault>,
     /// What people call the chain.
     pub words: &'static Words,
 }
@@ -28,13 +28,13 @@ pub struct Verified {
 pub(crate) async fn verify<T: Table>(
     db: &impl ConnectionTrait,
     kept: Option<&Head>,
-) -> Result<Verified, DbErr> {
+) -> Result<Verification, DbErr> {
     let mut walk = Walk { last: Head::genesis(), kept };
     let fault = match head::<T>(db).await? {
         Some(head) => walk.to::<T>(db, &head).await?,
         None => Some(Problem::Headless.at(1)),
     };
-    Ok(Verified { sound: walk.last, fault, words: T::WORDS })
+    Ok(Verification { sound: walk.last, fault, words: T::WORDS })
 }
 
 struct Walk<'a> {
@@ -44,7 +44,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    async fn to<T: Table>(&mut self, db: &impl ConnectionTrait, head: &Head) -> Result<Option<Fault>, DbErr> {
+    async fn to<T: Table>(
+        &mut self,
+        db: &impl ConnectionTrait,
+        head: &Head,
+    ) -> Result<Option<ChainFault>, DbErr> {
         if let Some(fault) = self.not_the_kept(&self.last) {
             return Ok(Some(fault));
         }
@@ -72,7 +76,7 @@ impl Walk<'_> {
         db: &impl ConnectionTrait,
         after: Option<i64>,
         rows: &[T::Row],
-    ) -> Result<Option<Fault>, DbErr> {
+    ) -> Result<Option<ChainFault>, DbErr> {
         let before = self.last.clone();
         let fault = rows.iter().find_map(|row| self.step(&row.link()).err());
         // All that are sound follow one another.
@@ -88,7 +92,7 @@ impl Walk<'_> {
         Ok(Some(Problem::Misindexed.at(sequence)))
     }
 
-    fn step(&mut self, link: &Link<'_, impl Entry>) -> Result<(), Fault> {
+    fn step(&mut self, link: &Link<'_, impl Entry>) -> Result<(), ChainFault> {
         let next = link.follow(&self.last)?;
         if let Some(fault) = self.not_the_kept(&next) {
             return Err(fault);
@@ -97,14 +101,14 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn not_the_kept(&self, at: &Head) -> Option<Fault> {
+    fn not_the_kept(&self, at: &Head) -> Option<ChainFault> {
         let kept = self.kept.filter(|kept| kept.sequence == at.sequence)?;
         if kept.digest == at.digest { None } else { Some(Problem::NotTheKept.at(kept.sequence)) }
     }
 }
 
 /// The newest entry is read first: the head that is read then is at least that one, unless somebody went by it.
-async fn beyond<T: Table>(db: &impl ConnectionTrait) -> Result<Option<Fault>, DbErr> {
+async fn beyond<T: Table>(db: &impl ConnectionTrait) -> Result<Option<ChainFault>, DbErr> {
     let newest = newest::<T>(db).await?;
     let Some(head) = head::<T>(db).await? else { return Ok(Some(Problem::Headless.at(1))) };
     if newest.is_none_or(|entry| entry.link().sequence <= head.sequence) {

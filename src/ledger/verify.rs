@@ -2,7 +2,7 @@ use sea_orm::{ConnectionTrait, DbErr, Set, Unchanged};
 
 use super::content::Content;
 use crate::{
-    chain::{self, Entry, HEAD_ID, Head, Link, Row, Table, Verified, Words},
+    chain::{self, Entry, HEAD_ID, Head, Link, Row, Table, Verification, Words},
     entity::{erasure, erasure_head},
 };
 
@@ -27,12 +27,12 @@ pub async fn end(db: &impl ConnectionTrait) -> Result<Head, DbErr> {
     chain::require_head::<Erasures>(db).await
 }
 
-/// Walks the whole ledger: see [`Verified`]. `kept` is a head that was kept elsewhere; each receipt is one.
+/// Walks the whole ledger: see [`Verification`]. `kept` is a head that was kept elsewhere; each receipt is one.
 ///
 /// # Errors
 ///
 /// The database's error.
-pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Verified, DbErr> {
+pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Verification, DbErr> {
     chain::verify::<Erasures>(db, kept).await
 }
 

@@ -15,7 +15,7 @@ use super::{
     wrapping_keys,
 };
 #[cfg(feature = "local")]
-use crate::{BackendSettings, OpenError, local::LocalBackendConfig};
+use crate::{BackendSettings, OpenBackendError, local::LocalBackendConfig};
 use crate::{
     causes,
     config::KeysConfig,
@@ -80,9 +80,12 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] says what to do.
+    /// [`OpenBackendError`] says what to do.
     #[cfg(feature = "local")]
-    pub async fn over_key_file(db: DatabaseConnection, file: impl Into<PathBuf>) -> Result<Self, OpenError> {
+    pub async fn over_key_file(
+        db: DatabaseConnection,
+        file: impl Into<PathBuf>,
+    ) -> Result<Self, OpenBackendError> {
         let local = LocalBackendConfig { file: file.into(), create_if_missing: true };
         let (config, observer): (_, SharedObserver) = (KeysConfig::default(), Arc::new(()));
         local.prepare(&db).await?;

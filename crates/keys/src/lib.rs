@@ -185,8 +185,8 @@ pub use sea_orm;
 
 pub use backends::{
     Allowances, BackendError, BackendKind, BackendSettings, Backends, Bound, Cost, ErrorClass, GeneratedKey,
-    KINDS, KeyBackend, KeysInUse, OpenError, Ownership, RawSettings, RawWrap, SettingError, advice, kind,
-    open_backend, open_backends, open_what_can_be, owner, settings,
+    KINDS, KeyBackend, KeysInUse, OpenBackendError, Ownership, RawSettings, RawWrap, SettingError, advice,
+    kind, open_backend, open_backends, open_what_can_be, owner, settings,
 };
 pub use context::KeyContext;
 use fence::{Fence, Ticket};

@@ -1,6 +1,6 @@
 use oubliette_envelope::{Attribute, AttributeError, Personal, SealError};
 use oubliette_keys::{
-    OpenError,
+    OpenBackendError,
     database::DatabaseError,
     subjects::{ForgetError, SealingError, Unreadable},
 };
@@ -14,7 +14,7 @@ pub enum ClinicError {
     #[error("{0} {1}")]
     Refused(&'static str, AttributeError),
     Connect(#[from] DatabaseError),
-    KeyFile(#[from] OpenError),
+    KeyFile(#[from] OpenBackendError),
     Sealing(#[from] SealingError),
     Seal(#[from] SealError),
     Unreadable(#[from] Unreadable),

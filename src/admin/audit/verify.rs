@@ -1,7 +1,7 @@
 use clap::Args;
 
 use crate::{
-    admin::{chain, office::connect, terminal::Output},
+    admin::{chain, context::connect, terminal::Output},
     audit,
     chain::Head,
     config::LoadedConfig,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::retire::{needed, retire};
 use crate::{
     admin::{
-        office::{self, Actor, Office, connect},
+        context::{self, Actor, AdminContext, connect},
         terminal::{self, Align, Output, confirm, grouped, table},
     },
     audit::{Action, NewEvent},
@@ -114,7 +114,7 @@ impl Add {
                 kek_id(&name)
             );
         }
-        office::leave(&db, self.actor.event(Action::KeyLocalAdd, &name)).await?;
+        context::record(&db, self.actor.event(Action::KeyLocalAdd, &name)).await?;
         db.close().await?;
         file.save()?;
         let text = format!(
@@ -128,9 +128,9 @@ impl Add {
 impl List {
     async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let file = KeyFile::read(&self.which.path(&loaded.config.keys)?)?;
-        let office = Office::open(loaded).await?;
-        let used = store::count_by_kek(&office.db, Condition::all()).await?;
-        office.close().await?;
+        let context = AdminContext::open(loaded).await?;
+        let used = store::count_by_kek(&context.db, Condition::all()).await?;
+        context.close().await?;
         let keys = file.keys().map(|(name, key)| {
             let id = kek_id(name);
             let used = used.iter().find(|kek| kek.kek_id == id.as_str());
@@ -165,7 +165,7 @@ impl Promote {
         // First of all: a server that sees the file's change must be able to use the key.
         wrapping_keys::activate(&db, &kek_id(name), &self.actor.origin()).await?;
         if before != name {
-            office::leave(&db, self.actor.event(Action::KeyLocalPromote, name)).await?;
+            context::record(&db, self.actor.event(Action::KeyLocalPromote, name)).await?;
         }
         db.close().await?;
         file.save()?;
@@ -198,11 +198,11 @@ impl Retire {
         self.which.wait_for_servers(loaded).await?;
         let mut file = self.which.edit(loaded)?;
         file.remove(name)?;
-        let office = Office::open(loaded).await?;
-        let retirement = retire(&office, &id, &self.actor.origin()).await?;
+        let context = AdminContext::open(loaded).await?;
+        let retirement = retire(&context, &id, &self.actor.origin()).await?;
         anyhow::ensure!(retirement.data_keys == 0, needed(&id, retirement.data_keys));
-        office::leave(&office.db, self.actor.event(Action::KeyLocalRetire, name)).await?;
-        office.close().await?;
+        context::record(&context.db, self.actor.event(Action::KeyLocalRetire, name)).await?;
+        context.close().await?;
         file.save()?;
         self.which.answer(name, format!("{id} is retired\n"))
     }

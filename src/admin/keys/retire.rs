@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::{Actor, Office},
+        context::{Actor, AdminContext},
         terminal::{self, Output, confirm, counted},
     },
     audit::Origin,
@@ -45,33 +45,33 @@ pub struct Retire {
 
 impl Retire {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
+        let context = AdminContext::open(loaded).await?;
         let kek_id = KekId::new(&*self.kek);
         let origin = self.actor.origin();
         let output = if self.undo {
-            self.undo(&office, &kek_id, &origin).await?
+            self.undo(&context, &kek_id, &origin).await?
         } else {
-            require_known(&office, &kek_id).await?;
-            require_not_current(&office, &kek_id).await?;
+            require_known(&context, &kek_id).await?;
+            require_not_current(&context, &kek_id).await?;
             let question = format!("Let nothing new come under {kek_id}, on no server of this database?");
             if confirm(&question, self.yes)? {
-                self.said(&kek_id, retire(&office, &kek_id, &origin).await?)?
+                self.said(&kek_id, retire(&context, &kek_id, &origin).await?)?
             } else {
                 Output { text: "nothing was done\n".to_owned(), status: 1 }
             }
         };
-        office.close().await?;
+        context.close().await?;
         Ok(output)
     }
 
-    async fn undo(&self, office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Output> {
-        require_known(office, kek_id).await?;
-        if office.backends.owner(kek_id).is_none() {
+    async fn undo(&self, context: &AdminContext, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Output> {
+        require_known(context, kek_id).await?;
+        if context.backends.owner(kek_id).is_none() {
             anyhow::bail!(
                 "no configured key backend has the wrapping key {kek_id}, so nothing can come under it"
             );
         }
-        let changed = wrapping_keys::change(&office.db, kek_id, Transition::UndoRetirement, origin).await?;
+        let changed = wrapping_keys::change(&context.db, kek_id, Transition::UndoRetirement, origin).await?;
         if self.json {
             let object = json!({ "kek_id": kek_id.as_str(), "state": KekState::Active.as_str() });
             return Ok(terminal::json(&object)?.into());
@@ -114,13 +114,17 @@ pub(super) struct Retirement {
 
 /// Lets nothing new come under a wrapping key, and then counts: in the other order, a transaction that waits could still
 /// bring a data key under it.
-pub(super) async fn retire(office: &Office, kek_id: &KekId, origin: &Origin) -> anyhow::Result<Retirement> {
-    wrapping_keys::change(&office.db, kek_id, Transition::BeginRetirement, origin).await?;
-    let data_keys = store::count_under(&office.db, kek_id).await?;
+pub(super) async fn retire(
+    context: &AdminContext,
+    kek_id: &KekId,
+    origin: &Origin,
+) -> anyhow::Result<Retirement> {
+    wrapping_keys::change(&context.db, kek_id, Transition::BeginRetirement, origin).await?;
+    let data_keys = store::count_under(&context.db, kek_id).await?;
     if data_keys == 0 {
-        wrapping_keys::change(&office.db, kek_id, Transition::EndRetirement, origin).await?;
+        wrapping_keys::change(&context.db, kek_id, Transition::EndRetirement, origin).await?;
     }
-    match wrapping_keys::state(&office.db, kek_id).await? {
+    match wrapping_keys::state(&context.db, kek_id).await? {
         Some(state @ KekState::Retired) => Ok(Retirement { state, data_keys }),
         Some(state @ KekState::Retiring) if data_keys > 0 => Ok(Retirement { state, data_keys }),
         _ => anyhow::bail!("somebody else let data keys come under {kek_id} again: nothing was retired"),
@@ -137,9 +141,9 @@ pub(super) fn needed(kek_id: &KekId, data_keys: u64) -> String {
     )
 }
 
-async fn require_known(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
-    let known =
-        wrapping_keys::state(&office.db, kek_id).await?.is_some() || office.backends.owner(kek_id).is_some();
+async fn require_known(context: &AdminContext, kek_id: &KekId) -> anyhow::Result<()> {
+    let known = wrapping_keys::state(&context.db, kek_id).await?.is_some()
+        || context.backends.owner(kek_id).is_some();
     anyhow::ensure!(
         known,
         "no data key was ever under {kek_id}, and no configured key backend has it: see `oubliette-admin keys status`"
@@ -147,8 +151,8 @@ async fn require_known(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn require_not_current(office: &Office, kek_id: &KekId) -> anyhow::Result<()> {
-    let current = office.backends.active().all_current().await;
+async fn require_not_current(context: &AdminContext, kek_id: &KekId) -> anyhow::Result<()> {
+    let current = context.backends.active().all_current().await;
     let current = current.context("whether it is the wrapping key of new data keys cannot be told")?;
     anyhow::ensure!(
         !current.contains(kek_id),

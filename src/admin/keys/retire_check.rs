@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::Office,
+        context::AdminContext,
         terminal::{self, Output, counted},
     },
     config::LoadedConfig,
@@ -27,16 +27,16 @@ pub struct RetireCheck {
 
 impl RetireCheck {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
+        let context = AdminContext::open(loaded).await?;
         let kek_id = KekId::new(&*self.kek);
-        let state = wrapping_keys::state(&office.db, &kek_id).await?;
-        let data_keys = store::count_under(&office.db, &kek_id).await?;
-        let current = match office.backends.active().all_current().await {
+        let state = wrapping_keys::state(&context.db, &kek_id).await?;
+        let data_keys = store::count_under(&context.db, &kek_id).await?;
+        let current = match context.backends.active().all_current().await {
             Ok(current) => current.contains(&kek_id),
             // Its backend may be the one that is to go.
             Err(_) => false,
         };
-        office.close().await?;
+        context.close().await?;
         let status = u8::from(data_keys > 0 || state != Some(KekState::Retired));
         if self.json {
             let object = json!({

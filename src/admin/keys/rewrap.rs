@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     costs::{Estimate, cost_of, kind_of},
-    run::{RunArguments, event, leave, made_before, outcome},
+    run::{RunArguments, event, made_before, outcome, record_run},
 };
 use crate::{
     admin::{
-        office::Office,
+        context::AdminContext,
         terminal::{Align, Output, Watch, confirm, counted, emit, grouped, say, table, time},
     },
     audit::{Action, NewEvent},
@@ -16,7 +16,7 @@ use crate::{
     keys::{
         BackendKind, KekId,
         rewrap::{Plan, Rewrap, Route, Selection},
-        sweep::{Outcome, SweepOptions},
+        sweep::{RunOutcome, SweepOptions},
     },
 };
 
@@ -62,25 +62,25 @@ pub struct RewrapCommand {
 
 impl RewrapCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open_for(loaded, self.run.concurrency).await?;
+        let context = AdminContext::open_for(loaded, self.run.concurrency).await?;
         let selection = Selection {
             from: self.from.clone().map(KekId::new),
             to: self.to.clone(),
-            before: if self.all { Some(made_before(&office.db, self.before).await?) } else { None },
+            before: if self.all { Some(made_before(&context.db, self.before).await?) } else { None },
         };
-        let rewrap = Rewrap::new(office.db.clone(), office.backends.clone());
+        let rewrap = Rewrap::new(context.db.clone(), context.backends.clone());
         let plan = rewrap.plan(selection).await?;
         let called = plan.sources.iter().map(|source| &*source.backend).chain([&*plan.backend]);
-        let options = self.run.options(&office.config, called);
-        self.print_plan(&plan, &office.config, &options);
+        let options = self.run.options(&context.config, called);
+        self.print_plan(&plan, &context.config, &options);
         let output = if self.dry_run {
             self.try_out(&rewrap, &plan, &options).await?
         } else if plan.sources.is_empty() || confirm("Move them?", self.run.yes)? {
-            self.move_all(&office, &rewrap, &plan, &options).await?
+            self.move_all(&context, &rewrap, &plan, &options).await?
         } else {
             Output { text: "nothing was done\n".to_owned(), status: 1 }
         };
-        office.close().await?;
+        context.close().await?;
         Ok(output)
     }
 
@@ -116,7 +116,7 @@ impl RewrapCommand {
 
     async fn move_all(
         &self,
-        office: &Office,
+        context: &AdminContext,
         rewrap: &Rewrap,
         plan: &Plan,
         options: &SweepOptions,
@@ -126,7 +126,7 @@ impl RewrapCommand {
         let origin = self.run.actor.origin();
         let run = rewrap.run(plan, &origin, options, watch.controls());
         let ended = watch.during(run).await.and_then(|report| Ok(report?));
-        let report = leave(office, NewEvent::new(&origin, Action::KeyRewrap), ended).await?;
+        let report = record_run(context, NewEvent::new(&origin, Action::KeyRewrap), ended).await?;
         let left = match self.from {
             Some(_) => format!("left under {}", self.from.as_deref().unwrap_or_default()),
             None if self.all => format!("left that were wrapped before {}", moment_of(plan)),
@@ -134,9 +134,9 @@ impl RewrapCommand {
         };
         let mut output = outcome("moved", &left, &self.go_on(plan), &report, &watch, self.run.json);
         if let Some(size) = self.open_sample
-            && report.outcome == Outcome::Completed
+            && report.outcome == RunOutcome::Completed
         {
-            let opened = office.users().verify().sample(size).await?;
+            let opened = context.users().verify().sample(size).await?;
             let faults = opened.faults.len() as u64;
             if self.run.json {
                 let sample = json!({

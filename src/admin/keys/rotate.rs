@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::{
     costs::{Estimate, cost_of},
-    run::{RunArguments, event, leave, made_before, outcome},
+    run::{RunArguments, event, made_before, outcome, record_run},
 };
 use crate::{
     admin::{
-        office::Office,
+        context::AdminContext,
         terminal::{Output, Watch, confirm, counted, emit, grouped, say, time},
     },
     audit::{Action, NewEvent},
@@ -48,19 +48,19 @@ pub struct RotateCommand {
 
 impl RotateCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open_for(loaded, self.run.concurrency).await?;
-        let done = self.rotate(&office).await;
-        office.close().await?;
+        let context = AdminContext::open_for(loaded, self.run.concurrency).await?;
+        let done = self.rotate(&context).await;
+        context.close().await?;
         done
     }
 
-    async fn rotate(&self, office: &Office) -> anyhow::Result<Output> {
-        let before = made_before(&office.db, self.before).await?;
+    async fn rotate(&self, context: &AdminContext) -> anyhow::Result<Output> {
+        let before = made_before(&context.db, self.before).await?;
         let subjects: Vec<_> = self.subjects.iter().copied().map(SubjectId::from).collect();
-        let backends: Vec<_> = office.backends.iter().map(|backend| backend.name().to_owned()).collect();
-        let options = self.run.options(&office.config, backends.iter().map(|name| &**name));
+        let backends: Vec<_> = context.backends.iter().map(|backend| backend.name().to_owned()).collect();
+        let options = self.run.options(&context.config, backends.iter().map(|name| &**name));
         let origin = self.run.actor.origin();
-        let rotate = office.users().rotate((!self.all).then_some(subjects), before, origin.clone());
+        let rotate = context.users().rotate((!self.all).then_some(subjects), before, origin.clone());
         let (planned, ahead) = (rotate.count().await?, rotate.count_ahead().await?);
         if planned == 0 && !self.all && self.before.is_none() {
             anyhow::bail!("no data key of these subjects is in the database: were they forgotten?");
@@ -68,7 +68,7 @@ impl RotateCommand {
         let calls = planned * 2;
         let mut estimate = Estimate::of(calls);
         // Nobody knows which of them opens how many: the dearest may open all.
-        let costs = backends.iter().filter_map(|name| cost_of(&office.config, name));
+        let costs = backends.iter().filter_map(|name| cost_of(&context.config, name));
         if let Some(cost) = costs.max_by(|one, other| one.dollars_per_call.total_cmp(&other.dollars_per_call))
         {
             estimate.pay(cost, calls);
@@ -101,7 +101,7 @@ impl RotateCommand {
             let watch = Watch::new(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
             let run = rotate.run(&options, watch.controls());
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
-            let report = leave(office, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
+            let report = record_run(context, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
             let left = format!("left that were made before {}", time(before.moment()));
             outcome("replaced", &left, &self.go_on(before.moment()), &report, &watch, self.run.json)
         } else {

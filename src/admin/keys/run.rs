@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use super::costs::{Estimate, cost_of, help_of_the_price, help_of_the_rate};
 use crate::{
     admin::{
-        office::{self, Actor, Office},
+        context::{self, Actor, AdminContext},
         terminal::{Output, Watch, counted, grouped, time},
     },
     audit::{self, NewEvent},
     config::KeysConfig,
     database::Before,
-    keys::sweep::{Outcome, Report, SweepOptions},
+    keys::sweep::{Report, RunOutcome, SweepOptions},
 };
 
 /// The exit status of a run that was asked to end, as shells have it after Ctrl-C.
@@ -59,7 +59,7 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
-    /// `backends` are those that the run calls. `config` is the office's, with the concurrency that was asked for.
+    /// `backends` are those that the run calls. `config` is the context's, with the concurrency that was asked for.
     pub(super) fn options<'a>(
         &self,
         config: &KeysConfig,
@@ -112,9 +112,9 @@ impl RunArguments {
     }
 }
 
-/// Leaves the run in the audit trail, also if it failed.
-pub(super) async fn leave(
-    office: &Office,
+/// Records the run in the audit trail, also if it failed.
+pub(super) async fn record_run(
+    context: &AdminContext,
     event: NewEvent,
     ended: anyhow::Result<Report>,
 ) -> anyhow::Result<Report> {
@@ -123,17 +123,17 @@ pub(super) async fn leave(
         Ok(report) => event.target(report.id).outcome(audit::Outcome::Failed),
         Err(_) => event.outcome(audit::Outcome::Failed),
     };
-    let left = office::leave(&office.db, event).await;
+    let left = context::record(&context.db, event).await;
     // What went wrong first is what is said.
     let report = ended?;
     left.map(|()| report)
 }
 
-fn status(outcome: Outcome) -> u8 {
+fn status(outcome: RunOutcome) -> u8 {
     match outcome {
-        Outcome::Completed | Outcome::Limited => 0,
-        Outcome::Interrupted => INTERRUPTED,
-        Outcome::Incomplete | Outcome::Stopped | Outcome::Failed => 1,
+        RunOutcome::Completed | RunOutcome::Limited => 0,
+        RunOutcome::Interrupted => INTERRUPTED,
+        RunOutcome::Incomplete | RunOutcome::Stopped | RunOutcome::Failed => 1,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     admin::{
-        office::Office,
+        context::AdminContext,
         terminal::{self, Align, Output, bar, grouped, second, table},
     },
     config::LoadedConfig,
@@ -30,11 +30,11 @@ pub struct Status {
 
 impl Status {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
-        let keks = store::count_by_kek(&office.db, Condition::all()).await?;
-        let runs = sweep::recent(&office.db, self.runs).await?;
-        let now = read_clock(&office.db).await?;
-        let states: HashMap<_, _> = wrapping_keys::all(&office.db).await?.into_iter().collect();
+        let context = AdminContext::open(loaded).await?;
+        let keks = store::count_by_kek(&context.db, Condition::all()).await?;
+        let runs = sweep::recent(&context.db, self.runs).await?;
+        let now = read_clock(&context.db).await?;
+        let states: HashMap<_, _> = wrapping_keys::all(&context.db).await?.into_iter().collect();
         let unused = states.iter().filter(|(kek_id, state)| {
             **state != KekState::Retired && !keks.iter().any(|kek| kek.kek_id == kek_id.as_str())
         });
@@ -44,13 +44,13 @@ impl Status {
         let keks: Vec<_> = used
             .chain(unused)
             .map(|(kek_id, data_keys)| Kek {
-                backend: office.backends.owner(&kek_id).map(|backend| backend.name().to_owned()),
+                backend: context.backends.owner(&kek_id).map(|backend| backend.name().to_owned()),
                 state: states.get(&kek_id).copied(),
                 id: kek_id,
                 data_keys,
             })
             .collect();
-        office.close().await?;
+        context.close().await?;
         let total = keks.iter().map(|kek| kek.data_keys).sum();
         if self.json {
             let keks: Vec<_> = keks

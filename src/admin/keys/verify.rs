@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     admin::{
-        office::{self, Actor, Office},
+        context::{self, Actor, AdminContext},
         terminal::{Failures, Output, Watch, counted, grouped},
     },
     audit::{self, Action, NewEvent},
@@ -52,15 +52,15 @@ pub struct Verify {
 
 impl Verify {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open_for(loaded, self.concurrency).await?;
-        let engine = office.users().verify();
+        let context = AdminContext::open_for(loaded, self.concurrency).await?;
+        let engine = context.users().verify();
         let planned = engine.count().await?.min(self.sample.unwrap_or(u64::MAX));
         let watch = Watch::new(planned, self.json, self.failures.as_deref())?;
         let ended = watch.during(self.verify(&engine, &watch)).await.flatten();
         let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
         let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
         let event = NewEvent::new(&self.actor.origin(), Action::KeyVerify).outcome(outcome);
-        let left = office::leave(&office.db, event).await;
+        let left = context::record(&context.db, event).await;
         let verified = ended?;
         left?;
         let interrupted = watch.controls().stop.is_cancelled() && verified.subjects < planned;
@@ -69,7 +69,7 @@ impl Verify {
             () if interrupted => 130,
             () => 0,
         };
-        office.close().await?;
+        context.close().await?;
         Ok(Output { text: self.text(&verified, &watch, interrupted), status })
     }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::{line, object};
 use crate::{
     admin::{
-        office::{Actor, connect},
+        context::{Actor, connect},
         terminal::{self, Output, confirm, counted, say},
     },
     config::LoadedConfig,

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::{
     admin::{
+        context::connect,
         export::{Lines, Period, fields, print_pages},
-        office::connect,
         terminal::{Output, time},
     },
     config::LoadedConfig,

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::{line, object};
 use crate::{
     admin::{
-        office::connect,
+        context::connect,
         terminal::{self, Output},
     },
     config::LoadedConfig,

@@ -11,7 +11,7 @@ use crate::{
         tokens::{self, NewToken},
     },
     admin::{
-        office::{Actor, connect},
+        context::{Actor, connect},
         terminal::{self, Output, say, time},
     },
     config::{AuthMode, LoadedConfig},

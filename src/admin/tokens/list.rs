@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     access::tokens,
     admin::{
-        office::connect,
+        context::connect,
         terminal::{self, Align, Output, table, time},
     },
     config::LoadedConfig,

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     access::{revocation, tokens},
     admin::{
-        office::{Actor, connect},
+        context::{Actor, connect},
         terminal::{self, Output, confirm, counted, say, time},
     },
     config::LoadedConfig,

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     admin::{
-        office::{Actor, Office},
+        context::{Actor, AdminContext},
         terminal::{self, Output, confirm, time},
     },
     config::LoadedConfig,
@@ -35,8 +35,8 @@ pub struct Forget {
 
 impl Forget {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
-        let users = office.users();
+        let context = AdminContext::open(loaded).await?;
+        let users = context.users();
         let subject = SubjectId::from(self.id);
         if users.erasure(subject).await?.is_none() {
             let user = users.find(subject).await?;
@@ -47,7 +47,7 @@ impl Forget {
             }
         }
         let erasure = users.forget(subject, &self.actor.origin()).await?;
-        office.close().await?;
+        context.close().await?;
         Ok(receipt(&erasure, self.json)?.into())
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::forget::receipt;
 use crate::{
     admin::{
-        office::{self, Actor, Office},
+        context::{self, Actor, AdminContext},
         terminal::{self, Output, time},
     },
     attributes::AttributeName,
@@ -40,14 +40,14 @@ pub struct Show {
 
 impl Show {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let office = Office::open(loaded).await?;
-        if let Some(rollback) = rollbacks::waiting_or(&office.db, &[]).await?.first() {
+        let context = AdminContext::open(loaded).await?;
+        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
             anyhow::bail!(
                 "the erasure ledger went back: {rollback}. Who was forgotten there is not shown again: see `oubliette-admin \
                  ledger status`"
             );
         }
-        let users = office.users();
+        let users = context.users();
         let subject = SubjectId::from(self.id);
         let user = match users.find(subject).await {
             Ok(Some(user)) => user,
@@ -59,8 +59,8 @@ impl Show {
             }
             Err(error) => return Err(error.into()),
         };
-        let keys = store::ids_of(&office.db, &[subject]).await?;
-        let wrapped = store::find(&office.db, &keys).await?;
+        let keys = store::ids_of(&context.db, &[subject]).await?;
+        let wrapped = store::find(&context.db, &keys).await?;
         let mut keys: Vec<_> = wrapped
             .iter()
             .map(|(id, stored)| (id.version.get(), stored.wrapped.kek_id.to_string()))
@@ -74,10 +74,10 @@ impl Show {
         if !names.is_empty() {
             let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
             let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
-            office::leave(&office.db, event.attributes(&names).outcome(outcome)).await?;
+            context::record(&context.db, event.attributes(&names).outcome(outcome)).await?;
         }
         let shown: Vec<_> = fields.iter().map(|field| self.show(subject, field)).collect();
-        office.close().await?;
+        context.close().await?;
         let text = if self.json {
             let keys: Vec<_> =
                 keys.iter().map(|(version, kek)| json!({ "version": version, "kek_id": kek })).collect();

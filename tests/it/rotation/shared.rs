@@ -20,7 +20,7 @@ use oubliette::{
         Backends,
         local::{KeyFile, LocalBackend},
         rewrap::{Rewrap, Selection},
-        sweep::{Controls, Outcome, SweepOptions, Tally},
+        sweep::{Controls, RunOutcome, SweepOptions, Tally},
     },
 };
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
@@ -153,6 +153,6 @@ async fn what_a_killed_run_had_claimed_is_done_whenever_its_death_is_noticed(sta
     };
     let report = rewrap.run(&plan, &Origin::new("a test"), &options, &controls).await.unwrap();
     assert!(looks.load(Relaxed) > WORKERS);
-    assert_eq!((report.outcome, report.left), (Outcome::Completed, 0));
+    assert_eq!((report.outcome, report.left), (RunOutcome::Completed, 0));
     assert_eq!(controls.tally.counts().done, USERS as u64);
 }

@@ -7,7 +7,8 @@ use url::Url;
 
 use super::AwsKmsBackend;
 use crate::{
-    Allowances, BackendSettings, KeyBackend, OpenError, SettingError, SharedObserver, loopback::is_loopback,
+    Allowances, BackendSettings, KeyBackend, OpenBackendError, SettingError, SharedObserver,
+    loopback::is_loopback,
 };
 
 /// Names in the encryption context that are Oubliette's own.
@@ -76,9 +77,13 @@ impl BackendSettings for AwsKmsConfig {
         }
     }
 
-    async fn open(&self, name: &str, observer: &SharedObserver) -> Result<Arc<dyn KeyBackend>, OpenError> {
+    async fn open(
+        &self,
+        name: &str,
+        observer: &SharedObserver,
+    ) -> Result<Arc<dyn KeyBackend>, OpenBackendError> {
         let opened = AwsKmsBackend::new(name, self, observer.clone()).await;
-        Ok(Arc::new(opened.map_err(OpenError::backend)?))
+        Ok(Arc::new(opened.map_err(OpenBackendError::backend)?))
     }
 }
 

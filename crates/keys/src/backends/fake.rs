@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{
-    Allowances, BackendError, BackendKind, BackendSettings, Cost, ErrorClass, KeyBackend, OpenError,
+    Allowances, BackendError, BackendKind, BackendSettings, Cost, ErrorClass, KeyBackend, OpenBackendError,
     Ownership, RawSettings, SettingError, settings,
 };
 use crate::{
@@ -91,7 +91,7 @@ impl BackendSettings for FakeSettings {
         }
     }
 
-    async fn open(&self, name: &str, _: &SharedObserver) -> Result<Arc<dyn KeyBackend>, OpenError> {
+    async fn open(&self, name: &str, _: &SharedObserver) -> Result<Arc<dyn KeyBackend>, OpenBackendError> {
         Ok(Arc::new(FakeBackend::new(name, &self.vault, self.shards)))
     }
 }

@@ -2,7 +2,7 @@ use std::{fmt, num::NonZeroU32, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{KeyBackend, KeysInUse, OpenError, RawSettings, SettingError};
+use super::{KeyBackend, KeysInUse, OpenBackendError, RawSettings, SettingError};
 use crate::{KekId, SharedObserver};
 
 /// A kind of key backend: all that the program knows of it. Its line in [`KINDS`](super::KINDS) adds it.
@@ -60,8 +60,8 @@ pub trait BackendSettings: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] says what to do.
-    async fn prepare(&self, in_use: &dyn KeysInUse) -> Result<(), OpenError> {
+    /// [`OpenBackendError`] says what to do.
+    async fn prepare(&self, in_use: &dyn KeysInUse) -> Result<(), OpenBackendError> {
         let _ = in_use;
         Ok(())
     }
@@ -70,8 +70,12 @@ pub trait BackendSettings: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] says what to do.
-    async fn open(&self, name: &str, observer: &SharedObserver) -> Result<Arc<dyn KeyBackend>, OpenError>;
+    /// [`OpenBackendError`] says what to do.
+    async fn open(
+        &self,
+        name: &str,
+        observer: &SharedObserver,
+    ) -> Result<Arc<dyn KeyBackend>, OpenBackendError>;
 
     /// The key file that an operator edits with `oubliette-admin keys local`, if the backend has one.
     fn key_file(&self) -> Option<&Path> {

@@ -37,5 +37,5 @@ pub use bound::{Bound, RawWrap};
 pub use in_use::KeysInUse;
 pub use kind::{Allowances, BackendKind, BackendSettings, Cost};
 pub use kinds::{KINDS, advice, kind};
-pub use open::{OpenError, open_backend, open_backends, open_what_can_be};
+pub use open::{OpenBackendError, open_backend, open_backends, open_what_can_be};
 pub use settings::{RawSettings, SettingError};

@@ -12,16 +12,16 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`OpenError`] says which backend, and what to do.
+/// [`OpenBackendError`] says which backend, and what to do.
 pub async fn open_backends(
     config: &KeysConfig,
     in_use: &dyn KeysInUse,
     observer: &SharedObserver,
-) -> Result<Backends, OpenError> {
+) -> Result<Backends, OpenBackendError> {
     let mut active = None;
     let mut others = Vec::new();
     for (name, backend) in &config.backends {
-        let settings = backend.read().map_err(|error| OpenError::settings(name, error))?;
+        let settings = backend.read().map_err(|error| OpenBackendError::settings(name, error))?;
         settings.prepare(in_use).await?;
         let opened = settings.open(name, observer).await?;
         if *name == config.active {
@@ -30,7 +30,7 @@ pub async fn open_backends(
             others.push(opened);
         }
     }
-    let active = active.ok_or_else(|| OpenError::NoActive(config.active.clone()))?;
+    let active = active.ok_or_else(|| OpenBackendError::NoActive(config.active.clone()))?;
     Ok(Backends::new(active, others, config, observer.clone()))
 }
 
@@ -39,7 +39,7 @@ pub async fn open_backends(
 pub async fn open_what_can_be(
     config: &KeysConfig,
     observer: &SharedObserver,
-) -> (Backends, Vec<(String, OpenError)>) {
+) -> (Backends, Vec<(String, OpenBackendError)>) {
     let mut active: Arc<dyn KeyBackend> = Arc::new(UnopenedBackend::new(&config.active));
     let (mut others, mut errors) = (Vec::new(), Vec::new());
     for (name, backend) in &config.backends {
@@ -57,20 +57,20 @@ pub async fn open_what_can_be(
 ///
 /// # Errors
 ///
-/// [`OpenError`] says what to do.
+/// [`OpenBackendError`] says what to do.
 pub async fn open_backend(
     name: &str,
     config: &BackendConfig,
     observer: &SharedObserver,
-) -> Result<Arc<dyn KeyBackend>, OpenError> {
-    let settings = config.read().map_err(|error| OpenError::settings(name, error))?;
+) -> Result<Arc<dyn KeyBackend>, OpenBackendError> {
+    let settings = config.read().map_err(|error| OpenBackendError::settings(name, error))?;
     settings.open(name, observer).await
 }
 
 /// A key backend cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum OpenBackendError {
     /// The backend's own reason, which says what to do.
     #[error(transparent)]
     Backend(Box<dyn Error + Send + Sync>),
@@ -90,7 +90,7 @@ pub enum OpenError {
     NoActive(String),
 }
 
-impl OpenError {
+impl OpenBackendError {
     /// A backend's own reason.
     pub fn backend(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Backend(Box::new(error))

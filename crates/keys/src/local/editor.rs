@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::key_file::{KeyFile, KeyFileError, Problem};
+use super::key_file::{KeyFile, KeyFileError, KeyFileProblem};
 use crate::secret_file;
 
 /// A key file that nobody else edits meanwhile. What was changed takes effect with [`KeyFileEditor::save`].
@@ -25,12 +25,12 @@ impl KeyFileEditor {
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let fail = |problem| KeyFileError { path: path.to_owned(), problem };
         loop {
-            let lock =
-                File::open(path).map_err(|error| fail(Problem::read(secret_file::explain(path, error))))?;
-            lock.lock().map_err(|error| fail(Problem::Lock(error)))?;
+            let lock = File::open(path)
+                .map_err(|error| fail(KeyFileProblem::read(secret_file::explain(path, error))))?;
+            lock.lock().map_err(|error| fail(KeyFileProblem::Lock(error)))?;
             let file = KeyFile::read(path)?;
             // Whoever held the lock before has put another file into the place of the one we locked.
-            if is_same_file(&lock, path).map_err(|error| fail(Problem::read(error.into())))? {
+            if is_same_file(&lock, path).map_err(|error| fail(KeyFileProblem::read(error.into())))? {
                 return Ok(Self { file, _lock: lock });
             }
         }

@@ -54,12 +54,13 @@ impl KeyFile {
     /// [`KeyFileError`] if it is missing, [open to others](secret_file), or damaged.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let fail = |problem| KeyFileError { path: path.to_owned(), problem };
-        let (mut file, too_open) = secret_file::open(path).map_err(|error| fail(Problem::read(error)))?;
+        let (mut file, too_open) =
+            secret_file::open(path).map_err(|error| fail(KeyFileProblem::read(error)))?;
         if let Some(too_open) = too_open {
-            return Err(fail(Problem::Open(too_open)));
+            return Err(fail(KeyFileProblem::Open(too_open)));
         }
         let mut text = Zeroizing::new(String::new());
-        file.read_to_string(&mut text).map_err(|error| fail(Problem::read(error.into())))?;
+        file.read_to_string(&mut text).map_err(|error| fail(KeyFileProblem::read(error.into())))?;
         Self::parse(path, &text).map_err(fail)
     }
 
@@ -71,13 +72,13 @@ impl KeyFile {
     /// [`KeyFileError`] if it cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyFileError> {
         let fail = |problem| KeyFileError { path: path.to_owned(), problem };
-        let key = LocalKey::generate().map_err(|error| fail(Problem::Randomness(error)))?;
+        let key = LocalKey::generate().map_err(|error| fail(KeyFileProblem::Randomness(error)))?;
         let name = fresh_name(&key);
         let file = Self { path: path.to_owned(), primary: name.clone(), keys: BTreeMap::from([(name, key)]) };
         let text = file.to_text().map_err(fail)?;
         match write_new(path, &text) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            written => written.map_err(|error| fail(Problem::Write(error)))?,
+            written => written.map_err(|error| fail(KeyFileProblem::Write(error)))?,
         }
         Self::read(path)
     }
@@ -88,13 +89,13 @@ impl KeyFile {
     ///
     /// [`KeyFileError`] if the name cannot be one, or is taken.
     pub fn add(&mut self, name: Option<String>) -> Result<String, KeyFileError> {
-        let key = LocalKey::generate().map_err(|error| self.error(Problem::Randomness(error)))?;
+        let key = LocalKey::generate().map_err(|error| self.error(KeyFileProblem::Randomness(error)))?;
         let name = name.unwrap_or_else(|| fresh_name(&key));
         if !is_name(&name) {
-            return Err(self.error(Problem::NotAName(name)));
+            return Err(self.error(KeyFileProblem::NotAName(name)));
         }
         if self.keys.contains_key(&name) {
-            return Err(self.error(Problem::Taken(name)));
+            return Err(self.error(KeyFileProblem::Taken(name)));
         }
         self.keys.insert(name.clone(), key);
         Ok(name)
@@ -119,7 +120,7 @@ impl KeyFile {
     pub fn remove(&mut self, name: &str) -> Result<(), KeyFileError> {
         self.require(name)?;
         if name == self.primary {
-            return Err(self.error(Problem::IsPrimary(name.to_owned())));
+            return Err(self.error(KeyFileProblem::IsPrimary(name.to_owned())));
         }
         self.keys.remove(name);
         Ok(())
@@ -136,14 +137,14 @@ impl KeyFile {
     }
 
     fn require(&self, name: &str) -> Result<&LocalKey, KeyFileError> {
-        self.keys.get(name).ok_or_else(|| self.error(Problem::Unknown(name.to_owned())))
+        self.keys.get(name).ok_or_else(|| self.error(KeyFileProblem::Unknown(name.to_owned())))
     }
 
-    fn error(&self, problem: Problem) -> KeyFileError {
+    fn error(&self, problem: KeyFileProblem) -> KeyFileError {
         KeyFileError { path: self.path.clone(), problem }
     }
 
-    fn to_text(&self) -> Result<Zeroizing<String>, Problem> {
+    fn to_text(&self) -> Result<Zeroizing<String>, KeyFileProblem> {
         let stored = |(name, key): (&String, &LocalKey)| {
             (name.clone(), StoredKey { created_at: key.created_at, key: hex::encode(key.material.expose()) })
         };
@@ -152,7 +153,7 @@ impl KeyFile {
             primary: self.primary.clone(),
             keys: self.keys.iter().map(stored).collect(),
         };
-        toml::to_string(&document).map(Zeroizing::new).map_err(|_| Problem::Unserialisable)
+        toml::to_string(&document).map(Zeroizing::new).map_err(|_| KeyFileProblem::Unserialisable)
     }
 
     /// Where it was read.
@@ -172,27 +173,27 @@ impl KeyFile {
         self.keys.iter().map(|(name, key)| (name.as_str(), key))
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Problem> {
+    fn parse(path: &Path, text: &str) -> Result<Self, KeyFileProblem> {
         // The parser's own message quotes the line it stumbles over, which may hold a key.
-        let mut document: Document = toml::from_str(text).map_err(|error| Problem::Syntax {
+        let mut document: Document = toml::from_str(text).map_err(|error| KeyFileProblem::Syntax {
             line: error.span().map(|span| text[..span.start].lines().count().max(1)),
         })?;
         if document.version != FORMAT_VERSION {
-            return Err(Problem::Version(document.version));
+            return Err(KeyFileProblem::Version(document.version));
         }
         let mut keys = BTreeMap::new();
         for (name, stored) in std::mem::take(&mut document.keys) {
             if !is_name(&name) {
-                return Err(Problem::Name(name));
+                return Err(KeyFileProblem::Name(name));
             }
             let bytes = hex::decode(&stored.key).map(Zeroizing::new);
             let Some(material) = bytes.ok().and_then(|bytes| KeyMaterial::from_slice(&bytes)) else {
-                return Err(Problem::Key(name));
+                return Err(KeyFileProblem::Key(name));
             };
             keys.insert(name, LocalKey { created_at: stored.created_at, material });
         }
         if !keys.contains_key(&document.primary) {
-            return Err(Problem::Primary(document.primary.clone()));
+            return Err(KeyFileProblem::Primary(document.primary.clone()));
         }
         Ok(Self { path: path.to_owned(), primary: document.primary, keys })
     }
@@ -238,11 +239,11 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 
 /// Puts a file into the place of another one, at once and whole: with the same owner, group and mode, and where symbolic links
 /// lead to.
-fn replace(path: &Path, text: &str) -> Result<(), Problem> {
-    let path = fs::canonicalize(path).map_err(Problem::Write)?;
-    let old = fs::metadata(&path).map_err(Problem::Write)?;
+fn replace(path: &Path, text: &str) -> Result<(), KeyFileProblem> {
+    let path = fs::canonicalize(path).map_err(KeyFileProblem::Write)?;
+    let old = fs::metadata(&path).map_err(KeyFileProblem::Write)?;
     let folder = folder(&path);
-    let draft = draft(folder, text).map_err(Problem::Write)?;
+    let draft = draft(folder, text).map_err(KeyFileProblem::Write)?;
     give_to_owner_of(&old, draft.as_file())?;
     let put = || {
         draft.as_file().set_permissions(old.permissions())?;
@@ -250,7 +251,7 @@ fn replace(path: &Path, text: &str) -> Result<(), Problem> {
         draft.persist(&path)?;
         File::open(folder)?.sync_all()
     };
-    put().map_err(Problem::Write)
+    put().map_err(KeyFileProblem::Write)
 }
 
 /// A file beside it, written first, so that a crash leaves no half of a key file. Its owner alone may read it.
@@ -267,19 +268,19 @@ fn folder(path: &Path) -> &Path {
 
 /// A server that runs as somebody else than the operator must still be able to read the file.
 #[cfg(unix)]
-fn give_to_owner_of(old: &fs::Metadata, new: &File) -> Result<(), Problem> {
+fn give_to_owner_of(old: &fs::Metadata, new: &File) -> Result<(), KeyFileProblem> {
     use std::os::unix::fs::{MetadataExt, fchown};
-    let made = new.metadata().map_err(Problem::Write)?;
+    let made = new.metadata().map_err(KeyFileProblem::Write)?;
     if (made.uid(), made.gid()) == (old.uid(), old.gid()) {
         return Ok(());
     }
     let (uid, gid) = (old.uid(), old.gid());
-    fchown(new, Some(uid), Some(gid)).map_err(|error| Problem::Owner { uid, gid, error })
+    fchown(new, Some(uid), Some(gid)).map_err(|error| KeyFileProblem::Owner { uid, gid, error })
 }
 
 /// Key files are not read here at all.
 #[cfg(not(unix))]
-fn give_to_owner_of(_: &fs::Metadata, _: &File) -> Result<(), Problem> {
+fn give_to_owner_of(_: &fs::Metadata, _: &File) -> Result<(), KeyFileProblem> {
     Ok(())
 }
 
@@ -289,19 +290,19 @@ fn give_to_owner_of(_: &fs::Metadata, _: &File) -> Result<(), Problem> {
 pub struct KeyFileError {
     pub(super) path: PathBuf,
     #[source]
-    pub(super) problem: Problem,
+    pub(super) problem: KeyFileProblem,
 }
 
 impl KeyFileError {
     /// Whether there is no such file.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self.problem, Problem::Missing)
+        matches!(self.problem, KeyFileProblem::Missing)
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
+pub(super) enum KeyFileProblem {
     #[error("does not exist")]
     Missing,
     #[error("cannot be read: {0}")]
@@ -341,7 +342,7 @@ pub(super) enum Problem {
     Unserialisable,
 }
 
-impl Problem {
+impl KeyFileProblem {
     pub(super) fn read(error: Unreadable) -> Self {
         if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Read(error) }
     }

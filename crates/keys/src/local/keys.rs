@@ -14,7 +14,7 @@ use crate::{KekId, SharedObserver, causes, open_wrapping_key::OpenWrappingKey};
 /// What was in the file once opens data keys for as long as the process runs. Only what the file has now wraps them: a
 /// wrapping key that is not in it any more is lost with the process.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct FileKeys {
     file: PathBuf,
     seen: RwLock<Arc<Seen>>,
     /// The name of the backend.
@@ -68,7 +68,7 @@ struct Stamp {
     modified: Option<std::time::SystemTime>,
 }
 
-impl Keys {
+impl FileKeys {
     pub(super) fn new(backend: &str, file: &KeyFile, observer: SharedObserver) -> Self {
         observer.key_file_usable(backend, true);
         let now = Present::of(file);

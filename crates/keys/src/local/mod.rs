@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 pub use editor::KeyFileEditor;
 pub use key_file::{KeyFile, KeyFileError, LocalKey};
-use keys::{Keys, Unusable};
+use keys::{FileKeys, Unusable};
 pub(crate) use kind::KIND;
 pub use settings::{KeyFileLost, LocalBackendConfig};
 
@@ -33,7 +33,7 @@ use crate::envelope::KeyMaterial;
 #[derive(Debug)]
 pub struct LocalBackend {
     name: String,
-    keys: Arc<Keys>,
+    keys: Arc<FileKeys>,
 }
 
 /// What the ids of local wrapping keys begin with.
@@ -56,7 +56,7 @@ impl LocalBackend {
     #[must_use]
     pub fn observed(name: impl Into<String>, file: &KeyFile, observer: SharedObserver) -> Self {
         let name = name.into();
-        let keys = Arc::new(Keys::new(&name, file, observer));
+        let keys = Arc::new(FileKeys::new(&name, file, observer));
         Self { name, keys }
     }
 

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{KEK_PREFIX, KeyFile, LocalBackend};
-use crate::{Allowances, BackendSettings, KeyBackend, KeysInUse, OpenError, SettingError, SharedObserver};
+use crate::{
+    Allowances, BackendSettings, KeyBackend, KeysInUse, OpenBackendError, SettingError, SharedObserver,
+};
 
 /// A local key backend.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,15 +36,15 @@ impl BackendSettings for LocalBackendConfig {
     }
 
     /// Makes a key file, but never in place of a lost one.
-    async fn prepare(&self, in_use: &dyn KeysInUse) -> Result<(), OpenError> {
+    async fn prepare(&self, in_use: &dyn KeysInUse) -> Result<(), OpenBackendError> {
         if !self.create_if_missing || self.file.exists() {
             return Ok(());
         }
-        let data_keys = in_use.count(KEK_PREFIX).await.map_err(OpenError::DataKeys)?;
+        let data_keys = in_use.count(KEK_PREFIX).await.map_err(OpenBackendError::DataKeys)?;
         if data_keys > 0 {
-            return Err(OpenError::backend(KeyFileLost { path: self.file.clone(), data_keys }));
+            return Err(OpenBackendError::backend(KeyFileLost { path: self.file.clone(), data_keys }));
         }
-        KeyFile::create(&self.file).map_err(OpenError::backend)?;
+        KeyFile::create(&self.file).map_err(OpenBackendError::backend)?;
         tracing::warn!(
             file = %self.file.display(),
             "made a local key file. Local keys are for development: whoever has the file can open all data"
@@ -50,8 +52,12 @@ impl BackendSettings for LocalBackendConfig {
         Ok(())
     }
 
-    async fn open(&self, name: &str, observer: &SharedObserver) -> Result<Arc<dyn KeyBackend>, OpenError> {
-        let file = KeyFile::read(&self.file).map_err(OpenError::backend)?;
+    async fn open(
+        &self,
+        name: &str,
+        observer: &SharedObserver,
+    ) -> Result<Arc<dyn KeyBackend>, OpenBackendError> {
+        let file = KeyFile::read(&self.file).map_err(OpenBackendError::backend)?;
         Ok(Arc::new(LocalBackend::observed(name, &file, observer.clone())))
     }
 

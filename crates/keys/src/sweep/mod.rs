@@ -24,7 +24,7 @@ mod task;
 
 pub use failure::{Failure, StopCause};
 use operation::Operation;
-pub use operation::{NewOperation, OperationKind, Outcome, is_alive, recent};
+pub use operation::{NewOperation, OperationKind, RunOutcome, is_alive, recent};
 pub use options::{Controls, OnWait, SweepOptions};
 pub use pace::{Pace, Refusal};
 pub use run::{Report, run, scan};

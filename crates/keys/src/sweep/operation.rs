@@ -36,7 +36,7 @@ pub enum OperationKind {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// Nothing is left to do.
     Completed,
     /// Its limit was reached.
@@ -124,7 +124,7 @@ impl Operation {
     /// # Errors
     ///
     /// The database's error.
-    pub(super) async fn end(&self, outcome: Outcome) -> Result<(), DbErr> {
+    pub(super) async fn end(&self, outcome: RunOutcome) -> Result<(), DbErr> {
         Box::pin(self.record(Some(outcome))).await
     }
 
@@ -132,7 +132,7 @@ impl Operation {
         self.id
     }
 
-    async fn record(&self, outcome: Option<Outcome>) -> Result<(), DbErr> {
+    async fn record(&self, outcome: Option<RunOutcome>) -> Result<(), DbErr> {
         let now = read_clock(&self.db).await?;
         let Counts { done, changed, failed, .. } = self.tally.counts();
         let mut row = ActiveModel {
@@ -179,7 +179,7 @@ impl fmt::Display for OperationKind {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for RunOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Completed => "completed",

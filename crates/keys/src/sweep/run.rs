@@ -9,7 +9,7 @@ use sea_orm::{DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryFilte
 use uuid::Uuid;
 
 use super::{
-    BatchResult, Controls, Counts, NewOperation, Operation, Outcome, Pace, StopCause, SweepOptions, Task,
+    BatchResult, Controls, Counts, NewOperation, Operation, Pace, RunOutcome, StopCause, SweepOptions, Task,
     claims::{self, Batch},
 };
 use crate::{WrappedKey, database::on_the_primary, entity::data_key, envelope::DataKeyId};
@@ -29,7 +29,7 @@ pub struct Report {
     /// Its number, as `key_operations` has it.
     pub id: Uuid,
     /// In a word.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// Data keys that remain, counted after the end.
     pub left: u64,
     /// Why a task was ended early.
@@ -53,7 +53,7 @@ pub async fn run(
         done = run_all(db, &operation, &tasks, options, controls) => done,
         () = operation.keep_alive() => Err(DbErr::Custom("the heartbeat ended".to_owned())),
     };
-    let ended = operation.end(done.as_ref().map_or(Outcome::Failed, |report| report.outcome)).await;
+    let ended = operation.end(done.as_ref().map_or(RunOutcome::Failed, |report| report.outcome)).await;
     let report = done?;
     ended?;
     Ok(report)
@@ -97,11 +97,11 @@ async fn run_all(
         left += count_remaining(db, &**task).await?;
     }
     let outcome = match () {
-        () if left == 0 => Outcome::Completed,
-        () if !stops.is_empty() => Outcome::Stopped,
-        () if controls.stop.is_cancelled() => Outcome::Interrupted,
-        () if budget == 0 && controls.tally.counts().failed == 0 => Outcome::Limited,
-        () => Outcome::Incomplete,
+        () if left == 0 => RunOutcome::Completed,
+        () if !stops.is_empty() => RunOutcome::Stopped,
+        () if controls.stop.is_cancelled() => RunOutcome::Interrupted,
+        () if budget == 0 && controls.tally.counts().failed == 0 => RunOutcome::Limited,
+        () => RunOutcome::Incomplete,
     };
     Ok(Report { id: operation.id(), outcome, left, stops })
 }

@@ -15,7 +15,7 @@ use crate::{
     envelope::{DataKeyId, KeyVersion, SubjectId},
     rewrap::{PlanError, Rewrap, Route, Selection},
     store::{self, StoredKey},
-    sweep::{Controls, Outcome, SweepOptions, Tally},
+    sweep::{Controls, RunOutcome, SweepOptions, Tally},
 };
 
 struct Migrator;
@@ -83,7 +83,7 @@ async fn data_keys_move_within_a_backend_and_between_two() {
     assert_eq!((&plan.to, plan.data_keys()), (&old.kek_id(0), 2));
     assert_eq!((plan.sources.len(), plan.sources[0].route), (1, Route::Rewrap));
     let report = within.run(&plan, &NoJournal::new("a test"), &options(), &controls()).await.unwrap();
-    assert_eq!((report.outcome, report.left), (Outcome::Completed, 0));
+    assert_eq!((report.outcome, report.left), (RunOutcome::Completed, 0));
 
     // The new one could be asked, but nobody says that it opens what the other wrapped.
     assert_eq!(new.owns(&retired), Ownership::Likely);
@@ -108,7 +108,7 @@ async fn each_data_key_moves_to_its_own_target_and_what_is_there_stays() {
     let plan = rewrap.plan(Selection::default()).await.unwrap();
     assert_eq!((plan.targets.len(), plan.data_keys()), (3, 12));
     let report = rewrap.run(&plan, &NoJournal::new("a test"), &options(), &controls()).await.unwrap();
-    assert_eq!((report.outcome, report.left), (Outcome::Completed, 0));
+    assert_eq!((report.outcome, report.left), (RunOutcome::Completed, 0));
     let rows = entity::data_key::Entity::find().all(&db).await.unwrap();
     let keys: Vec<_> = rows.into_iter().map(|row| store::parse(row).unwrap()).collect();
     for (id, wrapped) in &keys {

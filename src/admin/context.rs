@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a command works with: the database, and the key backends that can be opened.
 #[derive(Debug)]
-pub(super) struct Office {
+pub(super) struct AdminContext {
     pub(super) db: DatabaseConnection,
     pub(super) backends: Backends,
     pub(super) config: KeysConfig,
@@ -28,7 +28,7 @@ pub(super) struct Office {
     announcing: bool,
 }
 
-impl Office {
+impl AdminContext {
     /// Opens the database and the backends. What is wrong with backends goes to standard error: not every command
     /// needs each of them.
     pub(super) async fn open(loaded: &LoadedConfig) -> anyhow::Result<Self> {
@@ -74,9 +74,9 @@ pub(super) async fn connect(loaded: &LoadedConfig) -> anyhow::Result<DatabaseCon
     Ok(db)
 }
 
-/// Leaves an event in the audit trail. What changes something outside of the database leaves it first: rather an event
+/// Records an event in the audit trail. What changes something outside of the database leaves it first: rather an event
 /// too many than a change without one.
-pub(super) async fn leave(db: &DatabaseConnection, event: NewEvent) -> anyhow::Result<()> {
+pub(super) async fn record(db: &DatabaseConnection, event: NewEvent) -> anyhow::Result<()> {
     audit::record(db, [&event]).await.context("the audit trail cannot be written")
 }
 
