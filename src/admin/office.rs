@@ -11,7 +11,7 @@ use crate::{
     characters::is_line,
     config::{KeysConfig, LoadedConfig},
     database,
-    keys::{Backends, Keyring, SharedObserver, open_what_can_be},
+    keys::{Backends, Keyring, SharedObserver, open_what_can_be, unobserved},
     users::Users,
 };
 
@@ -33,7 +33,7 @@ impl Office {
     /// needs each of them.
     pub(super) async fn open(loaded: &LoadedConfig) -> anyhow::Result<Self> {
         let db = connect(loaded).await?;
-        let observer: SharedObserver = std::sync::Arc::new(());
+        let observer = unobserved();
         let config = loaded.config.keys.clone();
         let (backends, errors) = open_what_can_be(&config, &observer).await;
         for (name, error) in errors {

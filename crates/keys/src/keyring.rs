@@ -18,7 +18,7 @@ use super::{
 use crate::{
     OpenError,
     config::{BackendConfig, LocalBackendConfig},
-    open_backends,
+    open_backends, unobserved,
 };
 use crate::{
     causes,
@@ -91,7 +91,7 @@ impl Keyring {
         let local = LocalBackendConfig { file: file.into(), create_if_missing: true };
         let backends = [("local".to_owned(), BackendConfig::Local(local))].into();
         let config = KeysConfig { active: "local".to_owned(), backends, ..KeysConfig::default() };
-        let observer: SharedObserver = Arc::new(());
+        let observer = unobserved();
         let backends = open_backends(&config, &db, &observer).await?;
         Ok(Self::new(db, backends, &config, observer))
     }

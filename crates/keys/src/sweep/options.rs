@@ -33,10 +33,13 @@ pub struct Controls {
     /// What was done so far.
     pub tally: Arc<Tally>,
     /// Is told each failure.
-    pub on_failure: Arc<dyn Fn(&Failure) + Send + Sync>,
+    pub on_failure: Arc<OnFailure>,
     /// Is told, again and again, which other runs are waited for: what is left is claimed by them.
     pub on_wait: Arc<OnWait>,
 }
+
+/// See [`Controls::on_failure`].
+pub type OnFailure = dyn Fn(&Failure) + Send + Sync;
 
 /// See [`Controls::on_wait`].
 pub type OnWait = dyn Fn(&[key_operation::Model]) + Send + Sync;
