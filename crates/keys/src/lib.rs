@@ -76,10 +76,7 @@
 //!
 //! impl MigratorTrait for Migrator {
 //!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-//!         let mut all = oubliette_keys::migrations();
-//!         all.push(Box::new(People));
-//!         all.sort_by(|one, other| one.name().cmp(other.name()));
-//!         all
+//!         oubliette_keys::migrations_and([Box::new(People) as _])
 //!     }
 //! }
 //!
@@ -192,7 +189,7 @@ pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use journal::{Journal, NoJournal};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
-pub use migrations::{SealedColumn, migrations};
+pub use migrations::{SealedColumn, migrations, migrations_and};
 pub use observer::{
     CacheEvent, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver, unobserved,
 };

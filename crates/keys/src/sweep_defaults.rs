@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::sweep::{Controls, SweepOptions, Tally};
+use crate::sweep::{Controls, Failure, SweepOptions, Tally};
 
 impl Default for SweepOptions {
     /// All of them, as fast as the key backends answer.
@@ -32,5 +32,16 @@ impl Default for Controls {
             on_failure: Arc::new(|_| {}),
             on_wait: Arc::new(|_| {}),
         }
+    }
+}
+
+impl Controls {
+    /// Nobody ends the run, and failures go to the log.
+    #[must_use]
+    pub fn logging() -> Self {
+        let on_failure = Arc::new(|failure: &Failure| {
+            tracing::error!("data key {} stays as it was: {}", failure.id, failure.cause);
+        });
+        Self { on_failure, ..Self::default() }
     }
 }

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use oubliette_envelope::{Personal, SubjectId};
 use oubliette_keys::{
@@ -6,8 +6,8 @@ use oubliette_keys::{
     database::{DatabaseConfig, connect, migrate},
     rotate::Rotate,
     subjects::{Registry, SealingError, SealingTransaction, forget, read_again_if_rotated},
-    sweep::{Controls, OnFailure, SweepOptions},
-    verify::{Fault, Verify},
+    sweep::{Controls, SweepOptions},
+    verify::Verify,
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
@@ -16,8 +16,10 @@ use crate::{ClinicError, error::parse, migrations::Migrator, patient, visit};
 /// The patients and their visits. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clinic {
-    keyring: Keyring,
-    registry: Registry,
+    /// What opens the patients' data keys.
+    pub keyring: Keyring,
+    /// All tables with sealed values.
+    pub registry: Registry,
 }
 
 /// A patient, opened.
@@ -39,18 +41,6 @@ impl Clinic {
         let keyring = Keyring::over_key_file(db, folder.join("keys.toml")).await?;
         let registry = Registry::new().with::<patient::Model>().with::<visit::Model>();
         Ok(Self { keyring, registry })
-    }
-
-    /// What opens the patients' data keys.
-    #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
-    }
-
-    /// All tables with sealed values.
-    #[must_use]
-    pub fn registry(&self) -> &Registry {
-        &self.registry
     }
 
     pub(crate) async fn admit(&self, ward: String, name: &str) -> Result<SubjectId, ClinicError> {
@@ -109,23 +99,16 @@ impl Clinic {
     /// Gives every patient a fresh data key. How many this call replaced.
     pub(crate) async fn rotate(&self) -> Result<u64, ClinicError> {
         let rotate = Rotate::everybody(self.keyring.clone(), self.registry.clone(), "clinic").await?;
-        let on_failure: Arc<OnFailure> = Arc::new(|failure| {
-            tracing::error!("data key {} stays as it was: {}", failure.id, failure.cause);
-        });
-        let controls = Controls { on_failure, ..Controls::default() };
+        let controls = Controls::logging();
         match rotate.run(&SweepOptions::default(), &controls).await?.left {
             0 => Ok(controls.tally.counts().done),
             left => Err(ClinicError::Unrotated(left)),
         }
     }
 
-    /// Opens everything. The values and data keys that do not open, each with its patient.
+    /// Opens everything. What does not open, whose it is, and why not.
     pub(crate) async fn verify(&self) -> Result<Vec<String>, ClinicError> {
-        let verify = Verify::new(self.keyring.clone(), self.registry.clone());
-        let on_fault = Arc::new(|fault: &Fault| {
-            tracing::error!("{} of {} does not open: {}", fault.place, fault.subject, fault.cause);
-        });
-        let found = verify.run(&SweepOptions::default(), &Controls::default(), on_fault).await?;
-        Ok(found.faults.iter().map(|fault| format!("{} of {}", fault.place, fault.subject)).collect())
+        let verified = Verify::new(self.keyring.clone(), self.registry.clone()).everything().await?;
+        Ok(verified.faults.iter().map(ToString::to_string).collect())
     }
 }

@@ -26,10 +26,7 @@ pub enum ClinicError {
 
 impl MayBeUnreadable for ClinicError {
     fn unreadable(&self) -> Option<&Unreadable> {
-        match self {
-            Self::Unreadable(error) => Some(error),
-            _ => None,
-        }
+        if let Self::Unreadable(error) = self { Some(error) } else { None }
     }
 }
 
