@@ -244,7 +244,9 @@ impl Sweep {
         let BatchResult { done, changed, failures, stop } = result;
         let failed = failures.len() as u64;
         self.controls.tally.add(Counts { done, changed, failed, ..Counts::default() });
-        failures.iter().for_each(|failure| (self.controls.on_failure)(failure));
+        for failure in &failures {
+            (self.controls.on_failure)(failure);
+        }
         self.failed().extend(failures.iter().map(|failure| failure.id));
         if let Some(stop) = stop {
             // The first cause stays.
