@@ -81,7 +81,7 @@ impl Keyring {
     }
 
     /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For
-    /// development: whoever has the file can open all data.
+    /// development: anyone who has the file can open all data.
     ///
     /// # Errors
     ///

@@ -133,7 +133,7 @@ pub async fn all(db: &DatabaseConnection) -> Result<Vec<(KekId, KekState)>, DbEr
 /// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Nothing new comes under the wrapping key any more. Once this is stored, whoever was about to store a data key under it
+    /// Nothing new comes under the wrapping key any more. Once this is stored, a transaction that was about to store a data key under it
     /// either has stored it or will not.
     BeginRetirement,
     /// A retirement has begun, and no data key was found under it. One that was made active again meanwhile stays so.

@@ -114,7 +114,7 @@ impl Task for RewrapTask {
 
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
         let (mut moved, mut result) = self.move_keys(keys, pace).await;
-        // Rows are locked in one order, whoever locks them.
+        // Rows are locked in one order, by all tasks.
         moved.sort_by_key(|moved| moved.id);
         let stored = on_the_primary(&self.db, || replace(&self.db, &self.to, &self.backend, &moved)).await;
         match stored {
