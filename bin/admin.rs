@@ -40,7 +40,7 @@ async fn run() -> anyhow::Result<ExitCode> {
     let output = Box::pin(arguments.command.run(arguments.config, Arguments::command())).await?;
     // Without colours, unless it is a terminal that has some, and nobody said NO_COLOR.
     match anstream::stdout().write_all(output.text.as_bytes()) {
-        // Whoever reads has seen enough: `oubliette-admin schema | head`.
+        // The reader has seen enough: `oubliette-admin schema | head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         written => written?,
     }

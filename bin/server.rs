@@ -77,7 +77,7 @@ async fn run() -> anyhow::Result<()> {
         Some(listener) => {
             let connections = Connections::plain(&config.http);
             let watched = http::serve(listener, app.metrics_router, connections, pending());
-            // Whoever watches sees the last request, too.
+            // Those who watch see the last request, too.
             tokio::select! {
                 () = serving => {}
                 () = watched => {}

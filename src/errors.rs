@@ -63,7 +63,7 @@ impl ErrorCode {
 /// What a caller without a good credential learns, whatever is wrong with it.
 pub const UNAUTHENTICATED: &str = "a valid bearer token is needed: `Authorization: Bearer …`";
 
-/// A time to wait as clients are told it: rounded up, so that whoever waits that long has waited long enough; and
+/// A time to wait as clients are told it: rounded up, so that a client that waits that long has waited long enough; and
 /// never nothing, so that nobody asks again at once.
 #[must_use]
 pub fn whole_seconds(wait: Duration) -> u64 {

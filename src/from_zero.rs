@@ -1,7 +1,7 @@
 //! Counters that are there before anything is counted.
 //!
 //! Prometheus tells an event by the difference between two looks. A counter that appears at 1 with its first event has none:
-//! the alert on it would wait for the second. So whoever makes a family of counters says at once what it will have.
+//! the alert on it would wait for the second. So the code that makes a family of counters says at once what it will have.
 
 use std::hash::Hash;
 

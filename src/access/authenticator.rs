@@ -136,7 +136,7 @@ impl Authenticator {
     }
 }
 
-/// Whoever bears the token.
+/// The bearer of the token.
 fn caller(
     row: &access_token::Model,
     subjects_per_minute: Option<u32>,

@@ -65,7 +65,7 @@ impl Budget {
     /// Nobody has opened anything.
     #[must_use]
     pub fn new(limits: &LimitsConfig) -> Self {
-        // Whoever is dropped has opened nothing within the window.
+        // A caller who is dropped has opened nothing within the window.
         let spent = Cache::builder().time_to_idle(WINDOW * 2).build();
         Self { quota: quota(limits.looks_per_second_per_token), spent }
     }

@@ -33,7 +33,7 @@ pub enum Denied {
 }
 
 impl Caller {
-    /// Whoever reaches a server without access control.
+    /// Any client of a server without access control.
     #[must_use]
     pub fn anonymous() -> Self {
         Self {

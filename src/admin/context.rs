@@ -11,7 +11,7 @@ use crate::{
     characters::is_line,
     config::{KeysConfig, LoadedConfig},
     database,
-    keys::{Backends, Keyring, SharedObserver, open_what_can_be},
+    keys::{Backends, Keyring, SharedObserver, open_what_can_be, unobserved},
     users::Users,
 };
 
@@ -41,7 +41,7 @@ impl AdminContext {
         concurrency: Option<NonZeroUsize>,
     ) -> anyhow::Result<Self> {
         let db = connect(loaded).await?;
-        let observer: SharedObserver = std::sync::Arc::new(());
+        let observer = unobserved();
         let mut config = loaded.config.keys.clone();
         config.max_concurrent_calls = concurrency.unwrap_or(config.max_concurrent_calls);
         let (backends, errors) = open_what_can_be(&config, &observer).await;

@@ -62,7 +62,7 @@ impl Default for AuditMetrics {
 #[strum(serialize_all = "snake_case")]
 pub(super) enum BatchOutcome {
     Ok,
-    /// Whoever waited for it was told; the rest is tried again.
+    /// Each request that waited for it was told; the rest is tried again.
     Failed,
 }
 

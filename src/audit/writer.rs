@@ -104,7 +104,7 @@ impl Writer {
             Err(error) => {
                 self.count(BatchOutcome::Failed);
                 tracing::error!(events = hand.len(), "{}", causes::line(&error));
-                // Whoever waited is told, and withholds the answer; the rest stays, to be tried again.
+                // Each request that waited is told, and withholds the answer; the rest stays, to be tried again.
                 end(&self.durable, &mut hand.durable, &Err(error));
             }
         }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::errors::ErrorCode;
 
-/// Most request errors that are told. Whoever has more corrects these first; graphql-js, too, stops at as many.
+/// Most request errors that are told. A client with more of them corrects these first; graphql-js, too, stops at as many.
 const MAX_REQUEST_ERRORS: usize = 100;
 /// Longest message of a request error, in characters: a syntax error repeats the line, which may be the whole
 /// document.

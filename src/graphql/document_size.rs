@@ -5,7 +5,7 @@
 //! for GraphQL count tokens for the same reason.
 //!
 //! And the parser calls itself for each bracket within a bracket: some 1,500 of two bytes each overflow a thread's stack of
-//! 2 MiB in an optimised build, which ends the process, whoever else it serves.
+//! 2 MiB in an optimised build, which ends the process, whatever other clients it serves.
 
 use async_graphql::ServerError;
 

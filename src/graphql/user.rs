@@ -104,7 +104,7 @@ impl UserObject {
     }
 }
 
-/// What whoever wrote a user may see of them, so that no change is made whose answer is refused.
+/// What the caller who wrote a user may see of them, so that no change is made whose answer is refused.
 const PLAIN: &[Scope] = &[Scope::UsersRead, Scope::UsersWrite];
 const CLEAR: &[Scope] = &[Scope::PiiRead];
 const MASKED: &[Scope] = &[Scope::UsersRead];

@@ -12,7 +12,7 @@ pub(super) struct Activity(watch::Sender<usize>);
 #[derive(Debug)]
 pub(super) struct InFlight(watch::Sender<usize>);
 
-/// Whoever waits.
+/// The task that waits.
 #[derive(Debug)]
 pub(super) struct Watcher(watch::Receiver<usize>);
 

@@ -1,7 +1,7 @@
 //! How many connections may be open, and which one gives way when there are more.
 //!
-//! One that waits for nothing but its client's next request costs its client nothing, so whoever wants to
-//! keep others out opens thousands. So it is those that are closed first: whichever has waited for longest.
+//! One that waits for nothing but its client's next request costs its client nothing, so an attacker who wants to
+//! keep others out opens thousands. So it is those that are closed first: the one that has waited for longest first.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -48,7 +48,7 @@ impl Capacity {
         self.wanted.notify_one();
     }
 
-    /// No room is wanted any more. Whoever comes next would be closed otherwise, even before a first request
+    /// No room is wanted any more. The next connection would be closed otherwise, even before a first request
     /// could be read.
     fn withdraw(&self) {
         // Takes the notification that nobody has taken.

@@ -17,7 +17,7 @@ use crate::{causes, database, errors::ErrorCode};
 /// Longest wait for one check.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long an answer stands: whoever asks more often makes no more calls to the key backend.
+/// How long an answer stands: a client that asks more often causes no more calls to the key backend.
 const MEMORY: Duration = Duration::from_secs(1);
 
 /// The answers to the checks, by name.

@@ -9,7 +9,7 @@ use axum::{
 };
 
 const HEADERS: [(HeaderName, HeaderValue); 7] = [
-    // Whoever makes a browser show an answer as a page gets one that may load and run nothing.
+    // A site that makes a browser show an answer as a page gets one that may load and run nothing.
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),

@@ -36,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How every TLS connection begins: the content type of a handshake record (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// For whoever takes an `https` port for an `http` one.
+/// For a client that takes an `https` port for an `http` one.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
     Content-Length: 50\r\n\r\nThis port speaks HTTPS: use https:// in the URL.\r\n";
 

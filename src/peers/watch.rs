@@ -22,7 +22,7 @@ use crate::{
 /// How long a look into the ledger may take. One that hangs must not be the last one.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Follows the erasure ledger, and evicts the data keys of whoever was forgotten.
+/// Follows the erasure ledger, and evicts the data keys of the subjects that were forgotten.
 #[derive(Debug)]
 pub struct PeerWatch {
     db: DatabaseConnection,

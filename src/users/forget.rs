@@ -45,7 +45,7 @@ impl Users {
         Ok(ledger::find(&self.db, subject).await?)
     }
 
-    /// Forgets again whoever the ledger says was forgotten and whose data is back: a backup was restored
+    /// Forgets again the users who the ledger says were forgotten and whose data is back: a backup was restored
     /// below a newer ledger. Gives their number.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Users {
         let mut rows = select.limit(size + 1).all(&self.db).await?;
         let more = rows.len() as u64 > size;
         rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-        // At the other end: whoever has a cursor has seen that user.
+        // At the other end: a client that has a cursor has seen that user.
         let (has_previous, has_next) = if request.from_the_end {
             rows.reverse();
             (more, request.before.is_some())

@@ -12,7 +12,7 @@ pub(super) struct Trust {
 }
 
 impl Users {
-    /// Refuses if the erasure ledger went back, and no operator has adopted it. Whoever was forgotten in the entries that are gone
+    /// Refuses if the erasure ledger went back, and no operator has adopted it. A user who was forgotten in the entries that are gone
     /// would be answered about again.
     ///
     /// # Errors

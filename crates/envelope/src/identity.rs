@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
@@ -29,6 +29,14 @@ impl From<Uuid> for SubjectId {
 impl From<SubjectId> for Uuid {
     fn from(id: SubjectId) -> Self {
         id.0
+    }
+}
+
+impl FromStr for SubjectId {
+    type Err = uuid::Error;
+
+    fn from_str(id: &str) -> Result<Self, uuid::Error> {
+        id.parse().map(Self)
     }
 }
 

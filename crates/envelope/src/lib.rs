@@ -2,11 +2,12 @@
 //!
 //! Pure and synchronous. Nothing in this crate knows a database's contents, HTTP, or a key backend, and
 //! nothing in it waits. A [`DataKey`] comes from outside, already open; what leaves is either an
-//! [`Encrypted`] column value or a plaintext [`Attribute`] that the caller must have a reason to see.
+//! [`Encrypted`] column value or a [`Personal`] value that the caller must have a reason to see.
 //!
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`Attribute`] | one kind of personal value: its stable name, its rules |
+//! | [`Personal`] | a checked value of an attribute, in the clear: not printed, wiped when dropped |
 //! | [`DataKey`] | one subject's open AES-256-GCM-SIV key (RFC 8452): `seal`, `open` |
 //! | [`Encrypted`] | a sealed attribute: what the column holds |
 //! | [`Header`] | the first 18 bytes of a sealed attribute |

@@ -25,7 +25,7 @@ pub(super) struct KeyCache {
 pub(super) struct Cached {
     /// The key.
     pub(super) key: Arc<OpenDataKey>,
-    /// Whether it is near its end, and whoever reads this is to load it again.
+    /// Whether it is near its end, and its reader is to load it again.
     pub(super) refresh: bool,
 }
 

@@ -6,8 +6,8 @@ const STRIPES: usize = 256;
 
 /// Keeps a key that was being unwrapped while its subject was forgotten out of the cache.
 ///
-/// Whoever loads a key takes a [`Ticket`] before reading the wrapped key, puts the open key into the
-/// cache, and then asks whether the ticket still stands; if not, takes the key out again. Whoever
+/// A task that loads a key takes a [`Ticket`] before reading the wrapped key, puts the open key into the
+/// cache, and then asks whether the ticket still stands; if not, it takes the key out again. A task that
 /// forgets destroys the wrapped key, advances the fence, and only then evicts. In every order of these
 /// steps the key ends up outside: either the loader sees the advanced fence, or the eviction comes after
 /// the insertion.

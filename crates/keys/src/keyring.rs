@@ -15,7 +15,7 @@ use super::{
     wrapping_keys,
 };
 #[cfg(feature = "local")]
-use crate::{BackendSettings, OpenBackendError, local::LocalBackendConfig};
+use crate::{BackendSettings, OpenBackendError, local::LocalBackendConfig, unobserved};
 use crate::{
     causes,
     config::KeysConfig,
@@ -76,7 +76,7 @@ impl Keyring {
     }
 
     /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For
-    /// development: whoever has the file can open all data.
+    /// development: anyone who has the file can open all data.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Keyring {
         file: impl Into<PathBuf>,
     ) -> Result<Self, OpenBackendError> {
         let local = LocalBackendConfig { file: file.into(), create_if_missing: true };
-        let (config, observer): (_, SharedObserver) = (KeysConfig::default(), Arc::new(()));
+        let (config, observer) = (KeysConfig::default(), unobserved());
         local.prepare(&db).await?;
         let backend = local.open("local", &observer).await?;
         let backends = Backends::new(backend, Vec::new(), &config, observer.clone());

@@ -18,17 +18,20 @@
 //! | [`subjects`] | what belongs to a subject: rows, seals, locks, and the end of all that |
 //! | [`Journal`] | what is recorded of it, in the transaction that does it |
 //!
+//! # Memory
+//!
+//! An open data key wipes itself when it is dropped, and so does what leaves the cache. Freed memory elsewhere (the buffers of SQL,
+//! TLS and JSON), swap and core dumps are the program's business: see `src/memory.rs` of the service for how.
+//!
 //! # From a data key to a forgotten person
 //!
 //! A program says what it seals, in which tables, and whose it is; the rest is here. A whole program, with an API, is in
 //! `examples/clinic`.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use oubliette_keys::{
-//!     Keyring, NoJournal,
-//!     database::{Before, DatabaseConfig, connect, migrate},
+//!     Keyring,
+//!     database::{DatabaseConfig, connect, migrate},
 //!     envelope::{Attribute, AttributeError, Encrypted, Personal, PersonalText, SubjectId},
 //!     rotate::Rotate,
 //!     sealed_model,
@@ -73,10 +76,7 @@
 //!
 //! impl MigratorTrait for Migrator {
 //!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-//!         let mut all = oubliette_keys::migrations();
-//!         all.push(Box::new(People));
-//!         all.sort_by(|one, other| one.name().cmp(other.name()));
-//!         all
+//!         oubliette_keys::migrations_and([Box::new(People) as _])
 //!     }
 //! }
 //!
@@ -99,8 +99,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let folder = tempfile::tempdir()?;
-//!     let url = format!("sqlite://{}?mode=rwc", folder.path().join("people.db").display());
-//!     let db = connect(&DatabaseConfig { url: Some(url.into()), ..DatabaseConfig::default() }).await?;
+//!     let db = connect(&DatabaseConfig::sqlite(folder.path().join("people.db"))).await?;
 //!     migrate::<Migrator>(&db).await?;
 //!     let keyring = Keyring::over_key_file(db.clone(), folder.path().join("keys.toml")).await?;
 //!     let registry = Registry::new().with::<Model>();
@@ -112,16 +111,15 @@
 //!     Model { id: ada.into(), name }.into_active_model().insert(&*transaction).await?;
 //!     transaction.commit().await?;
 //!
-//!     // Read.
+//!     // Read. A program that rotates while it serves does this within `subjects::read_again_if_rotated`.
 //!     let find = || Entity::find_by_id(*ada.as_uuid()).one(&db);
 //!     let row = find().await?.ok_or("Ada is there")?;
 //!     assert_eq!(keyring.open_value(ada, &row.name).await?.expose(), "Ada Lovelace");
 //!
 //!     // A fresh data key for everybody; all values are sealed anew, and the old key is gone.
-//!     let before = Before::ask(&db, None).await?;
-//!     let journal = Arc::new(NoJournal::new("the manual"));
-//!     let rotate = Rotate::new(keyring.clone(), registry.clone(), None, before, journal);
-//!     rotate.run(&SweepOptions::default(), &Controls::default()).await?;
+//!     let rotate = Rotate::everybody(keyring.clone(), registry.clone(), "the manual").await?;
+//!     let report = rotate.run(&SweepOptions::default(), &Controls::default()).await?;
+//!     assert_eq!(report.left, 0);
 //!     let stale = keyring.open_value(ada, &row.name).await;
 //!     assert!(stale.is_err_and(|error| error.is_key_gone()));
 //!     let row = find().await?.ok_or("Ada is there")?;
@@ -174,12 +172,12 @@ pub mod wrapping_keys;
 
 #[cfg(feature = "aws-kms")]
 use oubliette_platform::loopback;
+use oubliette_platform::redaction;
 #[cfg(feature = "local")]
 use oubliette_platform::secret_file;
-use oubliette_platform::{causes, redaction};
 
 pub use oubliette_envelope as envelope;
-pub use oubliette_platform::database;
+pub use oubliette_platform::{causes, database};
 #[doc(hidden)]
 pub use sea_orm;
 
@@ -192,8 +190,10 @@ pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use journal::{Journal, NoJournal};
 pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
-pub use migrations::{SealedColumn, migrations};
-pub use observer::{CacheEvent, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver};
+pub use migrations::{SealedColumn, migrations, migrations_and};
+pub use observer::{
+    CacheEvent, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver, unobserved,
+};
 pub use open_data_key::{DataKeyIdentity, OpenDataKey};
 pub use realm::Realm;
 pub use wrapped_key::{KekId, WrappedKey};

@@ -61,6 +61,12 @@ impl Observer for () {}
 /// An [`Observer`] that several parts share.
 pub type SharedObserver = Arc<dyn Observer>;
 
+/// An observer for programs that have no metrics.
+#[must_use]
+pub fn unobserved() -> SharedObserver {
+    Arc::new(())
+}
+
 /// A method of [`KeyBackend`](super::KeyBackend).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]

@@ -7,7 +7,7 @@ use crate::envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, Perso
 /// Which data key it is, among all that there ever were: random, given once, the same after a rewrap.
 ///
 /// A version is a counter: after a failover or a restore that lost a rotation, the next one gives out the same version again,
-/// for another key. Whoever seals with an open key first compares this, under the subject's lock.
+/// for another key. Code that seals with an open key first compares this, under the subject's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataKeyIdentity(Uuid);
 

@@ -12,7 +12,7 @@ use sea_orm::{
 use tracing::Instrument;
 
 use super::{
-    BackendError, DataKeyIdentity, Inactive, Journal, KekId, Keyring, NotStored, WrappedKey,
+    BackendError, DataKeyIdentity, Inactive, Journal, KekId, Keyring, NoJournal, NotStored, WrappedKey,
     store::{self, StoredKey},
     subjects::{LockedSubject, Registry},
     sweep::{
@@ -59,6 +59,20 @@ impl Rotate {
         Self { task: Arc::new(RotateTask { keyring, registry, subjects, before, journal }) }
     }
 
+    /// For everybody who has a data key now. Only `key_operations` records it, with this actor.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn everybody(
+        keyring: Keyring,
+        registry: Registry,
+        actor: impl Into<String>,
+    ) -> Result<Self, DbErr> {
+        let before = Before::ask(keyring.db(), None).await?;
+        Ok(Self::new(keyring, registry, None, before, Arc::new(NoJournal::new(actor))))
+    }
+
     /// How many data keys are to be replaced.
     ///
     /// # Errors
@@ -84,7 +98,8 @@ impl Rotate {
     ///
     /// # Errors
     ///
-    /// The database's error. What was done until then is stored, and the same run again does the rest.
+    /// The database's error. What was done until then is stored, and the same run again does the rest. A data key that could not
+    /// be replaced is no error: [`Report::left`] counts those, and [`Controls::on_failure`] is told of each.
     pub async fn run(&self, options: &SweepOptions, controls: &Controls) -> Result<Report, DbErr> {
         let (this, options, controls) = (self.clone(), options.clone(), controls.clone());
         let run = async move { Box::pin(this.run_to_completion(&options, &controls)).await };

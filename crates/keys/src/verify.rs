@@ -41,6 +41,12 @@ pub struct Fault {
     pub cause: String,
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}: {}", self.place, self.subject, self.cause)
+    }
+}
+
 /// Opens all data of all subjects of registered tables.
 #[derive(Clone, Debug)]
 pub struct Verify {
@@ -91,6 +97,15 @@ impl Verify {
         }
         let verified = std::mem::take(&mut *task.verified());
         Ok(verified)
+    }
+
+    /// The same with all defaults, for programs that have no need to see how it gets on.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn everything(&self) -> Result<Verified, DbErr> {
+        self.run(&SweepOptions::default(), &Controls::default(), Arc::new(|_| {})).await
     }
 
     /// The same for a random sample of this size, each subject as likely as any other.

@@ -4,7 +4,7 @@
 //! that stores what was wrapped: a key file that is not seen any more, or a data key that was made before its transaction
 //! had to wait, would otherwise bring a data key under a wrapping key that is about to be destroyed.
 //!
-//! Locks are taken in one order: the subject's row, the erasure ledger's head, the audit trail's head, the wrapping key's
+//! Locks are taken in one order: the subject's rows in `data_keys`, the erasure ledger's head, the audit trail's head, the wrapping key's
 //! row. So it comes last, also where some of the others are not needed.
 
 use std::fmt;
@@ -134,7 +134,7 @@ pub async fn all(db: &DatabaseConnection) -> Result<Vec<(KekId, KekState)>, DbEr
 /// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Nothing new comes under the wrapping key any more. Once this is stored, whoever was about to store a data key under it
+    /// Nothing new comes under the wrapping key any more. Once this is stored, a transaction that was about to store a data key under it
     /// either has stored it or will not.
     BeginRetirement,
     /// A retirement has begun, and no data key was found under it. One that was made active again meanwhile stays so.

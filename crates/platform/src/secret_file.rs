@@ -83,7 +83,7 @@ impl Unreadable {
 /// What makes a file its user's alone.
 #[derive(Clone, Copy, Debug)]
 pub enum Remedy {
-    /// Whoever runs this can do it.
+    /// The user who runs this can do it.
     Mode,
     /// Somebody else can, for this user and group: the platform that mounts the file, if there is one.
     Platform {

@@ -11,7 +11,7 @@ use crate::redaction;
 pub struct ServiceUrl(Url);
 
 impl ServiceUrl {
-    /// All of it, for whoever calls the service.
+    /// All of it, for the code that calls the service.
     #[must_use]
     pub fn expose(&self) -> &Url {
         &self.0

@@ -1,25 +1,25 @@
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use oubliette_envelope::{Personal, SubjectId};
 use oubliette_keys::{
-    Keyring, NoJournal,
-    database::{Before, DatabaseConfig, connect, migrate},
+    Keyring,
+    database::{DatabaseConfig, connect, migrate},
     rotate::Rotate,
-    subjects::{Registry, SealingError, SealingTransaction, forget},
+    subjects::{Registry, SealingError, SealingTransaction, forget, read_again_if_rotated},
     sweep::{Controls, SweepOptions},
+    verify::Verify,
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
 use crate::{ClinicError, error::parse, migrations::Migrator, patient, visit};
 
-/// How often a row is read whose data key is gone when it is opened.
-const ATTEMPTS: usize = 5;
-
 /// The patients and their visits. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clinic {
-    keyring: Keyring,
-    registry: Registry,
+    /// What opens the patients' data keys.
+    pub keyring: Keyring,
+    /// All tables with sealed values.
+    pub registry: Registry,
 }
 
 /// A patient, opened.
@@ -36,24 +36,11 @@ impl Clinic {
     ///
     /// [`ClinicError::Connect`], [`ClinicError::KeyFile`].
     pub async fn open(folder: &Path) -> Result<Self, ClinicError> {
-        let url = format!("sqlite://{}?mode=rwc", folder.join("clinic.db").display());
-        let db = connect(&DatabaseConfig { url: Some(url.into()), ..DatabaseConfig::default() }).await?;
+        let db = connect(&DatabaseConfig::sqlite(folder.join("clinic.db"))).await?;
         migrate::<Migrator>(&db).await?;
         let keyring = Keyring::over_key_file(db, folder.join("keys.toml")).await?;
         let registry = Registry::new().with::<patient::Model>().with::<visit::Model>();
         Ok(Self { keyring, registry })
-    }
-
-    /// What opens the patients' data keys.
-    #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
-    }
-
-    /// All tables with sealed values.
-    #[must_use]
-    pub fn registry(&self) -> &Registry {
-        &self.registry
     }
 
     pub(crate) async fn admit(&self, ward: String, name: &str) -> Result<SubjectId, ClinicError> {
@@ -81,7 +68,7 @@ impl Clinic {
     }
 
     pub(crate) async fn patient(&self, id: SubjectId) -> Result<Option<Patient>, ClinicError> {
-        reading(|| async {
+        read_again_if_rotated(|| async {
             let row = patient::Entity::find_by_id(*id.as_uuid()).one(self.keyring.db()).await?;
             let Some(row) = row else { return Ok(None) };
             let name = self.keyring.open_value(id, &row.name).await?;
@@ -91,13 +78,13 @@ impl Clinic {
     }
 
     /// The notes of a patient's visits, the oldest first.
-    pub(crate) async fn visits(&self, id: SubjectId) -> Result<Vec<String>, ClinicError> {
-        reading(|| async {
+    pub(crate) async fn visits(&self, id: SubjectId) -> Result<Vec<Personal<visit::Note>>, ClinicError> {
+        read_again_if_rotated(|| async {
             let own = visit::Column::PatientId.eq(*id.as_uuid());
             let rows = visit::Entity::find().filter(own).order_by_asc(visit::Column::Id);
             let mut notes = Vec::new();
             for row in rows.all(self.keyring.db()).await? {
-                notes.push(self.keyring.open_value(id, &row.note).await?.into_exposed());
+                notes.push(self.keyring.open_value(id, &row.note).await?);
             }
             Ok(notes)
         })
@@ -109,26 +96,19 @@ impl Clinic {
         Ok(!forget(&self.keyring, &self.registry, id).await?.is_nothing())
     }
 
-    /// Gives every patient a fresh data key. How many have one now.
+    /// Gives every patient a fresh data key. How many this call replaced.
     pub(crate) async fn rotate(&self) -> Result<u64, ClinicError> {
-        let before = Before::ask(self.keyring.db(), None).await?;
-        let (keyring, registry) = (self.keyring.clone(), self.registry.clone());
-        let rotate = Rotate::new(keyring, registry, None, before, Arc::new(NoJournal::new("clinic")));
-        let controls = Controls::default();
-        rotate.run(&SweepOptions::default(), &controls).await?;
-        Ok(controls.tally.counts().done)
-    }
-}
-
-/// Reads and opens. Between the two, a rotation replaces the data key that a row names: then the row is read again.
-async fn reading<T, F: Future<Output = Result<T, ClinicError>>>(
-    read: impl Fn() -> F,
-) -> Result<T, ClinicError> {
-    for _ in 1..ATTEMPTS {
-        match read().await {
-            Err(ClinicError::Unreadable(error)) if error.is_key_gone() => {}
-            done => return done,
+        let rotate = Rotate::everybody(self.keyring.clone(), self.registry.clone(), "clinic").await?;
+        let controls = Controls::logging();
+        match rotate.run(&SweepOptions::default(), &controls).await?.left {
+            0 => Ok(controls.tally.counts().done),
+            left => Err(ClinicError::Unrotated(left)),
         }
     }
-    read().await
+
+    /// Opens everything. What does not open, whose it is, and why not.
+    pub(crate) async fn verify(&self) -> Result<Vec<String>, ClinicError> {
+        let verified = Verify::new(self.keyring.clone(), self.registry.clone()).everything().await?;
+        Ok(verified.faults.iter().map(ToString::to_string).collect())
+    }
 }

@@ -1,8 +1,8 @@
 use oubliette_envelope::{Attribute, AttributeError, Personal, SealError};
 use oubliette_keys::{
-    OpenBackendError,
+    OpenBackendError, causes,
     database::DatabaseError,
-    subjects::{ForgetError, SealingError, Unreadable},
+    subjects::{ForgetError, MayBeUnreadable, SealingError, Unreadable},
 };
 use sea_orm::DbErr;
 
@@ -20,6 +20,14 @@ pub enum ClinicError {
     Unreadable(#[from] Unreadable),
     Forget(#[from] ForgetError),
     Database(#[from] DbErr),
+    #[error("{0} data key(s) were not replaced: the log says why; what they seal is as readable as before")]
+    Unrotated(u64),
+}
+
+impl MayBeUnreadable for ClinicError {
+    fn unreadable(&self) -> Option<&Unreadable> {
+        if let Self::Unreadable(error) = self { Some(error) } else { None }
+    }
 }
 
 /// Checks what a person typed.
@@ -33,7 +41,7 @@ impl From<ClinicError> for async_graphql::Error {
         if matches!(error, ClinicError::Refused(..)) {
             return Self::new(error.to_string());
         }
-        tracing::error!(?error, "a request failed");
+        tracing::error!("a request failed: {}", causes::line(&error));
         Self::new("internal error")
     }
 }

@@ -8,10 +8,7 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut all = oubliette_keys::migrations();
-        all.push(Box::new(Tables));
-        all.sort_by(|one, other| one.name().cmp(other.name()));
-        all
+        oubliette_keys::migrations_and([Box::new(Tables) as _])
     }
 }
 

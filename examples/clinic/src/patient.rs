@@ -13,11 +13,9 @@ impl Attribute for Name {
     const FIELD: &'static str = "name";
 
     fn parse(input: &str) -> Result<PersonalText, AttributeError> {
-        let name = input.trim();
-        if name.is_empty() {
-            Err(AttributeError::new("is empty"))
-        } else {
-            Ok(PersonalText::new(name.to_owned()))
+        match input.trim() {
+            "" => Err(AttributeError::new("is empty")),
+            name => Ok(PersonalText::new(name.to_owned())),
         }
     }
 }

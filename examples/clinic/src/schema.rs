@@ -1,7 +1,6 @@
 use async_graphql::{Context, EmptySubscription, Object, Request, Response, Result, Schema};
 use axum::{Json, Router, extract::State, routing::post};
-use oubliette_envelope::SubjectId;
-use sea_orm::prelude::Uuid;
+use oubliette_envelope::{Personal, SubjectId};
 
 use crate::{Clinic, clinic::Patient};
 
@@ -24,6 +23,11 @@ impl Query {
     async fn patient(&self, ctx: &Context<'_>, id: String) -> Result<Option<Patient>> {
         Ok(ctx.data::<Clinic>()?.patient(subject(&id)?).await?)
     }
+
+    /// Opens everything, and says what does not open.
+    async fn verify(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        Ok(ctx.data::<Clinic>()?.verify().await?)
+    }
 }
 
 struct Mutation;
@@ -45,7 +49,7 @@ impl Mutation {
         Ok(ctx.data::<Clinic>()?.forget(subject(&patient)?).await?)
     }
 
-    /// Gives every patient a fresh data key. How many have one now.
+    /// Gives every patient a fresh data key. How many this call replaced.
     async fn rotate(&self, ctx: &Context<'_>) -> Result<u64> {
         Ok(ctx.data::<Clinic>()?.rotate().await?)
     }
@@ -63,11 +67,11 @@ impl Patient {
 
     /// The notes, the oldest first.
     async fn visits(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
-        Ok(ctx.data::<Clinic>()?.visits(self.id).await?)
+        let notes = ctx.data::<Clinic>()?.visits(self.id).await?;
+        Ok(notes.into_iter().map(Personal::into_exposed).collect())
     }
 }
 
 fn subject(id: &str) -> Result<SubjectId> {
-    let id: Uuid = id.parse().map_err(|_| async_graphql::Error::new("this is no patient's id"))?;
-    Ok(id.into())
+    id.parse().map_err(|_| async_graphql::Error::new("this is no patient's id"))
 }

@@ -132,7 +132,7 @@ impl KeySource {
             return;
         }
         *asked = Some(Instant::now());
-        // To its end, also if whoever made us ask does not wait for it.
+        // To its end, also if the request that made us ask does not wait for it.
         let this = self.clone();
         if let Ok(Err(error)) = tokio::spawn(async move { this.read().await }).await {
             tracing::warn!("the issuer's keys could not be read: {}", causes::line(&error));

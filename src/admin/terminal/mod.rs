@@ -15,7 +15,7 @@ pub(super) use table::{Align, bar, table};
 /// What a command prints to standard output, and its exit status.
 #[derive(Debug)]
 pub struct Output {
-    /// May have colours: whoever prints it removes them where they do not belong.
+    /// May have colours: the printing function removes them where they do not belong.
     pub text: String,
     /// 0 if all is well, 1 if something is not, 130 if it was interrupted.
     pub status: u8,
@@ -39,7 +39,7 @@ pub(super) fn say(line: &str) {
     anstream::eprintln!("{line}");
 }
 
-/// Prints a line of data before the command's end. Whoever reads may have seen enough.
+/// Prints a line of data before the command's end. The reader may have seen enough.
 pub(super) fn emit(json: &serde_json::Value) {
     // A closed pipe does not stop a run half-way.
     let _ = writeln!(std::io::stdout(), "{json}");

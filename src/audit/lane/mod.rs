@@ -18,11 +18,11 @@ use super::{AuditError, NewEvent};
 /// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each.
 const ROOM: usize = 65_536;
 
-/// The part of the room that whoever wants much may have: as much of it as is left. So whoever is alone gets half of this, a
+/// The part of the room that a caller with many requests may have: as much of it as is left. So a caller who is alone gets half of this, a
 /// quarter of all; and the other half of the room is for those who want little, however many want too much.
 const COMMON: usize = ROOM / 2;
 
-/// Events of one actor that are written together, at most. Whoever comes meanwhile waits for no more than these. Fewer make
+/// Events of one actor that are written together, at most. A caller who comes meanwhile waits for no more than these. Fewer make
 /// each event dearer, by what a commit costs; more make everybody else wait longer.
 const QUANTUM: usize = 512;
 
@@ -33,7 +33,7 @@ const SIZE: usize = 4096;
 const SPARES: usize = SIZE / QUANTUM;
 
 /// A way to the writer: for events that somebody waits for, or for the others. Actors have their turns in it, and each
-/// a share of its room: so whoever queues more than is written is the one who waits, and the one who is refused.
+/// a share of its room: so a caller who queues more than is written is the one who waits, and the one who is refused.
 #[derive(Debug)]
 pub(super) struct Lane {
     queue: Mutex<Queue>,
@@ -181,7 +181,7 @@ impl Lane {
 }
 
 impl Queue {
-    /// Whoever has nothing in the lane may put in one request, whatever its size: it would never come otherwise.
+    /// A caller who has nothing in the lane may put in one request, whatever its size: it would never come otherwise.
     fn has_room(&self, actor: &str, events: usize) -> bool {
         let held = self.actors.get(actor).map_or(0, |waiting| waiting.held);
         let wants_little = held == 0 || held + events <= QUANTUM;

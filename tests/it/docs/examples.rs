@@ -146,10 +146,14 @@ fn an_example_that_is_uncommented_is_taken() {
 }
 
 #[test]
-fn the_model_in_the_readme_is_that_of_the_clinic() {
+fn the_code_in_the_readme_is_that_of_the_clinic() {
     let blocks = Page::read("README.md").blocks();
-    let models: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
-    assert_eq!(models.len(), 1);
-    let source = fs::read_to_string(repository("examples/clinic/src/visit.rs")).unwrap();
-    assert!(source.contains(&models[0].text), "{}", models[0].text);
+    let blocks: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
+    let [model, uses] = blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let source = |file| fs::read_to_string(repository(&format!("examples/clinic/src/{file}"))).unwrap();
+    assert!(source("visit.rs").contains(&model.text), "{}", model.text);
+    let clinic = source("clinic.rs");
+    for line in uses.text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        assert!(clinic.contains(line), "{line}");
+    }
 }

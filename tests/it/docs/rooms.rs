@@ -8,7 +8,7 @@ use super::{Page, none_of, repository};
 
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
-/// What every room may use: they use no other room themselves.
+/// Modules that every room may use, without a word in the table. What they use themselves, the table says.
 const HELPERS: [&str; 8] =
     ["causes", "characters", "config", "from_zero", "loopback", "names", "redaction", "secret_file"];
 

@@ -9,7 +9,18 @@ use sea_orm_migration::MigrationTrait;
 
 pub use sealed_column::SealedColumn;
 
-/// The migrations of this crate's tables, in the order in which they are made. A program puts them among its own, by their names.
+/// The migrations of this crate's tables and a program's own, in the order of their names, in which they are made.
+#[must_use]
+pub fn migrations_and(
+    own: impl IntoIterator<Item = Box<dyn MigrationTrait>>,
+) -> Vec<Box<dyn MigrationTrait>> {
+    let mut all = migrations();
+    all.extend(own);
+    all.sort_by(|one, other| one.name().cmp(other.name()));
+    all
+}
+
+/// The migrations of this crate's tables, in the order in which they are made. [`migrations_and`] puts them among a program's own.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![

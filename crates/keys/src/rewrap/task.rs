@@ -121,7 +121,7 @@ impl Task for RewrapTask {
 
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
         let (mut moved, mut result) = self.move_keys(keys, pace).await;
-        // Rows are locked in one order, whoever locks them. What comes under one wrapping key is stored together.
+        // Rows are locked in one order, by all tasks. What comes under one wrapping key is stored together.
         moved.sort_by(|one, other| (&one.new.kek_id, one.id).cmp(&(&other.new.kek_id, other.id)));
         let stored = on_the_primary(&self.db, || replace(&self.db, &self.backend, &moved)).await;
         match stored {

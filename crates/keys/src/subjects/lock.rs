@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 5;
 
 /// A subject whose data keys nobody else replaces or destroys, until the transaction ends.
 ///
-/// The lock is that of the subject's rows in `data_keys`. A rotation changes the newest one in place, so whoever waited for
+/// The lock is that of the subject's rows in `data_keys`. A rotation changes the newest one in place, so a transaction that waited for
 /// it finds the new key. Take it first in a transaction, and read the subject's other rows in statements after it: they
 /// then show what those who had the lock before have written.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
-//! What belongs to a subject: the rows that hold their sealed values, and the lock that orders whoever seals, rotates and
-//! forgets.
+//! What belongs to a subject: the rows that hold their sealed values, and the lock that orders sealing, rotating and
+//! forgetting.
 //!
 //! | piece | what it is |
 //! | --- | --- |
@@ -10,6 +10,7 @@
 //! | [`SealingTransaction`] | a transaction in which values are sealed for a new subject, or for one who is there |
 //! | [`LockedSubject`] | the lock under it, and the data keys |
 //! | [`Keyring::open_value`](crate::Keyring::open_value) | opens a value of a row |
+//! | [`read_again_if_rotated`] | reads a row again if a rotation came between the row and its data key |
 //! | [`forget`] | destroys a subject's data keys and rows, and their traces |
 //! | [`erase`] | the same within a transaction of the caller |
 //! | [`unregistered`] | the columns that a registry has forgotten |
@@ -28,7 +29,7 @@ mod unregistered;
 pub use erase::{DestroyedKey, Erased, ForgetError, erase, forget};
 pub use lock::{LockedSubject, Sealer};
 pub use model::SealedModel;
-pub use opening::Unreadable;
+pub use opening::{MayBeUnreadable, Unreadable, read_again_if_rotated};
 pub use registry::Registry;
 pub use sealing::{SealingError, SealingTransaction};
 use table::{Reseal, SealedTable};

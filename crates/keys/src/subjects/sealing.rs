@@ -4,10 +4,11 @@ use sea_orm::DbErr;
 
 use super::{LockedSubject, Sealer};
 use crate::{
-    Keyring, KeyringError, NewDataKey, NotStored, OpenDataKey,
+    KekState, Keyring, KeyringError, NewDataKey, NotStored, OpenDataKey,
     database::{MayBeDatabases, WriteTransaction, begin_write},
     envelope::SubjectId,
     store::{self, Unconfirmed},
+    wrapping_keys,
 };
 
 /// How often the newest data key is opened again, if a rotation replaced it before the subject was locked.
@@ -30,13 +31,19 @@ enum SealingKey {
 }
 
 impl SealingTransaction {
-    /// For a new subject: makes a data key, and stores it. One backend call, before the transaction.
+    /// For a new subject: makes a data key, and stores it. One backend call, before the transaction. If the data key's wrapping
+    /// key is being retired, the backend looks for the current one, and makes another data key.
     ///
     /// # Errors
     ///
     /// [`SealingError::Keys`], [`SealingError::Database`]; [`SealingError::NotNew`] if the subject has a data key.
     pub async fn begin_new(keyring: &Keyring, subject: SubjectId) -> Result<Self, SealingError> {
-        let new = keyring.generate(subject).await?;
+        let mut new = keyring.generate(subject).await?;
+        let state = wrapping_keys::state(keyring.db(), &new.stored.wrapped.kek_id).await?;
+        if state.is_some_and(|state| state != KekState::Active) {
+            keyring.look().await;
+            new = keyring.generate(subject).await?;
+        }
         let transaction = begin_write(keyring.db()).await?;
         let unconfirmed = store::insert(&transaction, new.key.id(), new.stored.clone()).await?;
         if LockedSubject::to_seal(&transaction, subject).await?.keys().len() > 1 {
@@ -79,8 +86,9 @@ impl SealingTransaction {
     ///
     /// # Errors
     ///
-    /// [`SealingError::Database`]: it may last all the same, if only the answer was lost. [`KeyringError::Inactive`] if the new
-    /// data key's wrapping key is being retired: nothing was stored, and a second attempt finds the current one.
+    /// [`SealingError::Database`]: it may last all the same, if only the answer was lost. [`KeyringError::Inactive`] if the retirement of
+    /// the new data key's wrapping key has begun since the transaction did, or no other wrapping key is current: nothing was stored,
+    /// and the whole can be tried again.
     pub async fn commit(self) -> Result<(), SealingError> {
         let Self { transaction, keyring, key } = self;
         let SealingKey::New(new, unconfirmed) = key else { return Ok(transaction.commit().await?) };

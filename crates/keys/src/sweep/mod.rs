@@ -25,7 +25,7 @@ mod task;
 pub use failure::{Failure, StopCause};
 use operation::Operation;
 pub use operation::{NewOperation, OperationKind, RunOutcome, is_alive, recent};
-pub use options::{Controls, OnWait, SweepOptions};
+pub use options::{Controls, OnFailure, OnWait, SweepOptions};
 pub use pace::{Pace, Refusal};
 pub use run::{Report, run, scan};
 pub use tally::{Counts, Tally};

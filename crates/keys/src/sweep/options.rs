@@ -33,10 +33,13 @@ pub struct Controls {
     /// What was done so far.
     pub tally: Arc<Tally>,
     /// Is told each failure.
-    pub on_failure: Arc<dyn Fn(&Failure) + Send + Sync>,
+    pub on_failure: Arc<OnFailure>,
     /// Is told, again and again, which other runs are waited for: what is left is claimed by them.
     pub on_wait: Arc<OnWait>,
 }
+
+/// See [`Controls::on_failure`].
+pub type OnFailure = dyn Fn(&Failure) + Send + Sync;
 
 /// See [`Controls::on_wait`].
 pub type OnWait = dyn Fn(&[key_operation::Model]) + Send + Sync;
@@ -69,5 +72,16 @@ impl Default for Controls {
             on_failure: Arc::new(|_| {}),
             on_wait: Arc::new(|_| {}),
         }
+    }
+}
+
+impl Controls {
+    /// Nobody ends the run, and failures go to the log.
+    #[must_use]
+    pub fn logging() -> Self {
+        let on_failure = Arc::new(|failure: &Failure| {
+            tracing::error!("data key {} stays as it was: {}", failure.id, failure.cause);
+        });
+        Self { on_failure, ..Self::default() }
     }
 }

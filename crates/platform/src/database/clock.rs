@@ -1,6 +1,6 @@
 //! The clock that all processes share: the database's. What one machine writes down and another one compares goes by it.
 //!
-//! SQLite has none. Whoever uses its file is on one machine.
+//! SQLite has none. All processes that use its file are on one machine.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{

@@ -1,4 +1,8 @@
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,6 +37,20 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// An SQLite file, which is made if it is missing. Its path may have any characters in it that UTF-8 has; in a URL, some have a
+    /// meaning of their own.
+    #[must_use]
+    pub fn sqlite(file: impl AsRef<Path>) -> Self {
+        let encode = |&byte: &u8| match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'/' | b'.' | b'-' | b'_' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        };
+        let path: String = file.as_ref().as_os_str().as_encoded_bytes().iter().map(encode).collect();
+        Self { url: Some(format!("sqlite://{path}?mode=rwc").into()), ..Self::default() }
+    }
+
     /// The database's URL, from the value or from the file.
     ///
     /// # Errors
@@ -91,7 +109,7 @@ fn is_safe(url: &SecretString) -> bool {
     here || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
-/// Whether the URL relies on what libpq does and the driver only warns of: to connect to whichever host takes writes.
+/// Whether the URL relies on what libpq does and the driver only warns of: to connect to that host which takes writes.
 fn wants_a_choice_of_hosts(url: &SecretString) -> bool {
     let Ok(url) = url::Url::parse(url.expose_secret()) else { return false };
     url.query_pairs().any(|(key, value)| key == "target_session_attrs" && value != "any")
@@ -159,6 +177,15 @@ mod tests {
                 DatabaseConfig { url: Some(url.into()), require_verified_tls: true, ..Default::default() };
             assert_eq!(config.url().is_ok(), safe, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_path_may_have_characters_that_mean_something_in_a_url() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a?b#c%41 d+é").join(":memory:?mode=memory");
+        let config = DatabaseConfig::sqlite(&file);
+        super::super::connect(&config).await.unwrap().close().await.unwrap();
+        assert!(file.is_file());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The schema, and how it is brought to this release's: by one process at a time.
 //!
 //! Each migration is a transaction of its own, which holds a lock: on PostgreSQL on a row, which every database that speaks its protocol has,
-//! and every pooler leaves alone; on SQLite the write lock. Whoever does not get it waits. Whoever gets it looks anew what is to be done.
+//! and every pooler leaves alone; on SQLite the write lock. A process that does not get it waits. The one that gets it looks anew what is to be done.
 //! See `docs/decisions/0029-one-migrates.md`.
 
 use std::time::Duration;

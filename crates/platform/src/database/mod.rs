@@ -11,14 +11,13 @@ mod suspects;
 mod transaction;
 
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
-    sqlx::{self, Connection, SqliteConnection},
+    sqlx::{self, Connection, SqliteConnection, sqlite::SqliteConnectOptions},
 };
 use secrecy::ExposeSecret;
 
@@ -60,8 +59,8 @@ pub async fn connect(config: &DatabaseConfig) -> Result<DatabaseConnection, Data
         let redacted = redaction::url(url.expose_secret());
         DatabaseError::Connect { source: without_url(source, url.expose_secret(), &redacted), url: redacted }
     };
-    if let Some(file) = url.expose_secret().strip_prefix("sqlite:") {
-        make_folder(file).map_err(|error| named(DbErr::Custom(error.to_string())))?;
+    if url.expose_secret().starts_with("sqlite:") {
+        make_folder(url.expose_secret()).map_err(|error| named(DbErr::Custom(error.to_string())))?;
     }
     let suspects = Arc::new(Suspects::default());
     let (on_sqlite, on_postgres) = (suspects.clone(), suspects.clone());
@@ -176,12 +175,10 @@ fn without_url(error: DbErr, url: &str, redacted: &str) -> DbErr {
 }
 
 fn make_folder(sqlite_url: &str) -> std::io::Result<()> {
-    let (path, options) = sqlite_url.split_once('?').unwrap_or((sqlite_url, ""));
-    match Path::new(path.trim_start_matches("//")).parent() {
-        Some(folder) if options.contains("mode=rwc") && !folder.as_os_str().is_empty() => {
-            // An absolute path has a third slash, which must stay.
-            let folder =
-                if path.starts_with("///") { Path::new("/").join(folder) } else { folder.to_owned() };
+    // What the driver cannot make sense of, it says itself.
+    let Ok(options) = sqlite_url.parse::<SqliteConnectOptions>() else { return Ok(()) };
+    match options.get_filename().parent() {
+        Some(folder) if sqlite_url.contains("mode=rwc") && !folder.as_os_str().is_empty() => {
             std::fs::create_dir_all(folder)
         }
         _ => Ok(()),

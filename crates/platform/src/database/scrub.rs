@@ -163,7 +163,7 @@ impl Log {
         !std::mem::replace(&mut self.moments().retries, true)
     }
 
-    /// Whether nothing is left to retry. Then whoever fails next begins anew.
+    /// Whether nothing is left to retry. Then the next task that fails begins anew.
     fn ends_retry(&self) -> bool {
         let mut moments = self.moments();
         moments.retries = moments.done < moments.wanted;

@@ -29,7 +29,7 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<WriteTransaction, Db
 
 /// How a transaction that writes is begun.
 ///
-/// On PostgreSQL at READ COMMITTED, whatever the database's, the role's or the server's `default_transaction_isolation`: whoever waited for
+/// On PostgreSQL at READ COMMITTED, whatever the database's, the role's or the server's `default_transaction_isolation`: a transaction that waited for
 /// the lock of a row then reads what the other one wrote, where a stricter level fails. Each transaction says so itself: behind a pooler in
 /// transaction mode, a session's setting is somebody else's.
 ///
