@@ -21,9 +21,8 @@ use crate::{
     },
 };
 
-/// Data keys that are read together, with the rows of their subjects. Several batches are in hand at a time, and the wait of each
-/// data key for its call counts: `keys.call_timeout`.
-const BATCH: NonZeroU32 = const { NonZeroU32::new(125).unwrap() };
+/// Most data keys that are read together, with the rows of their subjects.
+const MAX_BATCH: NonZeroU32 = const { NonZeroU32::new(125).unwrap() };
 
 /// Opens every data key and every attribute of every user, and reports what does not open, why, and where.
 ///
@@ -53,10 +52,10 @@ pub struct Verify {
 impl Verify {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let context = AdminContext::open_for(loaded, self.concurrency).await?;
-        let engine = context.users().verify();
+        let (engine, concurrency) = (context.users().verify(), context.config.max_concurrent_calls);
         let planned = engine.count().await?.min(self.sample.unwrap_or(u64::MAX));
         let watch = Watch::new(planned, self.json, self.failures.as_deref())?;
-        let ended = watch.during(self.verify(&engine, &watch)).await.flatten();
+        let ended = watch.during(self.verify(&engine, &watch, concurrency)).await.flatten();
         let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
         let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
         let event = NewEvent::new(&self.actor.origin(), Action::KeyVerify).outcome(outcome);
@@ -73,14 +72,22 @@ impl Verify {
         Ok(Output { text: self.text(&verified, &watch, interrupted), status })
     }
 
-    async fn verify(&self, engine: &Engine, watch: &Watch) -> anyhow::Result<Verified> {
+    async fn verify(
+        &self,
+        engine: &Engine,
+        watch: &Watch,
+        concurrency: NonZeroUsize,
+    ) -> anyhow::Result<Verified> {
         if let Some(size) = self.sample {
             let verified = engine.sample(size).await?;
             verified.faults.iter().for_each(|fault| add_to(&watch.failures(), fault));
             return Ok(verified);
         }
+        let batch = concurrency.try_into().unwrap_or(MAX_BATCH).min(MAX_BATCH);
         let options = SweepOptions {
-            batch_size: BATCH,
+            // A few batches are in hand at a time, and each data key's wait for its turn counts: `keys.call_timeout`. So no more wait
+            // than come to their turn within a few calls.
+            batch_size: batch,
             // The keyring makes the calls, within its own limit.
             concurrency: NonZeroUsize::MIN,
             max_rate: None,
