@@ -104,10 +104,10 @@ impl From<SealingError> for UserError {
         match error {
             SealingError::NoDataKey(subject) => KeyringError::NoDataKey(subject).into(),
             SealingError::Keys(error) => Self::Keys(error),
-            // Updates seal for subjects who are there.
-            SealingError::NotNew(_) => Self::Interrupted,
             SealingError::Contended(_) => Self::Contended,
             SealingError::Database(error) => error.into(),
+            // Not of a subject who exists, or not of this release.
+            _ => Self::Interrupted,
         }
     }
 }

@@ -82,6 +82,7 @@ async fn erase_alone(keyring: &Keyring, registry: &Registry, subject: SubjectId)
 
 /// Why a subject could not be forgotten.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ForgetError {
     /// The database failed.
     #[error("the subject's data could not be destroyed")]

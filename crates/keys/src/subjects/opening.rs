@@ -110,6 +110,7 @@ impl MayBeUnreadable for Unreadable {
 
 /// Why a sealed value does not open. For logs and operators: a client learns no more than that it does not.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unreadable {
     /// The value itself.
     #[error(transparent)]

@@ -118,6 +118,7 @@ impl Deref for SealingTransaction {
 
 /// Why nothing can be sealed for a subject.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SealingError {
     /// The subject has no data key: forgotten, or nobody.
     #[error("subject {0} has no data key")]
