@@ -50,7 +50,7 @@ impl Query {
         .await
     }
 
-    /// All users, in the order of their creation, as far as the clocks of the servers agreed: a user who is created later may come
+    /// All users, in the order of their creation, as far as the clocks of the servers agreed: whoever is created later may come
     /// before. To follow what is created and changed, read `auditEvents`. At most 100 at a time, 20 if neither `first` nor `last`
     /// is given. Needs `users:read`, for all users.
     #[graphql(complexity = "page_complexity(first, last, child_complexity)")]

@@ -15,7 +15,7 @@ use oubliette::{
     envelope::{DataKeyId, SubjectId},
     keys::{
         Journal, KekId,
-        subjects::unregistered,
+        subjects::{SealingError, SealingTransaction, unregistered},
         sweep::{Controls, SweepOptions, Tally},
         verify::Verified,
         wrapping_keys::Transition,
@@ -34,6 +34,7 @@ use crate::harness::{
 on_both_databases!(
     a_second_table_is_rotated_verified_and_forgotten,
     a_value_that_does_not_open_keeps_the_old_data_key,
+    a_subject_who_has_a_data_key_is_not_new,
     each_binary_column_is_registered_or_known_to_hold_nothing_sealed,
     a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_key,
 );
@@ -97,6 +98,19 @@ async fn a_value_that_does_not_open_keeps_the_old_data_key(stack: TestStack) {
     assert_eq!(app.rows("SELECT 1 FROM data_keys WHERE version = 1").await.len(), 1);
     app.sql(&format!("UPDATE visits SET name = 'visits.{}'", &note[..4])).await;
     assert_eq!(visits(&app, id).await, [note]);
+}
+
+/// Whatever the version of it is: a second one beside it would be the subject's newest.
+async fn a_subject_who_has_a_data_key_is_not_new(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let subject = app.create(&Person::new()).await.into();
+    for version in [1, 2] {
+        assert_eq!(app.rows(&format!("SELECT 1 FROM data_keys WHERE version = {version}")).await.len(), 1);
+        let begun = SealingTransaction::begin_new(&app.keyring, subject).await;
+        assert!(matches!(begun, Err(SealingError::NotNew(who)) if who == subject), "{begun:?}");
+        rotate(&app, Origin::new("a test")).await;
+    }
+    assert_eq!(app.rows("SELECT 1 FROM data_keys").await.len(), 1);
 }
 
 async fn each_binary_column_is_registered_or_known_to_hold_nothing_sealed(stack: TestStack) {

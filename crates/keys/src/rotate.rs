@@ -233,8 +233,7 @@ impl RotateTask {
         let Some((newest, ..)) = stored.last().filter(|_| is_meant) else { return Ok(false) };
         // Before any call: a data key that belongs to nobody may be under a wrapping key that cannot be used, and that would end
         // the run for all others.
-        if self.registry.rows(db, &[subject]).await?.is_empty() && store::newest(db, subject).await?.is_some()
-        {
+        if !self.registry.has_rows(db, subject).await? && store::newest(db, subject).await?.is_some() {
             return Err(RotateError::Rowless(*newest));
         }
         let mut opened = Vec::with_capacity(stored.len());

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -105,7 +106,8 @@ impl Verify {
     ///
     /// The database's error.
     pub async fn everything(&self) -> Result<Verified, DbErr> {
-        self.run(&SweepOptions::default(), &Controls::default(), Arc::new(|_| {})).await
+        let options = SweepOptions { batch_size: EVERYTHING, ..SweepOptions::default() };
+        self.run(&options, &Controls::default(), Arc::new(|_| {})).await
     }
 
     /// The same for a random sample of this size, each subject as likely as any other.
@@ -155,7 +157,11 @@ impl Verify {
 }
 
 /// Subjects that are looked at together, beside those of a sweep's batch.
-const TOGETHER: usize = 500;
+const TOGETHER: usize = 100;
+
+/// Data keys that are read together where nobody says how many. A few batches are in hand at a time, and each data key's wait for
+/// its turn counts: `keys.call_timeout`.
+const EVERYTHING: NonZeroU32 = const { NonZeroU32::new(50).unwrap() };
 
 /// Is told each fault.
 pub type OnFault = dyn Fn(&Fault) + Send + Sync;

@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).unwrap_or_else(|| "clinic-data".into());
-    let port = env::args().nth(2).map_or(Ok(8080), |port| port.parse())?;
+    let port = env::args_os().nth(2).map_or(Ok(8080), |port| port.to_string_lossy().parse())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let clinic = Clinic::open(folder.as_ref()).await?;
     tokio::spawn(clinic.keyring.clone().maintain());

@@ -39,6 +39,12 @@ impl Backends {
         self.all.iter().map(|backend| &**backend)
     }
 
+    /// The backend of this name, if one is configured.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&dyn KeyBackend> {
+        self.iter().find(|backend| backend.name() == name)
+    }
+
     /// The backend that can unwrap what `kek_id` wrapped, if one is configured: the surest, and among equals
     /// the active one.
     #[must_use]

@@ -57,17 +57,19 @@ impl GuardedBackend {
         answer
     }
 
-    /// The same for one batch of many, each with its own result. What failed first is what the call is said to have failed with.
+    /// The same for one batch of many, each with its own result; with too few or too many, it cannot be told whose is whose. What failed first is what the call is said to have failed with.
     async fn in_one_turn<T>(
         &self,
         operation: Operation,
         size: usize,
         call: impl Future<Output = Vec<Result<T, BackendError>>>,
     ) -> Vec<Result<T, BackendError>> {
-        let answers = self
-            .timed(operation, call)
-            .await
-            .unwrap_or_else(|too_late| (0..size).map(|_| Err(self.unavailable(too_late))).collect());
+        let each = |class, why| (0..size).map(|_| Err(BackendError::new(self.name(), class, why))).collect();
+        let answers = match self.timed(operation, call).await {
+            Ok(answers) if answers.len() == size => answers,
+            Ok(_) => each(ErrorClass::BadAnswer, "not as many answers as data keys"),
+            Err(too_late) => each(ErrorClass::Unavailable, too_late),
+        };
         self.ended(operation, answers.iter().find_map(|answer| answer.as_ref().err()));
         answers
     }

@@ -82,7 +82,7 @@ impl Plan {
         let (target, targets) = match &selection.to {
             None => (backends.active(), backends.active().all_current().await?),
             Some(to) => {
-                if let Some(backend) = backends.iter().find(|backend| backend.name() == to) {
+                if let Some(backend) = backends.named(to) {
                     (backend, backend.all_current().await?)
                 } else {
                     let to = KekId::new(to);

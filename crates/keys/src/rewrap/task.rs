@@ -48,10 +48,9 @@ impl RewrapTask {
     async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, BatchResult) {
         let mut moved = Vec::with_capacity(keys.len());
         let mut batch = BatchResult::default();
-        let [source, target] = [Some(&self.from), self.targets.first()]
-            .map(|kek_id| kek_id.and_then(|kek_id| self.backends.owner(kek_id)));
+        let ends = [self.backends.owner(&self.from), self.backends.named(&self.backend)];
         let calls = keys.into_iter().map(|(id, old)| async move {
-            let result = self.move_key(id, &old, [source, target], pace).await;
+            let result = self.move_key(id, &old, ends, pace).await;
             (id, old, result)
         });
         let mut calls: FuturesUnordered<_> = calls.collect();
@@ -93,14 +92,17 @@ impl RewrapTask {
             own = pace.call(|| target.current(&context)).await?;
             &own
         };
-        match self.route {
-            Route::Rewrap => pace.call(|| target.rewrap(old, &context, to)).await,
+        let new = match self.route {
+            Route::Rewrap => pace.call(|| target.rewrap(old, &context, to)).await?,
             Route::UnwrapAndWrap => {
                 let source = source.ok_or_else(|| gone(self.from.as_str()))?;
                 let material = pace.call(|| source.unwrap(old, &context)).await?;
-                pace.call(|| target.wrap(&material, &context, to)).await
+                pace.call(|| target.wrap(&material, &context, to)).await?
             }
-        }
+        };
+        // Under the target's own id: a backend may answer with another id of the same wrapping key, such as the ARN of the
+        // primary of a multi-Region key.
+        Ok(WrappedKey { kek_id: to.clone(), ..new })
     }
 }
 

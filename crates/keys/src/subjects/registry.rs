@@ -50,6 +50,16 @@ impl Registry {
         Ok(rows)
     }
 
+    /// Whether a subject has any row.
+    pub(crate) async fn has_rows(&self, db: &DatabaseConnection, subject: SubjectId) -> Result<bool, DbErr> {
+        for table in &*self.tables {
+            if table.has_rows(db, subject).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// How many subjects have rows.
     ///
     /// # Errors

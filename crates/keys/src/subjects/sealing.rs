@@ -1,6 +1,6 @@
 use std::{ops::Deref, sync::Arc};
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, SqlErr};
 
 use super::{LockedSubject, Sealer};
 use crate::{
@@ -45,11 +45,21 @@ impl SealingTransaction {
             new = keyring.generate(subject).await?;
         }
         let transaction = begin_write(keyring.db()).await?;
-        let unconfirmed = store::insert(&transaction, new.key.id(), new.stored.clone()).await?;
-        if LockedSubject::to_seal(&transaction, subject).await?.keys().len() > 1 {
+        let is_known = !LockedSubject::to_seal(&transaction, subject).await?.keys().is_empty();
+        let inserted = if is_known {
+            None
+        } else {
+            match store::insert(&transaction, new.key.id(), new.stored.clone()).await {
+                Ok(unconfirmed) => Some(unconfirmed),
+                // Somebody else's was quicker.
+                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => None,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let Some(unconfirmed) = inserted else {
             transaction.rollback().await?;
             return Err(SealingError::NotNew(subject));
-        }
+        };
         Ok(Self { transaction, keyring: keyring.clone(), key: SealingKey::New(new, unconfirmed) })
     }
 

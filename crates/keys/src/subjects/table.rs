@@ -34,6 +34,9 @@ pub(crate) trait SealedTable: fmt::Debug + Send + Sync {
         subjects: &[SubjectId],
     ) -> Result<Vec<Box<dyn SealedRow + Send + Sync>>, DbErr>;
 
+    /// Whether the subject has any row.
+    async fn has_rows(&self, db: &DatabaseConnection, subject: SubjectId) -> Result<bool, DbErr>;
+
     /// The subjects of whom there is no data key.
     async fn subjects_without_data_key(&self, db: &DatabaseConnection) -> Result<Vec<SubjectId>, DbErr>;
 
@@ -91,6 +94,12 @@ impl<M: SealedModel> SealedTable for TableOf<M> {
         let ids = subjects.iter().map(|subject| *subject.as_uuid());
         let rows = M::Entity::find().filter(M::subject_column().is_in(ids)).all(db).await?;
         Ok(rows.into_iter().map(|row| Box::new(row) as _).collect())
+    }
+
+    async fn has_rows(&self, db: &DatabaseConnection, subject: SubjectId) -> Result<bool, DbErr> {
+        let column = M::subject_column();
+        let select = M::Entity::find().select_only().column(column).filter(column.eq(*subject.as_uuid()));
+        Ok(select.into_tuple::<Uuid>().one(db).await?.is_some())
     }
 
     async fn subjects_without_data_key(&self, db: &DatabaseConnection) -> Result<Vec<SubjectId>, DbErr> {

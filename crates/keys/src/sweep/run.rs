@@ -1,6 +1,9 @@
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -121,8 +124,10 @@ struct Sweep {
     controls: Controls,
     task: Arc<dyn Task>,
     position: tokio::sync::Mutex<Position>,
-    /// Not tried again in this run.
+    /// Not tried again in this run: all data keys of a subject of whom one failed.
     failed: Mutex<HashSet<DataKeyId>>,
+    /// Those that failed themselves.
+    failures: AtomicU64,
     stop: OnceLock<StopCause>,
 }
 
@@ -152,6 +157,7 @@ impl Sweep {
             task,
             position: tokio::sync::Mutex::new(Position { after: None, budget }),
             failed: Mutex::default(),
+            failures: AtomicU64::new(0),
             stop: OnceLock::new(),
         })
     }
@@ -168,7 +174,7 @@ impl Sweep {
                 return Ok(());
             }
             let left = count_remaining(&self.db, &*self.task).await?;
-            if left <= self.failed().len() as u64 {
+            if left <= self.failures.load(Relaxed) {
                 return Ok(());
             }
             let others = claims::others(&self.db, operation.id()).await?;
@@ -246,6 +252,7 @@ impl Sweep {
         let BatchResult { done, changed, failures, stop } = result;
         let failed = failures.len() as u64;
         self.controls.tally.add(Counts { done, changed, failed, ..Counts::default() });
+        self.failures.fetch_add(failed, Relaxed);
         for failure in &failures {
             (self.controls.on_failure)(failure);
         }

@@ -30,7 +30,13 @@ fn guarded(backend: Arc<dyn KeyBackend>, at_once: usize) -> Backends {
 #[derive(Debug)]
 struct Batches {
     real: FakeBackend,
-    hangs: bool,
+    flaw: Option<Flaw>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flaw {
+    Hangs,
+    LosesOne,
 }
 
 #[async_trait]
@@ -98,10 +104,11 @@ impl KeyBackend for Batches {
     ) -> Vec<Result<KeyMaterial, BackendError>> {
         assert!(keys.len() <= 4);
         self.real.called().await;
-        if self.hangs {
+        if self.flaw == Some(Flaw::Hangs) {
             std::future::pending::<()>().await;
         }
-        keys.iter().map(|(wrapped, context)| self.real.open(wrapped, context)).collect()
+        let lost = usize::from(self.flaw == Some(Flaw::LosesOne));
+        keys.iter().skip(lost).map(|(wrapped, context)| self.real.open(wrapped, context)).collect()
     }
 
     async fn rewrap_many(
@@ -145,7 +152,7 @@ async fn a_batch_takes_one_turn() {
         .enumerate()
         .map(|(n, key)| (&key.wrapped, &contexts[if n == 6 { 0 } else { n }]))
         .collect();
-    let batches = Arc::new(Batches { real: fake("one", 1), hangs: false });
+    let batches = Arc::new(Batches { real: fake("one", 1), flaw: None });
     let opened = guarded(batches.clone(), 2).active().unwrap_many(&keys).await;
     assert_eq!(opened.len(), 10);
     for (position, opened) in opened.into_iter().enumerate() {
@@ -158,20 +165,22 @@ async fn a_batch_takes_one_turn() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_not_answered_fails_each_of_its_keys() {
-    let batches = Arc::new(Batches { real: fake("one", 1), hangs: true });
+async fn a_batch_that_is_not_answered_for_each_of_its_keys_fails_them_all() {
     let context = context();
     let key = fake("one", 1).generate(&context).await.unwrap();
     let keys = vec![(&key.wrapped, &context); 6];
-    let refused = guarded(batches, 2).active().unwrap_many(&keys).await;
-    let classes: Vec<_> = refused.into_iter().map(|refused| refused.unwrap_err().class).collect();
-    assert_eq!(classes, [ErrorClass::Unavailable; 6]);
+    for (flaw, class) in [(Flaw::Hangs, ErrorClass::Unavailable), (Flaw::LosesOne, ErrorClass::BadAnswer)] {
+        let batches = Arc::new(Batches { real: fake("one", 1), flaw: Some(flaw) });
+        let refused = guarded(batches, 2).active().unwrap_many(&keys).await;
+        let classes: Vec<_> = refused.into_iter().map(|refused| refused.unwrap_err().class).collect();
+        assert_eq!(classes, [class; 6]);
+    }
 }
 
 /// A method that is left out would do in this process what the service does within itself.
 #[tokio::test]
 async fn a_guard_passes_on_all_that_a_backend_does_better() {
-    let batches = Arc::new(Batches { real: fake("one", 3), hangs: false });
+    let batches = Arc::new(Batches { real: fake("one", 3), flaw: None });
     let guarded = guarded(batches.clone(), 2);
     let (guarded, context) = (guarded.active(), context());
     let key = batches.real.generate(&context).await.unwrap().wrapped;

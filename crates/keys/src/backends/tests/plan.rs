@@ -2,17 +2,18 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, EntityTrait};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use tokio_util::sync::CancellationToken;
 
 use super::{super::*, fake, nobody};
 use crate::{
-    DataKeyIdentity, KekId, NoJournal,
+    DataKeyIdentity, KekId, KeyContext, NoJournal, WrappedKey,
     config::KeysConfig,
     database::begin_write,
     entity,
-    envelope::{DataKeyId, KeyVersion, SubjectId},
+    envelope::{DataKeyId, KeyMaterial, KeyVersion, SubjectId},
     rewrap::{PlanError, Rewrap, Route, Selection},
     store::{self, StoredKey},
     sweep::{Controls, RunOutcome, SweepOptions, Tally},
@@ -118,4 +119,63 @@ async fn each_data_key_moves_to_its_own_target_and_what_is_there_stays() {
     assert_eq!(keys.len(), 12);
     let again = rewrap.plan(Selection::default()).await.unwrap();
     assert_eq!(again.data_keys(), 0, "{again:?}");
+}
+
+/// Wraps under the replica of a wrapping key, and names the primary, as KMS may.
+#[derive(Debug)]
+struct Replica(super::FakeBackend);
+
+impl Replica {
+    fn primary(&self, kek_id: &KekId) -> KekId {
+        KekId::new(kek_id.as_str().replace("/replica-", "/"))
+    }
+}
+
+#[async_trait]
+impl KeyBackend for Replica {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn owns(&self, kek_id: &KekId) -> Ownership {
+        self.0.owns(kek_id)
+    }
+
+    async fn current(&self, _: &KeyContext) -> Result<KekId, BackendError> {
+        Ok(KekId::new("fake:v/replica-0"))
+    }
+
+    async fn all_current(&self) -> Result<Vec<KekId>, BackendError> {
+        Ok(vec![KekId::new("fake:v/replica-0")])
+    }
+
+    async fn wrap(
+        &self,
+        material: &KeyMaterial,
+        context: &KeyContext,
+        to: &KekId,
+    ) -> Result<WrappedKey, BackendError> {
+        self.0.wrap(material, context, &self.primary(to)).await
+    }
+
+    async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
+        let wrapped = WrappedKey { kek_id: self.primary(&wrapped.kek_id), bytes: wrapped.bytes.clone() };
+        self.0.unwrap(&wrapped, context).await
+    }
+}
+
+/// Else the run would never end: what it moved would still be to be moved.
+#[tokio::test]
+async fn a_data_key_is_stored_under_the_target_of_the_plan_however_the_backend_calls_it() {
+    let replica = Arc::new(Replica(fake("one", 1)));
+    let db = database(&*replica, &[replica.0.kek_id(4), replica.0.kek_id(4)]).await;
+    let rewrap = engine(&db, replica.clone(), Vec::new());
+    let plan = rewrap.plan(Selection::default()).await.unwrap();
+    let report = rewrap.run(&plan, &NoJournal::new("a test"), &options(), &controls()).await.unwrap();
+    assert_eq!((report.outcome, report.left), (RunOutcome::Completed, 0));
+    for row in entity::data_key::Entity::find().all(&db).await.unwrap() {
+        let (id, wrapped) = store::parse(row).unwrap();
+        assert_eq!(wrapped.kek_id.as_str(), "fake:v/replica-0");
+        replica.unwrap(&wrapped, &id.into()).await.unwrap();
+    }
 }
