@@ -45,21 +45,21 @@ impl SealingTransaction {
             new = keyring.generate(subject).await?;
         }
         let transaction = begin_write(keyring.db()).await?;
-        let is_known = !LockedSubject::to_seal(&transaction, subject).await?.keys().is_empty();
-        let inserted = if is_known {
-            None
-        } else {
-            match store::insert(&transaction, new.key.id(), new.stored.clone()).await {
-                Ok(unconfirmed) => Some(unconfirmed),
-                // Somebody else's was quicker.
-                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => None,
-                Err(error) => return Err(error.into()),
+        let unconfirmed = match store::insert(&transaction, new.key.id(), new.stored.clone()).await {
+            Ok(unconfirmed) => unconfirmed,
+            Err(error) => {
+                transaction.rollback().await?;
+                return Err(match error.sql_err() {
+                    Some(SqlErr::UniqueConstraintViolation(_)) => SealingError::NotNew(subject),
+                    _ => error.into(),
+                });
             }
         };
-        let Some(unconfirmed) = inserted else {
+        // One of another version.
+        if LockedSubject::to_seal(&transaction, subject).await?.keys().len() > 1 {
             transaction.rollback().await?;
             return Err(SealingError::NotNew(subject));
-        };
+        }
         Ok(Self { transaction, keyring: keyring.clone(), key: SealingKey::New(new, unconfirmed) })
     }
 
