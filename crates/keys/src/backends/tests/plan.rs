@@ -125,10 +125,8 @@ async fn each_data_key_moves_to_its_own_target_and_what_is_there_stays() {
 #[derive(Debug)]
 struct Replica(super::FakeBackend);
 
-impl Replica {
-    fn primary(&self, kek_id: &KekId) -> KekId {
-        KekId::new(kek_id.as_str().replace("/replica-", "/"))
-    }
+fn primary(kek_id: &KekId) -> KekId {
+    KekId::new(kek_id.as_str().replace("/replica-", "/"))
 }
 
 #[async_trait]
@@ -155,11 +153,11 @@ impl KeyBackend for Replica {
         context: &KeyContext,
         to: &KekId,
     ) -> Result<WrappedKey, BackendError> {
-        self.0.wrap(material, context, &self.primary(to)).await
+        self.0.wrap(material, context, &primary(to)).await
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &KeyContext) -> Result<KeyMaterial, BackendError> {
-        let wrapped = WrappedKey { kek_id: self.primary(&wrapped.kek_id), bytes: wrapped.bytes.clone() };
+        let wrapped = WrappedKey { kek_id: primary(&wrapped.kek_id), bytes: wrapped.bytes.clone() };
         self.0.unwrap(&wrapped, context).await
     }
 }
