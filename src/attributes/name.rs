@@ -12,8 +12,8 @@ pub struct AttributeName {
 impl AttributeName {
     /// The name of a personal attribute.
     #[must_use]
-    pub fn of<A: Attribute>() -> Self {
-        Self::plain(short(A::NAME))
+    pub const fn of<A: Attribute>() -> Self {
+        Self::plain(const { short(A::NAME) })
     }
 
     /// The name of an attribute that is not personal.
@@ -48,6 +48,27 @@ impl fmt::Display for AttributeName {
 }
 
 /// The name within the table: what stands after the dot of `users.email`.
-fn short(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
+const fn short(name: &str) -> &str {
+    let bytes = name.as_bytes();
+    let mut start = bytes.len();
+    // The compiler runs no iterators.
+    while start > 0 && bytes[start - 1] != b'.' {
+        start -= 1;
+    }
+    // A dot is a character of its own in UTF-8.
+    name.split_at(start).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_what_stands_after_the_last_dot() {
+        for (name, expected) in
+            [("users.email", "email"), ("email", "email"), ("a.b.ü", "ü"), ("a.", ""), ("", "")]
+        {
+            assert_eq!(AttributeName::of_field(name).as_str(), expected);
+        }
+    }
 }

@@ -88,6 +88,12 @@ impl Trail {
         }
     }
 
+    /// Whether reads are recorded at all.
+    #[must_use]
+    pub fn records_reads(&self) -> bool {
+        self.shared.reads != AuditReads::Off
+    }
+
     /// Records events of one actor, and answers when they are stored.
     ///
     /// # Errors

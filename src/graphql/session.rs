@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use async_graphql::{Context, Error};
+use async_graphql::{Context, Error, indexmap::IndexMap};
 
 use super::errors;
 use crate::{
@@ -34,10 +34,18 @@ struct Inner {
 /// What is to be recorded of a request, beside the changes it makes, which record themselves.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Whose values were opened, or were to be, and which: one event for each subject and outcome.
-    looks: Vec<(SubjectId, Outcome, Vec<AttributeName>)>,
+    /// What was looked at, in the order of the looks. Grouped when they are over: it is a long list, and made while others wait.
+    looks: Vec<Look>,
     /// What was refused: one event for each action.
     refused: Vec<Refused>,
+}
+
+/// A personal value that was opened, or was to be.
+#[derive(Debug)]
+struct Look {
+    subject: SubjectId,
+    attribute: AttributeName,
+    outcome: Outcome,
 }
 
 /// What was refused of one kind.
@@ -122,31 +130,28 @@ impl Session {
             .inspect_err(|_| self.note_refusal(Action::ReadPii, Some(subject), Some(attribute)))
     }
 
-    /// Notes that a personal value was opened, or could not be.
+    /// Notes that a personal value was opened, or could not be, if looks are recorded.
     pub(super) fn note_look(&self, subject: SubjectId, attribute: &AttributeName, opened: bool) {
-        let outcome = if opened { Outcome::Ok } else { Outcome::Failed };
-        self.seen(|seen| {
-            // The fields of one user mostly follow each other.
-            let known =
-                seen.looks.iter_mut().rev().find(|(whose, what, _)| (*whose, *what) == (subject, outcome));
-            match known {
-                Some((_, _, attributes)) if attributes.contains(attribute) => {}
-                Some((_, _, attributes)) => attributes.push(attribute.clone()),
-                None => seen.looks.push((subject, outcome, vec![attribute.clone()])),
-            }
-        });
+        if self.0.trail.records_reads() {
+            let outcome = if opened { Outcome::Ok } else { Outcome::Failed };
+            self.seen(|seen| seen.looks.push(Look { subject, attribute: attribute.clone(), outcome }));
+        }
     }
 
-    /// The looks that are to be recorded, once.
+    /// The looks that are to be recorded, once: one event for each subject and outcome.
     pub(super) fn take_looks(&self) -> Vec<NewEvent> {
         let looks = self.seen(|seen| std::mem::take(&mut seen.looks));
-        let event = |(subject, outcome, mut attributes): (_, _, Vec<_>)| {
+        let mut groups: IndexMap<_, BTreeSet<_>> = IndexMap::new();
+        for Look { subject, attribute, outcome } in looks {
+            groups.entry((subject, outcome)).or_default().insert(attribute);
+        }
+        let event = |((subject, outcome), attributes): (_, BTreeSet<_>)| {
             // In the order of their names: that in which they are resolved is nobody's business.
-            attributes.sort_unstable();
+            let attributes: Vec<_> = attributes.into_iter().collect();
             let event = NewEvent::new(self.origin(), Action::ReadPii).about(subject);
             event.attributes(&attributes).outcome(outcome)
         };
-        looks.into_iter().map(event).collect()
+        groups.into_iter().map(event).collect()
     }
 
     fn note_refusal(&self, action: Action, about: Option<SubjectId>, attribute: Option<&AttributeName>) {

@@ -21,7 +21,7 @@ use oubliette::{
         wrapping_keys::Transition,
     },
 };
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -151,7 +151,7 @@ async fn a_forgetting_and_a_change_wait_for_a_rotation_and_then_find_the_fresh_k
                 drop(users.update(id.into(), update, &Origin::new("a test")).await.unwrap());
             })
         };
-        others_wait(&app).await;
+        wait_for(&app, 2).await;
         assert!(!seal.is_finished() && !other.is_finished(), "they wait for the lock");
         parked.may_go.add_permits(1);
         rotation.await.unwrap().unwrap();
@@ -204,15 +204,35 @@ async fn a_steady_stream_of_changes_keeps_no_forgetting_waiting() {
     }
 }
 
-/// Until both have come to the lock. SQLite does not tell, but has one lock for all who write.
-async fn others_wait(app: &TestApp) {
+/// A release before this one rotated so: it deleted the row that a forgetting waits for, and inserted another one.
+#[tokio::test]
+async fn a_forgetting_destroys_a_data_key_that_took_the_place_of_the_one_it_waited_for() {
+    let app = TestApp::start(TestStack::postgres()).await;
+    let id = app.create(&Person::new()).await;
+    let own = format!("subject_id = {}", app.literal(id));
+    let rotation = app.db.begin().await.unwrap();
+    rotation.execute_unprepared("CREATE TEMPORARY TABLE fresh ON COMMIT DROP AS TABLE data_keys").await.unwrap();
+    rotation.execute_unprepared(&format!("DELETE FROM data_keys WHERE {own}")).await.unwrap();
+    rotation.execute_unprepared("UPDATE fresh SET version = 2, id = gen_random_uuid()").await.unwrap();
+    rotation.execute_unprepared("INSERT INTO data_keys SELECT * FROM fresh").await.unwrap();
+    let users = app.users.clone();
+    let forgetting = tokio::spawn(async move { users.forget(id.into(), &Origin::new("a test")).await });
+    wait_for(&app, 1).await;
+    rotation.commit().await.unwrap();
+    forgetting.await.unwrap().unwrap();
+    assert!(app.rows(&format!("SELECT 1 FROM data_keys WHERE {own}")).await.is_empty(), "a data key survived");
+    assert!(app.rows("SELECT 1 FROM users").await.is_empty());
+}
+
+/// Until so many have come to the lock. SQLite does not tell, but has one lock for all who write.
+async fn wait_for(app: &TestApp, number: usize) {
     if !app.database.is_postgres() {
         return tokio::time::sleep(Duration::from_millis(300)).await;
     }
     let began = Instant::now();
     let waiting =
         "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    while app.rows(waiting).await.len() < 2 {
+    while app.rows(waiting).await.len() < number {
         assert!(began.elapsed() < PATIENCE, "nobody waits for the lock");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,7 +1,7 @@
 use sea_orm::DbErr;
 use tracing::Instrument;
 
-use super::{LockedSubject, Registry};
+use super::Registry;
 use crate::{
     KekId, Keyring, WrappedKey,
     database::{WriteTransaction, begin_write, on_the_primary, scrub},
@@ -103,9 +103,23 @@ pub async fn erase(
     registry: &Registry,
     subject: SubjectId,
 ) -> Result<Erased, DbErr> {
-    // The lock waits for changes in flight; the statements after it see what they wrote.
-    LockedSubject::to_replace(transaction, subject).await?;
+    // First: it waits for changes in flight, and the statements after it see what they wrote.
+    let keys = destroy_keys(transaction, subject).await?;
     let rows = registry.delete(transaction, subject).await?;
-    let keys = store::destroy(transaction, subject).await?.into_iter().map(DestroyedKey::from).collect();
-    Ok(Erased { subject, keys, rows })
+    Ok(Erased { subject, keys: keys.into_iter().map(DestroyedKey::from).collect(), rows })
+}
+
+/// Locks a subject as [`LockedSubject::to_replace`](super::LockedSubject::to_replace) does, and destroys the data keys, in one
+/// statement.
+async fn destroy_keys(
+    transaction: &WriteTransaction,
+    subject: SubjectId,
+) -> Result<Vec<(DataKeyId, WrappedKey)>, DbErr> {
+    loop {
+        let keys = store::destroy(transaction, subject).await?;
+        // What is gone was waited for in vain: a release before this one replaced rows by others. A new statement sees them.
+        if !keys.is_empty() || store::newest(transaction, subject).await?.is_none() {
+            return Ok(keys);
+        }
+    }
 }
