@@ -211,7 +211,10 @@ async fn a_forgetting_destroys_a_data_key_that_took_the_place_of_the_one_it_wait
     let id = app.create(&Person::new()).await;
     let own = format!("subject_id = {}", app.literal(id));
     let rotation = app.db.begin().await.unwrap();
-    rotation.execute_unprepared("CREATE TEMPORARY TABLE fresh ON COMMIT DROP AS TABLE data_keys").await.unwrap();
+    rotation
+        .execute_unprepared("CREATE TEMPORARY TABLE fresh ON COMMIT DROP AS TABLE data_keys")
+        .await
+        .unwrap();
     rotation.execute_unprepared(&format!("DELETE FROM data_keys WHERE {own}")).await.unwrap();
     rotation.execute_unprepared("UPDATE fresh SET version = 2, id = gen_random_uuid()").await.unwrap();
     rotation.execute_unprepared("INSERT INTO data_keys SELECT * FROM fresh").await.unwrap();
@@ -220,7 +223,10 @@ async fn a_forgetting_destroys_a_data_key_that_took_the_place_of_the_one_it_wait
     wait_for(&app, 1).await;
     rotation.commit().await.unwrap();
     forgetting.await.unwrap().unwrap();
-    assert!(app.rows(&format!("SELECT 1 FROM data_keys WHERE {own}")).await.is_empty(), "a data key survived");
+    assert!(
+        app.rows(&format!("SELECT 1 FROM data_keys WHERE {own}")).await.is_empty(),
+        "a data key survived"
+    );
     assert!(app.rows("SELECT 1 FROM users").await.is_empty());
 }
 
