@@ -49,22 +49,36 @@ impl Contender {
     /// reads. It logs to a file.
     pub(crate) fn oubliette(database: &str, directory: &Path, options: &Options) -> Self {
         let address = free_address();
+        let none_open = options.cold.then(|| ("OUBLIETTE_KEYS__CACHE__MAX_ENTRIES", "1".to_owned()));
+        let environment = [
+            ("OUBLIETTE_PROFILE", "local".to_owned()),
+            ("OUBLIETTE_HTTP__LISTEN", address.to_string()),
+            ("OUBLIETTE_DATABASE__URL", database.to_owned()),
+            ("OUBLIETTE_DATABASE__MAX_CONNECTIONS", options.pool.to_string()),
+            ("OUBLIETTE_KEYS__BACKENDS__LOCAL__FILE", path(directory, "keys.toml")),
+            ("OUBLIETTE_AUDIT__READS", "off".to_owned()),
+        ];
         Self {
             name: "Oubliette",
             program: env!("CARGO_BIN_EXE_oubliette").into(),
             arguments: vec![format!("--config-dir={}/config", env!("CARGO_MANIFEST_DIR"))],
-            environment: vec![
-                ("OUBLIETTE_PROFILE", "local".to_owned()),
-                ("OUBLIETTE_HTTP__LISTEN", address.to_string()),
-                ("OUBLIETTE_DATABASE__URL", database.to_owned()),
-                ("OUBLIETTE_DATABASE__MAX_CONNECTIONS", options.pool.to_string()),
-                ("OUBLIETTE_KEYS__BACKENDS__LOCAL__FILE", path(directory, "keys.toml")),
-                ("OUBLIETTE_AUDIT__READS", "off".to_owned()),
-            ],
+            environment: environment.into_iter().chain(none_open).collect(),
             address,
             credential: None,
             log: directory.join("oubliette.log"),
         }
+    }
+
+    /// Another commit's server, on the same keys, likewise. It has no limits, as far as each commit has them.
+    pub(crate) fn before(folder: &Path, database: &str, directory: &Path, options: &Options) -> Self {
+        let mut before = Self::oubliette(database, directory, options)
+            .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", "0")
+            .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", "0");
+        before.name = "before";
+        before.program = folder.join("target/release/oubliette");
+        before.arguments = vec![format!("--config-dir={}", folder.join("config").display())];
+        before.log = directory.join("before.log");
+        before
     }
 
     /// The same with limits on requests that count, and are never reached.

@@ -1,6 +1,8 @@
 //! The load run: Oubliette beside a bare server over the same rows, on one machine, in turns.
 //!
 //!     cargo bench --bench load                # the run that docs/performance.md shows
+//!     cargo bench --bench load -- --cold      # the same with no data key open
+//!     cargo bench --bench load -- --before F  # also beside another commit, built in the clone F
 //!     cargo bench --bench load -- --guards    # the same with itself: access control and audit on, beside both off
 //!     cargo bench --bench load -- --attack    # what a normal client feels while others attack
 //!     cargo bench --bench load -- --quick     # does it still work?
@@ -79,7 +81,13 @@ async fn bare_server(options: &Options) -> anyhow::Result<ExitCode> {
     let starts = measure::starts(&contenders, options).await?;
     report::print_head(options, postgres);
     report::print_starts(first_start, &starts);
-    compare(&contenders, loads::all([Some(0.9), Some(0.8)]), &population, postgres, options).await
+    let aims = if options.cold { [0.75, 0.5] } else { [0.95, 1.1] };
+    let compared = compare(&contenders, loads::all(aims.map(Some)), &population, postgres, options).await?;
+    let Some(folder) = &options.before else { return Ok(compared) };
+    let baseline = Contender::before(folder, &postgres.url("before"), postgres.directory(), options);
+    let contenders = Pair { baseline, ..contenders };
+    let beside = compare(&contenders, loads::all([None, None]), &population, postgres, options).await?;
+    Ok(if compared == ExitCode::SUCCESS { beside } else { compared })
 }
 
 /// Oubliette beside itself: access control and audit on, beside both off.
@@ -113,11 +121,34 @@ async fn populated(
     postgres.create_database("oubliette");
     let oubliette =
         Contender::oubliette(&postgres.url("oubliette"), postgres.directory(), options).unlimited();
-    let first = oubliette.start().await?;
+    // What an older server wrote, this one reads; not the other way round.
+    let (first, maker) = match &options.before {
+        None => (oubliette.start().await?, None),
+        Some(folder) => {
+            let empty = oubliette.start().await?;
+            postgres.psql("postgres", "CREATE DATABASE before");
+            let maker = Contender::before(folder, &postgres.url("before"), postgres.directory(), options);
+            (empty, Some(maker.start().await?))
+        }
+    };
     eprintln!("creating {} users", options.users);
-    let population = population::create(first.address, options).await?;
-    Ok((postgres, oubliette, first.started_in, population))
+    let population =
+        population::create(maker.as_ref().map_or(first.address, |maker| maker.address), options).await?;
+    let started_in = first.started_in;
+    if maker.is_some() {
+        drop((first, maker));
+        postgres.psql("postgres", "DROP DATABASE oubliette WITH (FORCE)");
+        postgres.psql("postgres", DISCONNECT);
+        postgres.psql("postgres", "CREATE DATABASE oubliette TEMPLATE before");
+        drop(oubliette.start().await?);
+        settle(postgres, &["before"]);
+    }
+    Ok((postgres, oubliette, started_in, population))
 }
+
+/// A database that is copied must have no connection; the server that was killed may have some for a moment.
+const DISCONNECT: &str =
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'before'";
 
 /// What PostgreSQL would otherwise do in the middle of a measurement.
 fn settle(postgres: &Postgres, databases: &[&str]) {

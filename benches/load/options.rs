@@ -1,5 +1,7 @@
 //! What the command line says.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 /// Compares Oubliette with a bare server: requests per second, latency, CPU time, memory.
@@ -38,6 +40,14 @@ pub(crate) struct Options {
     /// Compares Oubliette with itself instead: access control and audit on, beside both off
     #[arg(long)]
     pub(crate) guards: bool,
+
+    /// Keeps no data key open: each request opens those that it needs
+    #[arg(long, conflicts_with_all = ["guards", "attack"])]
+    pub(crate) cold: bool,
+
+    /// Compares Oubliette also with another commit of itself: a clone in which `cargo build --release` was run
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["guards", "attack"])]
+    pub(crate) before: Option<PathBuf>,
 
     /// Measures instead what a normal client feels while others attack
     #[arg(long, conflicts_with = "guards")]

@@ -28,11 +28,61 @@ macro_rules! personal_data {
             )*
         }
 
-        impl PersonalChanges {
-            /// The attributes' names in the API.
-            pub const FIELDS: &'static [&'static str] =
-                &[$(<$attribute as $crate::envelope::Attribute>::FIELD),*];
+        /// One of the personal attributes, where it is known only at run time which.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum PersonalAttribute {
+            $(
+                #[doc = concat!("The attribute [`", stringify!($attribute), "`](type@", stringify!($attribute), ").")]
+                $attribute,
+            )*
+        }
 
+        impl PersonalAttribute {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$attribute),*];
+
+            /// The name in the API.
+            #[must_use]
+            pub const fn field(self) -> &'static str {
+                match self {
+                    $(Self::$attribute => <$attribute as $crate::envelope::Attribute>::FIELD,)*
+                }
+            }
+
+            /// The name in the audit trail.
+            #[must_use]
+            pub const fn name(self) -> $crate::attributes::AttributeName {
+                match self {
+                    $(Self::$attribute => $crate::attributes::AttributeName::of::<$attribute>(),)*
+                }
+            }
+
+            /// A value, masked.
+            #[must_use]
+            pub fn mask(self, text: &str) -> String {
+                match self {
+                    $(Self::$attribute => <$attribute as $crate::envelope::Attribute>::mask(text),)*
+                }
+            }
+
+            /// The column, which has the name of the attribute's type.
+            #[must_use]
+            pub const fn column(self) -> Column {
+                match self {
+                    $(Self::$attribute => Column::$attribute,)*
+                }
+            }
+
+            /// A row's value.
+            #[must_use]
+            pub fn sealed(self, row: &$model) -> Option<$crate::envelope::Sealed<'_>> {
+                match self {
+                    $(Self::$attribute => row.$field.as_ref().map($crate::envelope::Encrypted::as_sealed),)*
+                }
+            }
+        }
+
+        impl PersonalChanges {
             /// The names of the attributes that change.
             #[must_use]
             pub fn names(&self) -> Vec<$crate::attributes::AttributeName> {

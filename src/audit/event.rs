@@ -10,6 +10,9 @@ pub(crate) const MAX_ACTOR: usize = 255;
 /// Subjects that one event names, at most: the first ones. Its count is that of all.
 pub(crate) const MAX_SUBJECTS: usize = 100;
 
+/// So long a text of subjects' ids, of eight of them, is as large as an event, in bytes.
+const TEXT_OF_SUBJECTS: usize = 8 * 37;
+
 /// What was done.
 #[derive(Clone, Copy, Debug, EnumIter, PartialEq, Eq)]
 pub enum Action {
@@ -79,7 +82,7 @@ impl Action {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// It was done.
     #[default]
@@ -185,13 +188,19 @@ impl NewEvent {
     /// Whom it concerns: as many as there are, the first hundred of them.
     #[must_use]
     pub fn about_each(self, subjects: &[SubjectId]) -> Self {
-        let mut distinct: Vec<SubjectId> = Vec::new();
-        for subject in subjects {
-            if distinct.len() < MAX_SUBJECTS && !distinct.contains(subject) {
-                distinct.push(*subject);
+        let mut distinct: Vec<SubjectId> = Vec::with_capacity(subjects.len().min(MAX_SUBJECTS));
+        if subjects.len() <= MAX_SUBJECTS {
+            distinct.extend_from_slice(subjects);
+            distinct.sort_unstable();
+            distinct.dedup();
+        } else {
+            for subject in subjects {
+                if distinct.len() < MAX_SUBJECTS && !distinct.contains(subject) {
+                    distinct.push(*subject);
+                }
             }
+            distinct.sort_unstable();
         }
-        distinct.sort_unstable();
         match distinct[..] {
             [] => Self { subject: None, subjects: String::new(), ..self },
             [one] => self.about(one),
@@ -200,6 +209,11 @@ impl NewEvent {
                 Self { subject: None, subjects: ids.join(","), ..self }
             }
         }
+    }
+
+    /// How many events about one subject or none it is as large as, while it waits and when it is written.
+    pub(super) fn weight(&self) -> usize {
+        1 + self.subjects.len() / TEXT_OF_SUBJECTS
     }
 
     /// How often it happened.

@@ -1,19 +1,18 @@
 //! What a client gets of the library's response: as the GraphQL specification has it, where the library does not, and each
 //! error with a code.
 
-use async_graphql::{PathSegment, Response, ServerError, Value};
-use serde::{Serialize, Serializer, ser::SerializeMap};
-
 use crate::errors::ErrorCode;
+use async_graphql::{PathSegment, Response, ServerError, Value};
 
 /// Most request errors that are told. A client with more of them corrects these first; graphql-js, too, stops at as many.
 const MAX_REQUEST_ERRORS: usize = 100;
 /// Longest message of a request error, in characters: a syntax error repeats the line, which may be the whole
 /// document.
 const MAX_MESSAGE: usize = 1_000;
+/// Room for what was not written before, in bytes: it grows.
+const SHORT: usize = 128;
 
-/// The answer to a request. Serialises as the specification (7.1) writes it: without `data` if nothing was executed, errors
-/// first.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct Answer(Response);
 
@@ -27,18 +26,54 @@ impl Answer {
     pub fn was_executed(&self) -> bool {
         self.0.data != Value::Null || self.0.errors.iter().any(|error| !error.path.is_empty())
     }
-}
 
-impl Serialize for Answer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+    /// As the specification (7.1) writes it: without `data` if nothing was executed, errors first. A field that was
+    /// [written](super::written::Answered) already goes in as it is.
+    ///
+    /// # Errors
+    ///
+    /// That of the serialiser.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = Vec::with_capacity(self.length());
+        json.push(b'{');
         if !self.0.errors.is_empty() {
-            map.serialize_entry("errors", &self.0.errors)?;
+            json.extend_from_slice(b"\"errors\":");
+            serde_json::to_writer(&mut json, &self.0.errors)?;
         }
         if self.was_executed() {
-            map.serialize_entry("data", &self.0.data)?;
+            if !self.0.errors.is_empty() {
+                json.push(b',');
+            }
+            json.extend_from_slice(b"\"data\":");
+            self.write_data(&mut json)?;
         }
-        map.end()
+        json.push(b'}');
+        Ok(json)
+    }
+
+    fn write_data(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        let Value::Object(fields) = &self.0.data else { return serde_json::to_writer(json, &self.0.data) };
+        json.push(b'{');
+        for (position, (name, value)) in fields.iter().enumerate() {
+            if position > 0 {
+                json.push(b',');
+            }
+            serde_json::to_writer(&mut *json, name)?;
+            json.push(b':');
+            match value {
+                Value::Binary(written) => json.extend_from_slice(written),
+                value => serde_json::to_writer(&mut *json, value)?,
+            }
+        }
+        json.push(b'}');
+        Ok(())
+    }
+
+    /// About how long it will be, in bytes.
+    fn length(&self) -> usize {
+        let Value::Object(fields) = &self.0.data else { return SHORT };
+        let length = |value: &Value| if let Value::Binary(written) = value { written.len() } else { SHORT };
+        SHORT + fields.iter().map(|(name, value)| name.len() + length(value)).sum::<usize>()
     }
 }
 
@@ -106,7 +141,7 @@ mod tests {
     fn json(data: Value, errors: Vec<ServerError>) -> serde_json::Value {
         let mut response = Response::new(data);
         response.errors = errors;
-        serde_json::to_value(Answer::of(response)).unwrap()
+        serde_json::from_slice(&Answer::of(response).to_json().unwrap()).unwrap()
     }
 
     #[test]

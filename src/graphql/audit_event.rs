@@ -9,7 +9,10 @@ use super::{
     errors::{UnreadableTrail, bad_input},
     scalars,
 };
-use crate::audit::{Event, EventPageRequest, Filter, Trail};
+use crate::{
+    audit::{Event, EventPageRequest, Filter, Trail},
+    envelope::SubjectId,
+};
 
 /// `AuditEventConnection`, as Relay's cursor connections specification has it; forwards only.
 pub(super) type AuditEventConnection = Connection<AuditCursor, AuditEventObject, EmptyFields, EmptyFields>;
@@ -31,7 +34,7 @@ pub(super) async fn audit_events(
     let mut connection = Connection::new(request.after.is_some(), page.has_next);
     connection.edges.extend(page.events.into_iter().map(|event| {
         let cursor = AuditCursor(event.sequence);
-        Edge::new(cursor, AuditEventObject(event))
+        Edge::new(cursor, AuditEventObject { event, about: filter.subject })
     }));
     Ok(connection)
 }
@@ -53,7 +56,11 @@ impl CursorType for AuditCursor {
 }
 
 /// An event of the audit trail.
-pub(super) struct AuditEventObject(Event);
+pub(super) struct AuditEventObject {
+    event: Event,
+    /// The subject who was asked about: of the others whom the event concerns, nothing is told.
+    about: Option<SubjectId>,
+}
 
 /// Something that somebody did: an entry of a hash-chained trail. Names attributes, and never holds their values.
 /// `docs/audit.md` tells how to check it. Its fields need no more than whatever led here.
@@ -61,62 +68,64 @@ pub(super) struct AuditEventObject(Event);
 impl AuditEventObject {
     /// The place in the trail: 1 for the first, without gaps. Larger than an Int may be.
     async fn sequence(&self) -> ID {
-        ID(self.0.sequence.to_string())
+        ID(self.event.sequence.to_string())
     }
 
     /// When it happened.
     async fn occurred_at(&self) -> DateTime<Utc> {
-        self.0.occurred_at
+        self.event.occurred_at
     }
 
     /// Who: `token:…`, `jwt:…`, `self:…`, `admin:…`, `anonymous`.
     async fn actor(&self) -> &str {
-        &self.0.actor
+        &self.event.actor
     }
 
     /// What was done: `read_pii`, `create`, `update`, `forget`, `token_…`, `key_…`; or what was refused, `read` and
     /// `requests_refused` among it.
     async fn action(&self) -> &str {
-        &self.0.action
+        &self.event.action
     }
 
     /// The id of the user whom it concerns, if it is one.
     async fn subject_id(&self) -> Option<ID> {
-        self.0.subject().map(scalars::id)
+        self.event.subject().map(scalars::id)
     }
 
-    /// The ids of all users whom it concerns; of the first hundred, if it is more.
+    /// The ids of all users whom it concerns; of the first hundred, if it is more. If one subject was asked about, only that one.
     async fn subject_ids(&self) -> Vec<ID> {
-        self.0.subjects.iter().copied().map(scalars::id).collect()
+        let asked_about = |subject: &SubjectId| self.about.is_none_or(|about| about == *subject);
+        self.event.subjects.iter().copied().filter(asked_about).map(scalars::id).collect()
     }
 
-    /// How often it happened: what was refused in one request several times is one event.
+    /// How often it happened: what was refused in one request several times is one event, and a look at the same values of several
+    /// users.
     async fn count(&self) -> i32 {
-        self.0.count
+        self.event.count
     }
 
     /// Names of attributes, such as `email`.
     async fn attributes(&self) -> &[String] {
-        &self.0.attributes
+        &self.event.attributes
     }
 
     /// What else it is about: a token's id, a wrapping key, a run's id.
     async fn target(&self) -> Option<&str> {
-        self.0.target.as_deref()
+        self.event.target.as_deref()
     }
 
     /// Within which request: the answer's `X-Request-Id`.
     async fn request_id(&self) -> Option<&str> {
-        self.0.request_id.as_deref()
+        self.event.request_id.as_deref()
     }
 
     /// What became of it: `ok`, `denied`, `failed`.
     async fn outcome(&self) -> &str {
-        &self.0.outcome
+        &self.event.outcome
     }
 
     /// SHA-256 over this event and the previous one's digest, in hexadecimal.
     async fn digest(&self) -> String {
-        hex::encode(&self.0.digest)
+        hex::encode(&self.event.digest)
     }
 }

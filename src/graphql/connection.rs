@@ -18,7 +18,7 @@ pub(super) const DEFAULT_PAGE_SIZE: u64 = 20;
 pub(super) type UserConnection = Connection<UserCursor, UserObject, EmptyFields, EmptyFields>;
 
 /// A place in the list of users. Opaque to clients.
-pub(super) struct UserCursor(SubjectId);
+pub(super) struct UserCursor(pub(super) SubjectId);
 
 impl CursorType for UserCursor {
     type Error = &'static str;

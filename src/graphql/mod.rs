@@ -10,6 +10,7 @@ mod document_size;
 mod documents;
 mod erasure;
 mod errors;
+mod looks;
 mod merge;
 mod mutation;
 mod nullable;
@@ -18,6 +19,7 @@ mod query;
 mod scalars;
 mod session;
 mod user;
+mod written;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use mutation::Mutation;
 use preflight::Preflight;
 use query::Query;
 pub use session::Session;
+use written::ResolveAll;
 
 type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
@@ -47,6 +50,7 @@ pub struct Api {
     preflight: Preflight,
     trail: Trail,
     refusals: Refusals,
+    resolves_all: bool,
 }
 
 impl std::fmt::Debug for Api {
@@ -82,7 +86,15 @@ impl Api {
             preflight: Preflight::new(config, &sdl()),
             trail,
             refusals,
+            resolves_all: false,
         }
+    }
+
+    /// The same with nothing [written](written): every field is resolved. Slower, and the answers are equal, of which a test convinces
+    /// itself.
+    #[must_use]
+    pub fn resolving_all(self) -> Self {
+        Self { resolves_all: true, ..self }
     }
 
     /// A request of `caller`, to be executed. Whatever becomes of it, what it is refused is recorded.
@@ -137,6 +149,9 @@ impl Api {
                 request.set_parsed_query(once);
             }
             Err(error) => return Response::from_errors(vec![error]),
+        }
+        if self.resolves_all {
+            request = request.data(ResolveAll);
         }
         self.schema.execute(request.data(session)).await
     }

@@ -8,6 +8,7 @@ use super::{
     scalars::{self, subject_id},
     session::Session,
     user::UserObject,
+    written::{self, Answered, Whom},
 };
 use crate::{access::Scope, audit::Filter, users::Users};
 
@@ -21,31 +22,36 @@ impl Query {
     /// The user with this id; null if there never was one. A forgotten one answers the error `FORGOTTEN`.
     /// Needs `users:read`.
     #[graphql(complexity = "5 + child_complexity")]
-    async fn user(&self, context: &Context<'_>, id: ID) -> Nullable<UserObject> {
+    async fn user(&self, context: &Context<'_>, id: ID) -> Nullable<Answered<UserObject>> {
         nullable(async {
             let subject = subject_id("id", &id)?;
-            Session::of(context)?.allow(&[Scope::UsersRead], Some(subject))?;
-            Ok(context.data_unchecked::<Users>().find(subject).await?.map(UserObject))
+            let session = Session::of(context)?;
+            session.allow(&[Scope::UsersRead], Some(subject))?;
+            let user = written::user(context, session, Whom::Id(subject)).await?;
+            Ok(user.map(|user| user.map(UserObject)))
         })
         .await
     }
 
     /// The user with this username; null if nobody has it, or its owner was forgotten. Needs `users:read`.
     #[graphql(complexity = "5 + child_complexity")]
-    async fn user_by_username(&self, context: &Context<'_>, username: String) -> Nullable<UserObject> {
-        let users = context.data_unchecked::<Users>();
+    async fn user_by_username(
+        &self,
+        context: &Context<'_>,
+        username: String,
+    ) -> Nullable<Answered<UserObject>> {
         nullable(async {
             let session = Session::of(context)?;
             session.allow_find(&[Scope::UsersRead])?;
-            let user = match session.caller().own {
-                None => users.find_by_username(&username).await?,
-                // Whether somebody else has the name is nothing that one user may find out.
-                Some(own) => {
-                    let user = users.find(own).await?.filter(|user| user.username() == username);
-                    Some(user.ok_or_else(|| session.refuse_find())?)
-                }
+            let Some(own) = session.caller().own else {
+                let user = written::user(context, session, Whom::Username(&username)).await?;
+                return Ok(user.map(|user| user.map(UserObject)));
             };
-            Ok(user.map(UserObject))
+            // Whether somebody else has the name is nothing that one user may find out.
+            let user = context.data_unchecked::<Users>().find(own).await?;
+            let user =
+                user.filter(|user| user.username() == username).ok_or_else(|| session.refuse_find())?;
+            Ok(Some(Answered::Resolved(UserObject(user))))
         })
         .await
     }
@@ -61,10 +67,11 @@ impl Query {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-    ) -> Result<UserConnection> {
-        Session::of(context)?.allow(&[Scope::UsersRead], None)?;
+    ) -> Result<Answered<UserConnection>> {
+        let session = Session::of(context)?;
+        session.allow(&[Scope::UsersRead], None)?;
         let request = page_request(first, after.as_deref(), last, before.as_deref())?;
-        Ok(connection(context.data_unchecked::<Users>().list(request).await?))
+        Ok(written::page(context, session, request).await?.map(connection))
     }
 
     /// The proof that a user was forgotten; null if they were not. Needs `users:read`, `users:forget` or

@@ -3,9 +3,12 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use async_graphql::{Context, Error, indexmap::IndexMap};
+use async_graphql::{Context, Error};
 
-use super::errors;
+use super::{
+    errors,
+    looks::{Looks, PageLook},
+};
 use crate::{
     access::{Account, Budget, Caller, Denied, Refusals, Scope},
     attributes::AttributeName,
@@ -34,18 +37,9 @@ struct Inner {
 /// What is to be recorded of a request, beside the changes it makes, which record themselves.
 #[derive(Debug, Default)]
 struct Seen {
-    /// What was looked at, in the order of the looks. Grouped when they are over: it is a long list, and made while others wait.
-    looks: Vec<Look>,
+    looks: Looks,
     /// What was refused: one event for each action.
     refused: Vec<Refused>,
-}
-
-/// A personal value that was opened, or was to be.
-#[derive(Debug)]
-struct Look {
-    subject: SubjectId,
-    attribute: AttributeName,
-    outcome: Outcome,
 }
 
 /// What was refused of one kind.
@@ -123,7 +117,7 @@ impl Session {
         subject: SubjectId,
         attribute: &AttributeName,
     ) -> Result<(), Error> {
-        let charge = || self.0.account.get_or_init(|| budget.account(self.caller())).charge(subject);
+        let charge = || self.account(budget).charge(subject);
         let allowed = self.caller().allow_about(scopes, Some(subject)).map_err(Error::from);
         allowed
             .and_then(|()| Ok(charge()?))
@@ -134,24 +128,36 @@ impl Session {
     pub(super) fn note_look(&self, subject: SubjectId, attribute: &AttributeName, opened: bool) {
         if self.0.trail.records_reads() {
             let outcome = if opened { Outcome::Ok } else { Outcome::Failed };
-            self.seen(|seen| seen.looks.push(Look { subject, attribute: attribute.clone(), outcome }));
+            self.seen(|seen| seen.looks.add(subject, outcome, attribute.clone()));
         }
     }
 
-    /// The looks that are to be recorded, once: one event for each subject and outcome.
-    pub(super) fn take_looks(&self) -> Vec<NewEvent> {
-        let looks = self.seen(|seen| std::mem::take(&mut seen.looks));
-        let mut groups: IndexMap<_, BTreeSet<_>> = IndexMap::new();
-        for Look { subject, attribute, outcome } in looks {
-            groups.entry((subject, outcome)).or_default().insert(attribute);
+    /// Whether `allow_look` would allow all of it: some attributes of each of `subjects`. Charges the caller's budget. Notes no refusal:
+    /// who is refused has to ask for one value after the other.
+    pub(super) fn may_look_at(&self, budget: &Budget, subjects: impl IntoIterator<Item = SubjectId>) -> bool {
+        let account = self.account(budget);
+        subjects.into_iter().all(|subject| account.charge(subject).is_ok())
+    }
+
+    /// Whether `allow` would allow it. Notes no refusal.
+    pub(super) fn may(&self, scopes: &'static [Scope], about: Option<SubjectId>) -> bool {
+        self.caller().allow_about(scopes, about).is_ok()
+    }
+
+    /// Notes that the same personal values of several users were opened, if looks are recorded.
+    pub(super) fn note_page(&self, look: impl FnOnce() -> PageLook) {
+        if self.0.trail.records_reads() {
+            self.seen(|seen| seen.looks.add_page(look()));
         }
-        let event = |((subject, outcome), attributes): (_, BTreeSet<_>)| {
-            // In the order of their names: that in which they are resolved is nobody's business.
-            let attributes: Vec<_> = attributes.into_iter().collect();
-            let event = NewEvent::new(self.origin(), Action::ReadPii).about(subject);
-            event.attributes(&attributes).outcome(outcome)
-        };
-        groups.into_iter().map(event).collect()
+    }
+
+    /// The looks that are to be recorded, once.
+    pub(super) fn take_looks(&self) -> Vec<NewEvent> {
+        self.seen(|seen| std::mem::take(&mut seen.looks)).into_events(self.origin())
+    }
+
+    fn account(&self, budget: &Budget) -> &Account {
+        self.0.account.get_or_init(|| budget.account(self.caller()))
     }
 
     fn note_refusal(&self, action: Action, about: Option<SubjectId>, attribute: Option<&AttributeName>) {

@@ -105,9 +105,11 @@ impl UserObject {
 }
 
 /// What the caller who wrote a user may see of them, so that no change is made whose answer is refused.
-const PLAIN: &[Scope] = &[Scope::UsersRead, Scope::UsersWrite];
-const CLEAR: &[Scope] = &[Scope::PiiRead];
-const MASKED: &[Scope] = &[Scope::UsersRead];
+pub(super) const PLAIN: &[Scope] = &[Scope::UsersRead, Scope::UsersWrite];
+/// What the personal values need.
+pub(super) const CLEAR: &[Scope] = &[Scope::PiiRead];
+/// What the masked ones need.
+pub(super) const MASKED: &[Scope] = &[Scope::UsersRead];
 
 /// A user to be created.
 #[derive(InputObject)]
@@ -177,8 +179,8 @@ fn change(input: &MaybeUndefined<String>) -> Change<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::graphql::sdl;
+
+    use crate::{entity::user::PersonalAttribute, graphql::sdl};
 
     /// The compiler asks for an attribute in the inputs' checks, and for no resolver.
     #[test]
@@ -188,13 +190,13 @@ mod tests {
             let (_, rest) = sdl.split_once(&format!("{name} {{\n")).unwrap_or_else(|| panic!("no {name}"));
             format!("{}\n", rest.split_once("\n}").unwrap().0)
         };
-        assert!(!PersonalChanges::FIELDS.is_empty());
-        for field in PersonalChanges::FIELDS {
+        assert!(!PersonalAttribute::ALL.is_empty());
+        for field in PersonalAttribute::ALL.iter().map(|attribute| attribute.field()) {
             for (place, name) in [
-                ("type User", (*field).to_owned()),
+                ("type User", field.to_owned()),
                 ("type User", format!("{field}Masked")),
-                ("input CreateUserInput", (*field).to_owned()),
-                ("input UpdateUserInput", (*field).to_owned()),
+                ("input CreateUserInput", field.to_owned()),
+                ("input UpdateUserInput", field.to_owned()),
             ] {
                 assert!(block(place).contains(&format!("\t{name}: String\n")), "{place} lacks {name}");
             }

@@ -102,7 +102,7 @@ fn respond(media_type: &'static str, answer: &Answer) -> Response {
     } else {
         StatusCode::OK
     };
-    match serde_json::to_vec(answer) {
+    match answer.to_json() {
         Ok(json) => (status, [(header::CONTENT_TYPE, media_type)], json).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be serialised");

@@ -1,7 +1,11 @@
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter};
 
-use super::{User, UserError, Users, input::is_username};
-use crate::{entity::user, envelope::SubjectId, ledger};
+use super::{User, UserError, Users, columns, input::is_username};
+use crate::{
+    entity::user::{self, PersonalAttribute},
+    envelope::SubjectId,
+    ledger,
+};
 
 impl Users {
     /// The user with this id; `None` if there never was one.
@@ -10,26 +14,46 @@ impl Users {
     ///
     /// [`UserError::Forgotten`], [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn find(&self, subject: SubjectId) -> Result<Option<User>, UserError> {
+        self.find_with(subject, PersonalAttribute::ALL).await
+    }
+
+    /// The same with some of the personal attributes: the others must not be asked for.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn find_with(
+        &self,
+        subject: SubjectId,
+        attributes: &[PersonalAttribute],
+    ) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
-        match user::Entity::find_by_id(*subject.as_uuid()).one(&self.db).await? {
+        let select = columns::select(attributes).filter(user::Column::Id.eq(*subject.as_uuid()));
+        match select.one(&self.db).await? {
             Some(row) => Ok(Some(User::alone(self.clone(), row))),
             None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
             None => Ok(None),
         }
     }
 
-    /// The user with this username; `None` if nobody has it, or its owner was forgotten.
+    /// The user with this username, with some of the personal attributes: the others must not be asked for. `None` if nobody has
+    /// it, or its owner was forgotten.
     ///
     /// # Errors
     ///
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
-    pub async fn find_by_username(&self, username: &str) -> Result<Option<User>, UserError> {
+    pub async fn find_by_username(
+        &self,
+        username: &str,
+        attributes: &[PersonalAttribute],
+    ) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
         // Databases differ in what they take for a text at all.
         if !is_username(username) {
             return Ok(None);
         }
-        let row = user::Entity::find().filter(user::Column::Username.eq(username)).one(&self.db).await?;
+        let row =
+            columns::select(attributes).filter(user::Column::Username.eq(username)).one(&self.db).await?;
         Ok(row.map(|row| User::alone(self.clone(), row)))
     }
 

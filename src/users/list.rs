@@ -1,7 +1,10 @@
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{User, UserError, Users};
-use crate::{entity::user, envelope::SubjectId};
+use super::{User, UserError, Users, columns};
+use crate::{
+    entity::user::{self, PersonalAttribute},
+    envelope::SubjectId,
+};
 
 /// Most users on one page.
 pub const MAX_PAGE_SIZE: u64 = 100;
@@ -37,9 +40,22 @@ impl Users {
     ///
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn list(&self, request: UserPageRequest) -> Result<UserPage, UserError> {
+        self.list_with(request, PersonalAttribute::ALL).await
+    }
+
+    /// The same with some of the personal attributes: the others must not be asked for.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn list_with(
+        &self,
+        request: UserPageRequest,
+        attributes: &[PersonalAttribute],
+    ) -> Result<UserPage, UserError> {
         self.require_trusted_ledger()?;
         let size = request.size.min(MAX_PAGE_SIZE);
-        let mut select = user::Entity::find();
+        let mut select = columns::select(attributes);
         if let Some(after) = request.after {
             select = select.filter(user::Column::Id.gt(*after.as_uuid()));
         }

@@ -6,6 +6,7 @@
 //! Whatever changes something runs in a task of its own, so that a client that goes away cannot stop it
 //! between the database's commit and the cache.
 
+mod columns;
 mod create;
 mod error;
 mod find;
@@ -25,7 +26,7 @@ use tracing::Instrument;
 pub use error::UserError;
 pub use input::{NewUser, UserChanges, Username};
 pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};
-pub use open::User;
+pub use open::{NotAtOnce, User};
 pub use personal::PersonalField;
 
 use self::trust::Trust;

@@ -7,8 +7,8 @@ use tokio::sync::OnceCell;
 use super::{UserError, Users};
 use crate::{
     attributes::Holds,
-    entity::user,
-    envelope::{Attribute, DataKeyId, Encrypted, OpenError, Personal, SealedRow, SubjectId},
+    entity::user::{self, PersonalAttribute},
+    envelope::{Attribute, DataKeyId, Encrypted, OpenError, Opener, Personal, SealedRow, SubjectId},
     keys::{KeyringError, OpenDataKey, OpenedKey, subjects::Unreadable},
 };
 
@@ -20,6 +20,10 @@ pub struct User {
     /// Where this user's keys begin in `keys`.
     first_key: usize,
 }
+
+/// A value does not open without waiting, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAtOnce;
 
 /// The data keys of users who were read together: the first attribute that is asked for opens all of
 /// them, with one statement for those that are not cached.
@@ -105,7 +109,7 @@ impl User {
             Box::pin(self.keys.open()).await;
         }
         let key = match self.keys.get(self.first_key, id) {
-            Some(key) => key,
+            Some(key) => key.clone(),
             None => Box::pin(self.keys.users.keyring.open(id)).await,
         };
         match key {
@@ -113,6 +117,29 @@ impl User {
             Err(error) if matches!(*error, KeyringError::Missing(_)) => Box::pin(self.reread(error)).await,
             Err(error) => Err(self.keyless::<A>(error)),
         }
+    }
+
+    /// Opens the data keys of all users who were read together, unless they are open. Then most values open without waiting.
+    pub async fn open_keys(&self) {
+        self.keys.open().await;
+    }
+
+    /// A personal value, opened into the opener's buffer, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAtOnce`]: [`open`](Self::open) says why, or waits for what has to be waited for.
+    pub fn open_at_once<'o>(
+        &self,
+        attribute: PersonalAttribute,
+        opener: &'o mut Opener,
+    ) -> Result<Option<&'o str>, NotAtOnce> {
+        let Some(value) = attribute.sealed(&self.row) else { return Ok(None) };
+        self.keys.users.require_trusted_ledger().map_err(|_| NotAtOnce)?;
+        let header = value.header().map_err(|_| NotAtOnce)?;
+        let id = DataKeyId { subject: self.id(), version: header.key_version };
+        let key = self.keys.get(self.first_key, id).and_then(|key| key.as_ref().ok()).ok_or(NotAtOnce)?;
+        key.open_with(opener, value).map(Some).map_err(|_| NotAtOnce)
     }
 
     async fn open_with<A: Attribute>(
@@ -197,9 +224,9 @@ impl PageKeys {
     }
 
     /// A key that was opened with the others; `hint` is where to look for it.
-    fn get(&self, hint: usize, id: DataKeyId) -> Option<OpenedKey> {
+    fn get(&self, hint: usize, id: DataKeyId) -> Option<&OpenedKey> {
         let position = hint + self.ids.iter().skip(hint).position(|known| *known == id)?;
-        self.opened.get()?.get(position).cloned()
+        self.opened.get()?.get(position)
     }
 }
 

@@ -40,3 +40,4 @@ mod rotation;
 mod tables;
 mod tampering;
 mod transport;
+mod written;

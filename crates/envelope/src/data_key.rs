@@ -31,7 +31,7 @@ pub struct DataKey {
 const STACK_OF_NEW: usize = 8 * 1024;
 
 /// What sealing and opening use of the stack for round keys, in bytes; more where nothing is inlined.
-const STACK_OF_CIPHER: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 1024 };
+pub(super) const STACK_OF_CIPHER: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 1024 };
 
 impl DataKey {
     /// Builds the key schedule of a data key.
@@ -102,7 +102,7 @@ impl DataKey {
         Ok(())
     }
 
-    fn seal_bytes(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub(super) fn seal_bytes(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LENGTH] = rand::random();
         let header = Header { algorithm: Algorithm::Aes256GcmSiv, key_version: self.id.version }.to_bytes();
         let associated_data = self.bind(header, name).ok_or(SealError)?;
@@ -117,6 +117,14 @@ impl DataKey {
     }
 
     fn open_bytes(&self, value: Sealed<'_>) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let mut opened = Zeroizing::new(Vec::with_capacity(value.bytes.len().saturating_sub(OVERHEAD)));
+        let done = self.open_into(value, &mut opened);
+        zeroize_stack::<STACK_OF_CIPHER>();
+        done.map(|()| opened)
+    }
+
+    /// Opens into an empty buffer with enough capacity. The caller wipes the stack.
+    pub(super) fn open_into(&self, value: Sealed<'_>, opened: &mut Vec<u8>) -> Result<(), OpenError> {
         let Parts { header, nonce, ciphertext, tag } = Parts::split(value.bytes)?;
         if header.key_version != self.id.version {
             return Err(OpenError::OtherKey {
@@ -125,10 +133,8 @@ impl DataKey {
             });
         }
         let associated_data = self.bind(header.to_bytes(), value.name).ok_or(OpenError::NotAuthentic)?;
-        let mut opened = Zeroizing::new(Vec::with_capacity(ciphertext.len()));
         opened.extend_from_slice(ciphertext);
-        self.decrypt(nonce, associated_data.as_slice(), &mut opened, tag)?;
-        Ok(opened)
+        self.decrypt(nonce, associated_data.as_slice(), opened, tag)
     }
 
     /// In place. RFC 8452, section 4.
@@ -143,7 +149,7 @@ impl DataKey {
         tag.map(Into::into).map_err(|aead::Error| SealError)
     }
 
-    /// In place. RFC 8452, section 5. A text that is not authentic is not left decrypted.
+    /// In place. RFC 8452, section 5. A text that is not authentic is not left decrypted. The caller wipes the stack.
     fn decrypt(
         &self,
         nonce: &[u8; NONCE_LENGTH],
@@ -153,7 +159,6 @@ impl DataKey {
     ) -> Result<(), OpenError> {
         let opened =
             self.cipher.decrypt_inout_detached(nonce.into(), associated_data, text.into(), tag.into());
-        zeroize_stack::<STACK_OF_CIPHER>();
         opened.map_err(|aead::Error| OpenError::NotAuthentic)
     }
 

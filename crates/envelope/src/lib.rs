@@ -9,6 +9,7 @@
 //! | [`Attribute`] | one kind of personal value: its stable name, its rules |
 //! | [`Personal`] | a checked value of an attribute, in the clear: not printed, wiped when dropped |
 //! | [`DataKey`] | one subject's open AES-256-GCM-SIV key (RFC 8452): `seal`, `open` |
+//! | [`Opener`] | opens many values, one after another, for those who copy each on at once |
 //! | [`Encrypted`] | a sealed attribute: what the column holds |
 //! | [`Header`] | the first 18 bytes of a sealed attribute |
 //!
@@ -72,6 +73,7 @@ mod encrypted;
 mod format;
 mod identity;
 mod key_material;
+mod opener;
 mod personal;
 mod personal_text;
 mod sealed_row;
@@ -82,6 +84,7 @@ pub use encrypted::Encrypted;
 pub use format::{Algorithm, FORMAT_VERSION, FormatError, Header, NONCE_LENGTH, OVERHEAD, TAG_LENGTH};
 pub use identity::{DataKeyId, KeyVersion, SubjectId};
 pub use key_material::{KEY_LENGTH, KeyMaterial, RandomnessError};
+pub use opener::Opener;
 pub use personal::Personal;
 pub use personal_text::PersonalText;
 pub use sealed_row::{Sealed, SealedColumn, SealedField, SealedMut, SealedRow};

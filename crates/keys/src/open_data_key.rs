@@ -2,7 +2,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::envelope::{Attribute, DataKey, DataKeyId, Encrypted, OpenError, Personal, PersonalText, Sealed};
+use crate::envelope::{
+    Attribute, DataKey, DataKeyId, Encrypted, OpenError, Opener, Personal, PersonalText, Sealed,
+};
 
 /// Which data key it is, among all that there ever were: random, given once, the same after a rewrap.
 ///
@@ -71,6 +73,15 @@ impl OpenDataKey {
     /// The same.
     pub fn open_sealed(&self, value: Sealed<'_>) -> Result<PersonalText, OpenError> {
         self.key.open_sealed(value)
+    }
+
+    /// Opens a value of some attribute into the opener's buffer.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn open_with<'o>(&self, opener: &'o mut Opener, value: Sealed<'_>) -> Result<&'o str, OpenError> {
+        opener.open(&self.key, value)
     }
 
     pub(crate) fn data_key(&self) -> &DataKey {

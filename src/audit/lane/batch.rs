@@ -14,6 +14,7 @@ use crate::{
 pub(in crate::audit) struct Batch {
     texts: String,
     events: Vec<Packed>,
+    weight: usize,
 }
 
 /// An event whose texts are in the batch, one after another.
@@ -31,6 +32,7 @@ struct Packed {
 impl Batch {
     pub(in crate::audit) fn push(&mut self, event: &NewEvent) {
         let texts = event.texts();
+        self.weight += event.weight();
         self.texts.extend(texts);
         self.events.push(Packed {
             occurred_at: event.occurred_at,
@@ -45,6 +47,12 @@ impl Batch {
     pub(in crate::audit) fn clear(&mut self) {
         self.texts.clear();
         self.events.clear();
+        self.weight = 0;
+    }
+
+    /// Of all events: see [`NewEvent::weight`].
+    pub(in crate::audit) fn weight(&self) -> usize {
+        self.weight
     }
 
     pub(in crate::audit) fn len(&self) -> usize {

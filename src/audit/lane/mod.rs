@@ -15,7 +15,8 @@ pub(super) use batch::Batch;
 
 use super::{AuditError, NewEvent};
 
-/// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each.
+/// Events that wait, at most: of those that somebody waits for, and as many of the others. About 0.3 KB each. One that concerns many
+/// subjects [weighs](NewEvent::weight) as much as several, here and below.
 const ROOM: usize = 65_536;
 
 /// The part of the room that a caller with many requests may have: as much of it as is left. So a caller who is alone gets half of this, a
@@ -50,7 +51,7 @@ struct Queue {
     turns: VecDeque<Arc<str>>,
     /// When the first of what waits came.
     since: Option<Instant>,
-    /// Events of all actors.
+    /// The weight of the events of all actors.
     held: usize,
     /// Empty batches with the room of those that were stored.
     spares: Vec<Batch>,
@@ -61,7 +62,7 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     loads: VecDeque<Load>,
-    /// Events, those among them that are being written.
+    /// The weight of the events, those among them that are being written.
     held: usize,
 }
 
@@ -127,7 +128,7 @@ impl Lane {
             let Some(actor) = queue.turns.pop_front() else { break };
             let Some(waiting) = queue.actors.get_mut(&actor) else { continue };
             let load = waiting.loads.pop_front();
-            size += load.as_ref().map_or(0, |load| load.batch.len());
+            size += load.as_ref().map_or(0, |load| load.batch.weight());
             loads.extend(load);
             if !waiting.loads.is_empty() {
                 queue.turns.push_back(actor);
@@ -141,12 +142,12 @@ impl Lane {
     /// Gives the room of events back, and tells those who wait for them.
     pub(super) fn end(&self, load: Load, result: &Result<(), AuditError>) {
         let Load { batch, actor, asked } = load;
-        let count = batch.len();
+        let (count, weight) = (batch.len(), batch.weight());
         let spare = Arc::into_inner(batch).map(|mut batch| {
             batch.clear();
             batch
         });
-        self.queue().leave(&actor, count, spare);
+        self.queue().leave(&actor, weight, spare);
         self.waiting.dec_by(gauged(count));
         for asked in asked {
             // Who was cut off meanwhile has not answered anything.
@@ -161,7 +162,7 @@ impl Lane {
         if queue.closed {
             return Err(AuditError::Closed);
         }
-        if !queue.has_room(first.actor(), events.len()) {
+        if !queue.has_room(first.actor(), weight(events)) {
             return Err(AuditError::Crowded);
         }
         let was_empty = queue.turns.is_empty();
@@ -182,42 +183,46 @@ impl Lane {
 
 impl Queue {
     /// A caller who has nothing in the lane may put in one request, whatever its size: it would never come otherwise.
-    fn has_room(&self, actor: &str, events: usize) -> bool {
+    fn has_room(&self, actor: &str, weight: usize) -> bool {
         let held = self.actors.get(actor).map_or(0, |waiting| waiting.held);
-        let wants_little = held == 0 || held + events <= QUANTUM;
-        (wants_little && self.held < ROOM) || held + events <= COMMON.saturating_sub(self.held + events)
+        let wants_little = held == 0 || held + weight <= QUANTUM;
+        (wants_little && self.held < ROOM) || held + weight <= COMMON.saturating_sub(self.held + weight)
     }
 
-    fn push(&mut self, actor: &Arc<str>, mut events: &[NewEvent], mut added: impl FnMut(&mut Load)) {
+    fn push(&mut self, actor: &Arc<str>, events: &[NewEvent], mut added: impl FnMut(&mut Load)) {
         let waiting = self.actors.entry(actor.clone()).or_default();
         if waiting.loads.is_empty() {
             self.turns.push_back(actor.clone());
         }
-        waiting.held += events.len();
-        self.held += events.len();
+        waiting.held += weight(events);
+        self.held += weight(events);
         self.since.get_or_insert_with(Instant::now);
-        while !events.is_empty() {
+        let mut events = events.iter().peekable();
+        while events.peek().is_some() {
             let mut load = match waiting.loads.pop_back() {
-                Some(load) if load.batch.len() < QUANTUM => load,
+                Some(load) if load.batch.weight() < QUANTUM => load,
                 full => {
                     waiting.loads.extend(full);
                     Load::new(actor.clone(), self.spares.pop().unwrap_or_default())
                 }
             };
-            let (now, later) = events.split_at(events.len().min(QUANTUM - load.batch.len()));
             // Nobody else has it before it is taken.
-            Arc::make_mut(&mut load.batch).extend(now);
+            let batch = Arc::make_mut(&mut load.batch);
+            while batch.weight() < QUANTUM
+                && let Some(event) = events.next()
+            {
+                batch.push(event);
+            }
             added(&mut load);
             waiting.loads.push_back(load);
-            events = later;
         }
     }
 
     /// Events are stored, or given up.
-    fn leave(&mut self, actor: &Arc<str>, events: usize, spare: Option<Batch>) {
-        self.held -= events;
+    fn leave(&mut self, actor: &Arc<str>, weight: usize, spare: Option<Batch>) {
+        self.held -= weight;
         if let Some(waiting) = self.actors.get_mut(actor) {
-            waiting.held -= events;
+            waiting.held -= weight;
             if waiting.held == 0 {
                 self.actors.remove(actor);
             }
@@ -226,6 +231,10 @@ impl Queue {
             self.spares.extend(spare);
         }
     }
+}
+
+fn weight(events: &[NewEvent]) -> usize {
+    events.iter().map(NewEvent::weight).sum()
 }
 
 impl Load {
@@ -241,7 +250,10 @@ fn gauged(events: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Action, Origin};
+    use crate::{
+        audit::{Action, Origin},
+        envelope::SubjectId,
+    };
 
     fn lane() -> Lane {
         Lane::new(Arc::default(), Gauge::default())
@@ -319,6 +331,25 @@ mod tests {
         assert!(lane.queue().actors.is_empty());
         assert_eq!((lane.queue().held, lane.waiting.get()), (0, 0));
         assert_eq!(fill("greedy"), alone);
+    }
+
+    #[test]
+    fn an_event_about_many_takes_the_room_and_the_turn_of_several() {
+        let lane = lane();
+        let subjects: Vec<_> = (0..100).map(|_| SubjectId::generate()).collect();
+        let event = NewEvent::new(&Origin::new("greedy"), Action::ReadPii).about_each(&subjects);
+        assert_eq!(event.weight(), 13);
+        let mut stored = 0;
+        while lane.offer(std::slice::from_ref(&event)).is_ok() {
+            stored += 1;
+        }
+        assert_eq!(stored, ROOM / 4 / 13);
+        lane.offer(&events("modest", 1)).unwrap();
+        assert_eq!(taken(&lane), [("greedy".to_owned(), QUANTUM.div_ceil(13)), ("modest".to_owned(), 1)]);
+        while lane.since().is_some() {
+            taken(&lane);
+        }
+        assert_eq!((lane.queue().held, lane.waiting.get()), (0, 0));
     }
 
     #[test]
