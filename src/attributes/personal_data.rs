@@ -10,14 +10,33 @@ pub trait Holds<A> {
 /// registry's view of the row, and [`Holds`]. A field of the model that is in no list does not compile.
 macro_rules! personal_data {
     (
-        $model:ident { subject: $subject:ident in $column:expr, plain: $plain:tt }
+        $model:ident {
+            subject: $subject:ident in $column:expr,
+            plain: [$($plain:ident in $plain_column:expr),* $(,)?] $(,)?
+        }
         $($field:ident: $attribute:ident,)*
     ) => {
         ::oubliette_keys::sealed_row!($model {
             subject: $subject in $column,
             sealed: [$($field),*],
-            plain: $plain,
+            plain: [$($plain),*],
         });
+
+        impl $model {
+            /// A row with all columns in the order of [`Column`], found by their places. What is null there and cannot be null is
+            /// empty: it was not selected.
+            ///
+            /// # Errors
+            ///
+            /// The database's error: a value has another type.
+            pub fn by_places(row: &::sea_orm::QueryResult) -> Result<Self, ::sea_orm::DbErr> {
+                Ok(Self {
+                    $subject: row.try_get_by_index($column as usize)?,
+                    $($plain: row.try_get_by_index::<Option<_>>($plain_column as usize)?.unwrap_or_default(),)*
+                    $($field: row.try_get_by_index(Column::$attribute as usize)?,)*
+                })
+            }
+        }
 
         /// What becomes of each personal attribute, checked.
         #[derive(Debug, Default)]

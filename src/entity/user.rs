@@ -25,7 +25,14 @@ pub struct Model {
 }
 
 personal_data! {
-    Model { subject: id in Column::Id, plain: [username, created_at, updated_at] }
+    Model {
+        subject: id in Column::Id,
+        plain: [
+            username in Column::Username,
+            created_at in Column::CreatedAt,
+            updated_at in Column::UpdatedAt,
+        ],
+    }
     email: Email,
     phone: Phone,
 }

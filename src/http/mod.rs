@@ -45,9 +45,11 @@ use axum::{
     middleware,
     routing::{get, post},
 };
+use ipnet::IpNet;
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::ServiceBuilder;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 
 pub use health::Checks;
 pub use serve::{Connections, listen, serve};
@@ -99,17 +101,16 @@ pub fn router(state: Arc<HttpState>, config: &HttpConfig) -> Router {
     if config.playground {
         routes = routes.merge(playground::routes());
     }
-    let mut routes = routes
-        .layer(DefaultBodyLimit::max(config.max_body_bytes))
-        .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
+    let each = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(Hosts::of(config), hosts::check))
-        .merge(health(config));
-    let proxies: Arc<[_]> = config.trusted_proxies.clone().into();
-    routes = routes.layer(middleware::from_fn_with_state(proxies, client_address::identify));
-    if !config.cors_allowed_origins.is_empty() {
-        routes = routes.layer(cors::layer(&config.cors_allowed_origins));
-    }
-    outermost(routes, OverTls(config.tls.is_some())).with_state(state)
+        .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
+        .layer(DefaultBodyLimit::max(config.max_body_bytes));
+    let mut routes = routes.layer(each).merge(health(config));
+    let proxies = config.trusted_proxies.clone().into();
+    let origins = &config.cors_allowed_origins;
+    let cors = (!origins.is_empty()).then(|| cors::layer(origins));
+    routes = outermost(routes, OverTls(config.tls.is_some()), cors, Some(proxies));
+    routes.with_state(state)
 }
 
 /// All routes of the listener for metrics.
@@ -120,7 +121,7 @@ pub fn metrics_router(state: Arc<HttpState>, config: &Config) -> Router {
         .layer(middleware::from_fn_with_state(config.http.request_timeout, limits::time))
         .layer(middleware::from_fn_with_state(hosts, hosts::check))
         .merge(health(&config.http));
-    outermost(routes, OverTls(false)).with_state(state)
+    outermost(routes, OverTls(false), None, None).with_state(state)
 }
 
 /// Load balancers ask these, under whatever name. They tell nothing but whether the server is well.
@@ -131,9 +132,21 @@ fn health(config: &HttpConfig) -> Router<Arc<HttpState>> {
         .layer(middleware::from_fn_with_state(config.request_timeout, limits::time))
 }
 
-fn outermost(routes: Router<Arc<HttpState>>, over_tls: OverTls) -> Router<Arc<HttpState>> {
-    routes
-        .layer(CatchPanicLayer::custom(limits::panicked))
-        .layer(middleware::from_fn_with_state(over_tls, security_headers::add))
-        .layer(middleware::from_fn(request_id::request))
+/// Several layers at once: for each that a router is given by itself, a request clones all that are within, each in a box of its own.
+/// With trusted proxies, if any: callers are told apart by their addresses.
+fn outermost(
+    routes: Router<Arc<HttpState>>,
+    over_tls: OverTls,
+    cors: Option<CorsLayer>,
+    proxies: Option<Arc<[IpNet]>>,
+) -> Router<Arc<HttpState>> {
+    let identify = proxies.map(|proxies| middleware::from_fn_with_state(proxies, client_address::identify));
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(middleware::from_fn(request_id::request))
+            .layer(middleware::from_fn_with_state(over_tls, security_headers::add))
+            .layer(CatchPanicLayer::custom(limits::panicked))
+            .option_layer(cors)
+            .option_layer(identify),
+    )
 }

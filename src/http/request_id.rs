@@ -1,7 +1,7 @@
 //! Every request has an id: the caller's `X-Request-Id` if it is a name ([`is_name`]), or a fresh one. It stands in
 //! the log beside everything the request caused, and in the answer.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use tracing::Instrument;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::names::is_name;
 
@@ -47,8 +47,12 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
     .await
 }
 
+/// A UUID of version 7. Its random bits are this thread's generator's, which asks the system for a seed, and not for each.
 fn fresh() -> HeaderValue {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis());
+    let millis = u64::try_from(millis).unwrap_or_default();
     let mut buffer = Uuid::encode_buffer();
-    let id = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    let id = Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
+    let id = id.hyphenated().encode_lower(&mut buffer);
     HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -1,21 +1,49 @@
-use sea_orm::{EntityTrait, IdenStatic, Iterable, QuerySelect, Select, sea_query::Expr};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IdenStatic, Iterable, QuerySelect, QueryTrait,
+    Select, sea_query::Expr,
+};
 
-use crate::entity::user::{Column, Entity, PersonalAttribute};
+use crate::entity::user::{Column, Entity, Model};
 
-/// Users, and of their sealed values those of some attributes: a query for usernames reads no sealed bytes. What is left out
-/// is null in the row, so a reader of the row must not ask for it.
-pub(super) fn select(attributes: &[PersonalAttribute]) -> Select<Entity> {
-    let left_out = |attribute: &&PersonalAttribute| !attributes.contains(attribute);
-    let left_out: Vec<_> = PersonalAttribute::ALL.iter().filter(left_out).map(|a| a.column()).collect();
-    if left_out.is_empty() {
-        return Entity::find();
+/// Columns of users: a query for usernames reads no sealed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns(u64);
+
+impl Columns {
+    /// The id alone, which is in all others.
+    pub const ID: Self = Self(1 << Column::Id as u64);
+    /// All of them.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// The same with one more.
+    #[must_use]
+    pub const fn with(self, column: Column) -> Self {
+        Self(self.0 | 1 << column as u64)
     }
-    let is_left_out = |column: Column| left_out.iter().any(|other| other.as_str() == column.as_str());
-    Column::iter().fold(Entity::find().select_only(), |select, column| {
-        if is_left_out(column) {
-            select.expr_as(Expr::cust("NULL"), column.as_str())
-        } else {
-            select.column(column)
-        }
-    })
+
+    const fn has(self, column: Column) -> bool {
+        self.0 & (1 << column as u64) != 0
+    }
+
+    /// Users, without a condition. What is not in these columns is null, so that each column has one place in all rows.
+    pub(super) fn select(self) -> Select<Entity> {
+        Column::iter().fold(Entity::find().select_only(), |select, column| {
+            if self.has(column) {
+                select.column(column)
+            } else {
+                select.expr_as(Expr::cust("NULL"), column.as_str())
+            }
+        })
+    }
+}
+
+/// The rows of a [selection](Columns::select). By the columns' places: a look-up of each name in each row takes as long as all else
+/// that is done to read it. What was not selected is empty.
+///
+/// # Errors
+///
+/// The database's error.
+pub(super) async fn rows(db: &DatabaseConnection, select: Select<Entity>) -> Result<Vec<Model>, DbErr> {
+    let rows = db.query_all(&select.into_query()).await?;
+    rows.iter().map(Model::by_places).collect()
 }

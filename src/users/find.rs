@@ -1,11 +1,7 @@
 use sea_orm::{ColumnTrait, QueryFilter};
 
-use super::{User, UserError, Users, columns, input::is_username};
-use crate::{
-    entity::user::{self, PersonalAttribute},
-    envelope::SubjectId,
-    ledger,
-};
+use super::{Columns, User, UserError, Users, columns::rows, input::is_username};
+use crate::{entity::user, envelope::SubjectId, ledger};
 
 impl Users {
     /// The user with this id; `None` if there never was one.
@@ -14,29 +10,25 @@ impl Users {
     ///
     /// [`UserError::Forgotten`], [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn find(&self, subject: SubjectId) -> Result<Option<User>, UserError> {
-        self.find_with(subject, PersonalAttribute::ALL).await
+        self.find_with(subject, Columns::ALL).await
     }
 
-    /// The same with some of the personal attributes: the others must not be asked for.
+    /// The same with some of the columns: the others must not be asked for.
     ///
     /// # Errors
     ///
     /// The same.
-    pub async fn find_with(
-        &self,
-        subject: SubjectId,
-        attributes: &[PersonalAttribute],
-    ) -> Result<Option<User>, UserError> {
+    pub async fn find_with(&self, subject: SubjectId, columns: Columns) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
-        let select = columns::select(attributes).filter(user::Column::Id.eq(*subject.as_uuid()));
-        match select.one(&self.db).await? {
+        let select = columns.select().filter(user::Column::Id.eq(*subject.as_uuid()));
+        match rows(&self.db, select).await?.pop() {
             Some(row) => Ok(Some(User::alone(self.clone(), row))),
             None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
             None => Ok(None),
         }
     }
 
-    /// The user with this username, with some of the personal attributes: the others must not be asked for. `None` if nobody has
+    /// The user with this username, with some of the columns: the others must not be asked for. `None` if nobody has
     /// it, or its owner was forgotten.
     ///
     /// # Errors
@@ -45,15 +37,14 @@ impl Users {
     pub async fn find_by_username(
         &self,
         username: &str,
-        attributes: &[PersonalAttribute],
+        columns: Columns,
     ) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
         // Databases differ in what they take for a text at all.
         if !is_username(username) {
             return Ok(None);
         }
-        let row =
-            columns::select(attributes).filter(user::Column::Username.eq(username)).one(&self.db).await?;
+        let row = columns.select().filter(user::Column::Username.eq(username)).one(&self.db).await?;
         Ok(row.map(|row| User::alone(self.clone(), row)))
     }
 

@@ -1,10 +1,7 @@
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{User, UserError, Users, columns};
-use crate::{
-    entity::user::{self, PersonalAttribute},
-    envelope::SubjectId,
-};
+use super::{Columns, User, UserError, Users, columns::rows};
+use crate::{entity::user, envelope::SubjectId};
 
 /// Most users on one page.
 pub const MAX_PAGE_SIZE: u64 = 100;
@@ -40,22 +37,18 @@ impl Users {
     ///
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn list(&self, request: UserPageRequest) -> Result<UserPage, UserError> {
-        self.list_with(request, PersonalAttribute::ALL).await
+        self.list_with(request, Columns::ALL).await
     }
 
-    /// The same with some of the personal attributes: the others must not be asked for.
+    /// The same with some of the columns: the others must not be asked for.
     ///
     /// # Errors
     ///
     /// The same.
-    pub async fn list_with(
-        &self,
-        request: UserPageRequest,
-        attributes: &[PersonalAttribute],
-    ) -> Result<UserPage, UserError> {
+    pub async fn list_with(&self, request: UserPageRequest, columns: Columns) -> Result<UserPage, UserError> {
         self.require_trusted_ledger()?;
         let size = request.size.min(MAX_PAGE_SIZE);
-        let mut select = columns::select(attributes);
+        let mut select = columns.select();
         if let Some(after) = request.after {
             select = select.filter(user::Column::Id.gt(*after.as_uuid()));
         }
@@ -68,7 +61,7 @@ impl Users {
             select.order_by_asc(user::Column::Id)
         };
         // One more than asked for tells whether there are more, without counting.
-        let mut rows = select.limit(size + 1).all(&self.db).await?;
+        let mut rows = rows(&self.db, select.limit(size + 1)).await?;
         let more = rows.len() as u64 > size;
         rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
         // At the other end: a client that has a cursor has seen that user.

@@ -23,6 +23,7 @@ use std::{future::Future, sync::Arc};
 use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
+pub use columns::Columns;
 pub use error::UserError;
 pub use input::{NewUser, UserChanges, Username};
 pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};

@@ -26,9 +26,8 @@ use super::{looks::PageLook, session::Session};
 use crate::{
     access::{Budget, Scope},
     attributes::AttributeName,
-    entity::user::PersonalAttribute,
     envelope::{Opener, SubjectId},
-    users::{NotAtOnce, User, UserError, UserPage, UserPageRequest, Users},
+    users::{Columns, NotAtOnce, User, UserError, UserPage, UserPageRequest, Users},
 };
 
 /// A page of users. The caller may see all users.
@@ -49,7 +48,7 @@ pub(super) async fn page(
     let Some((look, selection)) = selection else {
         return Ok(Answered::Resolved(users.list(request).await?));
     };
-    let page = users.list_with(request, &look.attributes).await?;
+    let page = users.list_with(request, look.columns).await?;
     let write = |out: &mut Vec<u8>, opener: &mut Opener| selection.write(out, &page, opener);
     match look.write(context, session, &page.users, selection.length(page.users.len()), write).await {
         Some(json) => Ok(Answered::Written(json)),
@@ -86,10 +85,10 @@ pub(super) async fn user(
         .and_then(|Document { set, fragments }| UserSelection::of(set, fragments))
         .map(|selection| (Look::of([&selection]), selection))
         .filter(|(look, _)| look.is_allowed(session, about));
-    let attributes = selection.as_ref().map_or(PersonalAttribute::ALL, |(look, _)| &look.attributes);
+    let columns = selection.as_ref().map_or(Columns::ALL, |(look, _)| look.columns);
     let found = match whom {
-        Whom::Id(id) => users.find_with(id, attributes).await?,
-        Whom::Username(name) => users.find_by_username(name, attributes).await?,
+        Whom::Id(id) => users.find_with(id, columns).await?,
+        Whom::Username(name) => users.find_by_username(name, columns).await?,
     };
     let Some(user) = found else { return Ok(None) };
     let Some((look, selection)) = &selection else { return Ok(Some(Answered::Resolved(user))) };
@@ -118,9 +117,9 @@ impl<'a> Document<'a> {
 
 /// What is looked at of each user.
 struct Look {
-    /// What is opened.
-    attributes: Vec<PersonalAttribute>,
-    /// What is recorded of it.
+    /// What is read.
+    columns: Columns,
+    /// What is opened, as it is recorded.
     names: Vec<AttributeName>,
     /// Of each of these, one is needed.
     scopes: Vec<&'static [Scope]>,
@@ -128,9 +127,9 @@ struct Look {
 
 impl Look {
     fn of<'s>(selections: impl IntoIterator<Item = &'s UserSelection>) -> Self {
-        let mut look = Self { attributes: Vec::new(), names: Vec::new(), scopes: Vec::new() };
+        let mut look = Self { columns: Columns::ID, names: Vec::new(), scopes: Vec::new() };
         for selection in selections {
-            add_new(&mut look.attributes, selection.attributes());
+            look.columns = selection.columns().fold(look.columns, Columns::with);
             add_new(&mut look.names, selection.names());
             add_new(&mut look.scopes, selection.scopes());
         }
@@ -152,7 +151,7 @@ impl Look {
         length: usize,
         write: impl FnOnce(&mut Vec<u8>, &mut Opener) -> Result<(), NotAtOnce>,
     ) -> Option<Bytes> {
-        if !self.attributes.is_empty() {
+        if !self.names.is_empty() {
             let subjects = users.iter().map(User::id);
             if !session.may_look_at(context.data_unchecked::<Budget>(), subjects) {
                 return None;

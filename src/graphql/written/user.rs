@@ -8,7 +8,7 @@ use super::{
 use crate::{
     access::Scope,
     attributes::AttributeName,
-    entity::user::PersonalAttribute,
+    entity::user::{Column, PersonalAttribute},
     envelope::Opener,
     graphql::user::{CLEAR, MASKED, PLAIN},
     users::{NotAtOnce, User},
@@ -41,15 +41,19 @@ impl UserSelection {
         Selected::of(set, USER, fragments, |field| UserField::named(&field.name.node)).map(Self)
     }
 
-    /// The personal attributes that are opened.
-    pub(super) fn attributes(&self) -> impl Iterator<Item = PersonalAttribute> {
+    /// The columns that hold the values.
+    pub(super) fn columns(&self) -> impl Iterator<Item = Column> {
         self.0.fields().filter_map(|field| match field {
-            UserField::Clear(attribute) | UserField::Masked(attribute) => Some(*attribute),
-            _ => None,
+            UserField::Typename => None,
+            UserField::Id => Some(Column::Id),
+            UserField::Username => Some(Column::Username),
+            UserField::CreatedAt => Some(Column::CreatedAt),
+            UserField::UpdatedAt => Some(Column::UpdatedAt),
+            UserField::Clear(attribute) | UserField::Masked(attribute) => Some(attribute.column()),
         })
     }
 
-    /// What the audit trail calls them.
+    /// What the audit trail calls the personal attributes that are opened.
     pub(super) fn names(&self) -> impl Iterator<Item = AttributeName> {
         self.0.fields().filter_map(|field| match field {
             UserField::Clear(attribute) => Some(attribute.name()),
