@@ -3,11 +3,95 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oubliette::{config::AuditReads, keys::ErrorClass};
+use oubliette::{
+    attributes::Email,
+    audit::Origin,
+    config::AuditReads,
+    envelope::{DataKeyId, KeyVersion},
+    keys::{ErrorClass, Keyring, KeyringError},
+    users::{UserPageRequest, Users},
+};
 use serde_json::json;
+use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_every_stack};
+use crate::harness::{
+    Person, TestApp, TestStack, on_both_databases, on_every_stack, populate, registry_with_visits,
+};
+
+mod unwrapped_in_process {
+    use super::*;
+
+    on_both_databases!(
+        a_cold_page_is_loaded_together,
+        a_key_that_is_lost_or_damaged_fails_alone,
+        a_forgotten_key_does_not_come_back_into_the_cache,
+    );
+
+    /// Users whose data keys local keys wrap, unlike those of the app, whose backend passes for a service.
+    async fn with_local_keys(app: &TestApp) -> (Users, Keyring, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.toml");
+        let keyring = Keyring::over_key_file(app.db.clone(), file).await.unwrap();
+        (Users::new(app.db.clone(), keyring.clone()).with_registry(registry_with_visits()), keyring, folder)
+    }
+
+    async fn a_cold_page_is_loaded_together(stack: TestStack) {
+        let app = TestApp::start(stack).await;
+        let (users, keyring, _folder) = with_local_keys(&app).await;
+        let people = populate(&app.db, keyring.backends().active(), 30).await;
+        let request = UserPageRequest { size: 100, after: None, before: None, from_the_end: false };
+        let page = users.list(request).await.unwrap();
+        assert_eq!(page.users.len(), people.len());
+        for user in &page.users {
+            let (_, person) = people.iter().find(|(id, _)| *id == *user.id().as_uuid()).unwrap();
+            assert_eq!(
+                user.open::<Email>().await.unwrap().unwrap().expose(),
+                person.email,
+                "{:?}",
+                user.id()
+            );
+            let id = DataKeyId { subject: user.id(), version: KeyVersion::FIRST };
+            assert!(keyring.cached(id).await.is_some());
+        }
+    }
+
+    async fn a_key_that_is_lost_or_damaged_fails_alone(stack: TestStack) {
+        let app = TestApp::start(stack).await;
+        let (_, keyring, _folder) = with_local_keys(&app).await;
+        let people = populate(&app.db, keyring.backends().active(), 4).await;
+        let ids: Vec<_> = people
+            .iter()
+            .map(|(id, _)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST })
+            .collect();
+        let own = |position: usize| format!("subject_id = {}", app.literal(people[position].0));
+        app.sql(&format!("DELETE FROM data_keys WHERE {}", own(0))).await;
+        app.sql(&format!("UPDATE data_keys SET wrapped = {} WHERE {}", app.bytes(&[1; 62]), own(1))).await;
+        app.sql(&format!("UPDATE data_keys SET kek_id = 'local:another' WHERE {}", own(2))).await;
+        let opened = keyring.open_many(&ids).await;
+        let error = |position: usize| &**opened[position].as_ref().unwrap_err();
+        assert!(matches!(error(0), KeyringError::Missing(id) if *id == ids[0]), "{opened:?}");
+        let KeyringError::Backend(damaged) = error(1) else { panic!("{opened:?}") };
+        assert_eq!(damaged.class, ErrorClass::ContextMismatch);
+        assert!(matches!(error(2), KeyringError::NoBackend { .. }), "{opened:?}");
+        assert!(opened[3].is_ok());
+    }
+
+    async fn a_forgotten_key_does_not_come_back_into_the_cache(stack: TestStack) {
+        let app = TestApp::start(stack).await;
+        let (users, keyring, _folder) = with_local_keys(&app).await;
+        let people = populate(&app.db, keyring.backends().active(), 40).await;
+        for (id, _) in people {
+            let id = DataKeyId { subject: id.into(), version: KeyVersion::FIRST };
+            let origin = Origin::new("a test");
+            let forget = users.forget(id.subject, &origin);
+            let opens = (0..4).map(|_| keyring.open_many(std::slice::from_ref(&id)));
+            let (opened, forgotten) = futures::join!(join_all(opens), forget);
+            forgotten.unwrap();
+            assert!(keyring.cached(id).await.is_none(), "{opened:?}");
+        }
+    }
+}
 
 on_every_stack!(
     concurrent_first_reads_of_one_user_make_one_unwrap,
@@ -31,10 +115,7 @@ async fn cold(stack: TestStack, users: usize) -> (TestApp, Vec<(Uuid, Person)>) 
         let person = Person::new();
         created.push((app.create(&person).await, person));
     }
-    let ids = created.iter().map(|(id, _)| oubliette::envelope::DataKeyId {
-        subject: (*id).into(),
-        version: oubliette::envelope::KeyVersion::FIRST,
-    });
+    let ids = created.iter().map(|(id, _)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST });
     for id in ids {
         app.keyring.evict(id.subject, [id]).await;
     }

@@ -1,14 +1,14 @@
 #[cfg(feature = "local")]
 use std::path::PathBuf;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use sea_orm::{DatabaseConnection, DbErr};
 use tracing::Instrument;
 
 use super::{
-    BackendError, Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, NotStored,
-    OpenDataKey, RefreshOutcome, SharedObserver, Ticket, advice,
+    BackendError, Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, KeyBackend,
+    KeyContext, NotStored, OpenDataKey, RefreshOutcome, SharedObserver, Ticket, advice,
     cache::{Cached, KeyCache},
     store::{self, StoredKey, Unconfirmed},
     subjects::Sealer,
@@ -38,6 +38,14 @@ struct Inner {
     backends: Backends,
     cache: KeyCache,
     observer: SharedObserver,
+}
+
+/// A data key that is to be loaded: for which place in the answer, and since when.
+#[derive(Debug)]
+struct Wanted {
+    position: usize,
+    id: DataKeyId,
+    ticket: Ticket,
 }
 
 /// A data key, open; or why it is not, shared by all who waited for it.
@@ -304,12 +312,60 @@ impl Keyring {
                 return missing.into_iter().map(|(position, _)| (position, Err(error.clone()))).collect();
             }
         };
+        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+        for ((position, id), ticket) in missing.into_iter().zip(tickets) {
+            let wanted = Wanted { position, id, ticket };
+            let owner = stored.get(&id).and_then(|stored| self.0.backends.owner(&stored.wrapped.kek_id));
+            match owner.filter(|backend| backend.unwraps_in_process()) {
+                Some(backend) => here.push((wanted, backend)),
+                None => elsewhere.push(wanted),
+            }
+        }
+        let mut loaded = self.load_here(here, &stored).await;
         let (this, stored) = (&self, &stored);
-        let loads = missing.into_iter().zip(tickets).map(|((position, id), ticket)| async move {
+        let loads = elsewhere.into_iter().map(|Wanted { position, id, ticket }| async move {
             let load = || this.unwrap(id, stored.get(&id));
             (position, this.0.cache.get_or_load(ticket, id, load).await)
         });
-        loads.collect::<FuturesUnordered<_>>().collect().await
+        loaded.extend(loads.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await);
+        loaded
+    }
+
+    /// Loads keys that are unwrapped in this process, those of each backend together.
+    async fn load_here(
+        &self,
+        mut wanted: Vec<(Wanted, &dyn KeyBackend)>,
+        stored: &HashMap<DataKeyId, StoredKey>,
+    ) -> Vec<(usize, OpenedKey)> {
+        let mut loaded = Vec::with_capacity(wanted.len());
+        while let Some((_, backend)) = wanted.first() {
+            let backend = *backend;
+            let (own, others): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|(_, other)| other.name() == backend.name());
+            wanted = others;
+            let own: Vec<_> = own
+                .into_iter()
+                .filter_map(|(wanted, _)| {
+                    let (stored, context) = (stored.get(&wanted.id)?, KeyContext::from(wanted.id));
+                    Some((wanted, stored, context))
+                })
+                .collect();
+            let keys: Vec<_> = own.iter().map(|(_, stored, context)| (&stored.wrapped, context)).collect();
+            let unwrapped = backend.unwrap_many(&keys).await;
+            for ((Wanted { position, id, ticket }, stored, _), material) in own.iter().zip(unwrapped) {
+                let key = match material {
+                    Ok(material) => {
+                        let key = DataKey::new(*id, &material);
+                        let key = Arc::new(OpenDataKey::new(key, stored.identity));
+                        self.0.cache.insert(*ticket, key.clone()).await;
+                        Ok(key)
+                    }
+                    Err(error) => Err(Arc::new(error.into())),
+                };
+                loaded.push((*position, key));
+            }
+        }
+        loaded
     }
 
     /// Unwraps keys again that are in use and near their end, so that nobody has to wait for them. What

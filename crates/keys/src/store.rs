@@ -174,11 +174,23 @@ pub async fn find(
     db: &impl ConnectionTrait,
     ids: &[DataKeyId],
 ) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
-    let subjects = ids.iter().map(|id| *id.subject.as_uuid());
-    let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(db).await?;
-    let stored = rows.into_iter().map(|row| {
-        let identity = row.id.into();
-        parse(row).map(|(id, wrapped)| (id, StoredKey { identity, wrapped }))
+    let subjects: Vec<_> = ids.iter().map(|id| *id.subject.as_uuid()).collect();
+    // One text for any number of them, where the database has arrays.
+    let of_subjects = match db.get_database_backend() {
+        DbBackend::Postgres => Column::SubjectId.eq_any(subjects),
+        _ => Column::SubjectId.is_in(subjects),
+    };
+    let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid)> = Entity::find()
+        .select_only()
+        .columns([Column::SubjectId, Column::Version, Column::KekId, Column::Wrapped, Column::Id])
+        .filter(of_subjects)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let stored = rows.into_iter().map(|(subject, version, kek_id, bytes, identity)| {
+        let id = DataKeyId { subject: subject.into(), version: key_version(version)? };
+        let wrapped = WrappedKey { kek_id: KekId::new(kek_id), bytes };
+        Ok((id, StoredKey { identity: identity.into(), wrapped }))
     });
     stored.collect()
 }

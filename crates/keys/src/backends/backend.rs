@@ -72,6 +72,12 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
     /// Looks whether wrapping keys have changed, where somebody outside changes them and says nothing. Called every second.
     async fn look(&self) {}
 
+    /// Whether unwrapping is a computation in this process, and no call to a service. Then those who ask for one key at the same time do
+    /// not wait for each other: each computes it.
+    fn unwraps_in_process(&self) -> bool {
+        false
+    }
+
     /// How many keys the service takes in one call. `None`: it takes them one by one, and the methods for many make as many
     /// calls at once.
     fn batch_size(&self) -> Option<NonZeroUsize> {

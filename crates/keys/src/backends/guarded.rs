@@ -119,6 +119,10 @@ impl KeyBackend for GuardedBackend {
         self.inner.realm()
     }
 
+    fn unwraps_in_process(&self) -> bool {
+        self.inner.unwraps_in_process()
+    }
+
     fn batch_size(&self) -> Option<NonZeroUsize> {
         self.inner.batch_size()
     }
