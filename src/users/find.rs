@@ -44,8 +44,8 @@ impl Users {
         if !is_username(username) {
             return Ok(None);
         }
-        let row = columns.select().filter(user::Column::Username.eq(username)).one(&self.db).await?;
-        Ok(row.map(|row| User::alone(self.clone(), row)))
+        let select = columns.select().filter(user::Column::Username.eq(username));
+        Ok(rows(&self.db, select).await?.pop().map(|row| User::alone(self.clone(), row)))
     }
 
     /// What to answer about a user whose row is gone.

@@ -2,9 +2,9 @@ use serde::Serialize;
 
 /// Appends a text as a string of JSON (RFC 8259, section 7).
 pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
-    // All of them, without an early end: so the compiler looks at many at a time.
-    let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    if !text.bytes().fold(false, |any, byte| any | escaped(byte)) {
+    // All of them are looked at, without an early end: so the compiler takes many at a time.
+    let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    if text.bytes().fold(0, |any, byte| any | special(byte)) == 0 {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

@@ -105,7 +105,7 @@ fn root() -> impl Strategy<Value = Root> {
 }
 
 fn user() -> impl Strategy<Value = Vec<Item>> {
-    set("User", leaf(&USER_FIELDS))
+    set("User", &leaf(&USER_FIELDS))
 }
 
 fn connection() -> impl Strategy<Value = Vec<Item>> {
@@ -116,12 +116,12 @@ fn connection() -> impl Strategy<Value = Vec<Item>> {
     ];
     let edge = field(edge);
     let field_of_connection = prop_oneof![
-        3 => set("UserEdge", edge).prop_map(|below| ("edges", below)),
+        3 => set("UserEdge", &edge).prop_map(|below| ("edges", below)),
         1 => user().prop_map(|below| ("nodes", below)),
-        1 => set("PageInfo", leaf(&PAGE_INFO_FIELDS)).prop_map(|below| ("pageInfo", below)),
+        1 => set("PageInfo", &leaf(&PAGE_INFO_FIELDS)).prop_map(|below| ("pageInfo", below)),
         1 => Just(("__typename", Vec::new())),
     ];
-    set("UserConnection", field(field_of_connection))
+    set("UserConnection", &field(field_of_connection))
 }
 
 fn leaf(names: &'static [&'static str]) -> BoxedStrategy<Item> {
@@ -136,7 +136,7 @@ fn field(named: impl Strategy<Value = (&'static str, Vec<Item>)> + 'static) -> B
 }
 
 /// Some fields, and some of these in fragments.
-fn set(on: &'static str, field: BoxedStrategy<Item>) -> BoxedStrategy<Vec<Item>> {
+fn set(on: &'static str, field: &BoxedStrategy<Item>) -> BoxedStrategy<Vec<Item>> {
     let fields = || prop::collection::vec(field.clone(), 1..4);
     let condition = prop_oneof![Just(None), Just(Some(on)), Just(Some(on))];
     let directive = prop::sample::select(&DIRECTIVES[..]);
