@@ -99,8 +99,8 @@ async fn guards(options: &Options) -> anyhow::Result<ExitCode> {
     report::print_head(options, postgres);
     let mut code = ExitCode::SUCCESS;
     for (reads, name, aims) in [
-        ("best-effort", "tokens, reads = \"best-effort\"", [Some(0.9), None]),
-        ("required", "tokens, reads = \"required\"", [None, None]),
+        ("best-effort", "tokens, reads = \"best-effort\"", [Some(0.95), Some(0.9)]),
+        ("required", "tokens, reads = \"required\"", [Some(0.85), Some(0.6)]),
     ] {
         let tested = baseline.guarded(name, reads)?;
         let contenders = Pair { tested, baseline: baseline.clone() };

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
 use moka::{Expiry, future::Cache, notification::RemovalCause};
 
 use super::{CacheEvent, EvictionCause, Fence, OpenDataKey, SharedObserver, Ticket, slot::Slot};
@@ -14,7 +15,7 @@ use crate::{
 /// wiped at once, unless a request still uses it; then, when that request ends.
 #[derive(Clone, Debug)]
 pub(super) struct KeyCache {
-    slots: Cache<DataKeyId, Arc<Slot>>,
+    slots: Cache<DataKeyId, Arc<Slot>, RandomState>,
     fence: Arc<Fence>,
     config: CacheConfig,
     observer: SharedObserver,
@@ -46,7 +47,8 @@ impl KeyCache {
             .time_to_idle(config.time_to_idle)
             .expire_after(Lifetime)
             .eviction_listener(listener)
-            .build();
+            // Ids are random, and nobody outside chooses them: there is no flood of equal hashes to fear.
+            .build_with_hasher(RandomState::default());
         Self { slots, fence: Arc::default(), config: config.clone(), observer }
     }
 
