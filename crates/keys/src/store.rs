@@ -175,9 +175,10 @@ pub async fn find(
     ids: &[DataKeyId],
 ) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
     let subjects: Vec<_> = ids.iter().map(|id| *id.subject.as_uuid()).collect();
-    // One text for any number of them, where the database has arrays.
-    let of_subjects = match db.get_database_backend() {
-        DbBackend::Postgres => Column::SubjectId.eq_any(subjects),
+    let of_subjects = match (db.get_database_backend(), &subjects[..]) {
+        (_, [one]) => Column::SubjectId.eq(*one),
+        // One text for any number of them. For one alone, PostgreSQL would plan it anew each time.
+        (DbBackend::Postgres, _) => Column::SubjectId.eq_any(subjects),
         _ => Column::SubjectId.is_in(subjects),
     };
     let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid)> = Entity::find()
