@@ -28,7 +28,7 @@ impl Answer {
     }
 
     /// As the specification (7.1) writes it: without `data` if nothing was executed, errors first. A field that was
-    /// [written](super::written::Answered) already goes in as it is.
+    /// written already (`Value::Binary`) goes in as it is.
     ///
     /// # Errors
     ///

@@ -90,8 +90,8 @@ impl Api {
         }
     }
 
-    /// The same with nothing [written](written): every field is resolved. Slower, and the answers are equal, of which a test convinces
-    /// itself.
+    /// The same with nothing written in one pass: every field is resolved. Slower, with equal answers: for the test that compares
+    /// the two.
     #[must_use]
     pub fn resolving_all(self) -> Self {
         Self { resolves_all: true, ..self }
