@@ -75,7 +75,9 @@ impl Contender {
             .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS", "0")
             .with("OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_TOKEN", "0");
         before.name = "before";
-        before.program = folder.join("target/release/oubliette");
+        // The profile of the benches, if that commit has it: a program with thin LTO would be slower by that.
+        let dist = folder.join("target/dist/oubliette");
+        before.program = if dist.exists() { dist } else { folder.join("target/release/oubliette") };
         before.arguments = vec![format!("--config-dir={}", folder.join("config").display())];
         before.log = directory.join("before.log");
         before

@@ -45,7 +45,8 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with_all = ["guards", "attack"])]
     pub(crate) cold: bool,
 
-    /// Compares Oubliette also with another commit of itself: a clone in which `cargo build --release` was run
+    /// Compares Oubliette also with another commit of itself: a clone in which `cargo build --profile dist` was run, or
+    /// `--release` if it has no such profile
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["guards", "attack"])]
     pub(crate) before: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use strum::EnumIter;
@@ -188,19 +188,10 @@ impl NewEvent {
     /// Whom it concerns: as many as there are, the first hundred of them.
     #[must_use]
     pub fn about_each(self, subjects: &[SubjectId]) -> Self {
-        let mut distinct: Vec<SubjectId> = Vec::with_capacity(subjects.len().min(MAX_SUBJECTS));
-        if subjects.len() <= MAX_SUBJECTS {
-            distinct.extend_from_slice(subjects);
-            distinct.sort_unstable();
-            distinct.dedup();
-        } else {
-            for subject in subjects {
-                if distinct.len() < MAX_SUBJECTS && !distinct.contains(subject) {
-                    distinct.push(*subject);
-                }
-            }
-            distinct.sort_unstable();
-        }
+        let mut known = HashSet::new();
+        let new = subjects.iter().copied().filter(|subject| known.insert(*subject));
+        let mut distinct: Vec<_> = new.take(MAX_SUBJECTS).collect();
+        distinct.sort_unstable();
         match distinct[..] {
             [] => Self { subject: None, subjects: String::new(), ..self },
             [one] => self.about(one),
@@ -211,7 +202,7 @@ impl NewEvent {
         }
     }
 
-    /// How many events about one subject or none it is as large as, while it waits and when it is written.
+    /// How many events about one subject or none it is as large as, in bytes: while it waits, and when it is written.
     pub(super) fn weight(&self) -> usize {
         1 + self.subjects.len() / TEXT_OF_SUBJECTS
     }

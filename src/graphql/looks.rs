@@ -72,3 +72,27 @@ impl Looks {
         groups
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_left_out_however_many_there_are_and_nobody_is_named_twice() {
+        let subjects: Vec<_> = (0..150).map(|_| SubjectId::generate()).collect();
+        let [email, phone] = ["email", "phone"].map(AttributeName::plain);
+        let mut looks = Looks::default();
+        // Two pages with people in common, and one of them looked at once more.
+        for page in [&subjects[..90], &subjects[60..]] {
+            looks.add_page(PageLook { attributes: vec![email.clone()], subjects: page.to_vec() });
+        }
+        looks.add(subjects[0], Outcome::Ok, phone);
+        looks.add(subjects[0], Outcome::Failed, email);
+        let events = looks.into_events(&Origin::new("ada"));
+        // 149 in two, and the two of the one of whom something else was seen.
+        assert_eq!(events.len(), 4, "{events:?}");
+        let told = format!("{events:?}");
+        let times = |subject: &SubjectId| told.matches(&subject.to_string()).count();
+        assert!(subjects[1..].iter().all(|subject| times(subject) == 1), "{told}");
+    }
+}

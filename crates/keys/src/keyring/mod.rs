@@ -1,14 +1,18 @@
+mod error;
+mod load;
+
 #[cfg(feature = "local")]
 use std::path::PathBuf;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::FuturesUnordered};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
+pub use self::error::KeyringError;
+
 use super::{
-    BackendError, Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekId, KekState, KeyBackend,
-    KeyContext, NotStored, OpenDataKey, RefreshOutcome, SharedObserver, Ticket, advice,
+    Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekState, NotStored, OpenDataKey,
+    SharedObserver, Ticket,
     cache::{Cached, KeyCache},
     store::{self, StoredKey, Unconfirmed},
     subjects::Sealer,
@@ -17,7 +21,6 @@ use super::{
 #[cfg(feature = "local")]
 use crate::{BackendSettings, OpenBackendError, local::LocalBackendConfig, unobserved};
 use crate::{
-    causes,
     config::KeysConfig,
     database::WriteTransaction,
     envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
@@ -38,14 +41,6 @@ struct Inner {
     backends: Backends,
     cache: KeyCache,
     observer: SharedObserver,
-}
-
-/// A data key that is to be loaded: for which place in the answer, and since when.
-#[derive(Debug)]
-struct Wanted {
-    position: usize,
-    id: DataKeyId,
-    ticket: Ticket,
 }
 
 /// A data key, open; or why it is not, shared by all who waited for it.
@@ -300,150 +295,4 @@ impl Keyring {
             }
         }
     }
-
-    /// Loads keys that are not cached. Positions are carried along.
-    async fn load(self, missing: Vec<(usize, DataKeyId)>) -> Vec<(usize, OpenedKey)> {
-        let ids: Vec<_> = missing.iter().map(|&(_, id)| id).collect();
-        let tickets: Vec<_> = ids.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
-        let stored = match store::find(&self.0.db, &ids).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                let error = Arc::new(KeyringError::Database(error));
-                return missing.into_iter().map(|(position, _)| (position, Err(error.clone()))).collect();
-            }
-        };
-        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
-        for ((position, id), ticket) in missing.into_iter().zip(tickets) {
-            let wanted = Wanted { position, id, ticket };
-            let owner = stored.get(&id).and_then(|stored| self.0.backends.owner(&stored.wrapped.kek_id));
-            match owner.filter(|backend| backend.unwraps_in_process()) {
-                Some(backend) => here.push((wanted, backend)),
-                None => elsewhere.push(wanted),
-            }
-        }
-        let mut loaded = self.load_here(here, &stored).await;
-        let (this, stored) = (&self, &stored);
-        let loads = elsewhere.into_iter().map(|Wanted { position, id, ticket }| async move {
-            let load = || this.unwrap(id, stored.get(&id));
-            (position, this.0.cache.get_or_load(ticket, id, load).await)
-        });
-        loaded.extend(loads.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await);
-        loaded
-    }
-
-    /// Loads keys that are unwrapped in this process, those of each backend together.
-    async fn load_here(
-        &self,
-        mut wanted: Vec<(Wanted, &dyn KeyBackend)>,
-        stored: &HashMap<DataKeyId, StoredKey>,
-    ) -> Vec<(usize, OpenedKey)> {
-        let mut loaded = Vec::with_capacity(wanted.len());
-        while let Some((_, backend)) = wanted.first() {
-            let backend = *backend;
-            let (own, others): (Vec<_>, Vec<_>) =
-                wanted.into_iter().partition(|(_, other)| other.name() == backend.name());
-            wanted = others;
-            let own: Vec<_> = own
-                .into_iter()
-                .filter_map(|(wanted, _)| {
-                    let (stored, context) = (stored.get(&wanted.id)?, KeyContext::from(wanted.id));
-                    Some((wanted, stored, context))
-                })
-                .collect();
-            let keys: Vec<_> = own.iter().map(|(_, stored, context)| (&stored.wrapped, context)).collect();
-            let unwrapped = backend.unwrap_many(&keys).await;
-            for ((Wanted { position, id, ticket }, stored, _), material) in own.iter().zip(unwrapped) {
-                let key = match material {
-                    Ok(material) => {
-                        let key = DataKey::new(*id, &material);
-                        let key = Arc::new(OpenDataKey::new(key, stored.identity));
-                        self.0.cache.insert(*ticket, key.clone()).await;
-                        Ok(key)
-                    }
-                    Err(error) => Err(Arc::new(error.into())),
-                };
-                loaded.push((*position, key));
-            }
-        }
-        loaded
-    }
-
-    /// Unwraps keys again that are in use and near their end, so that nobody has to wait for them. What
-    /// cannot be unwrapped serves until it expires; what is gone from the database leaves at once.
-    async fn refresh(self, due: Vec<DataKeyId>) {
-        let tickets: Vec<_> = due.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
-        let stored = match store::find(&self.0.db, &due).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                let keys = due.len();
-                tracing::warn!(keys, "data keys are not refreshed: {}", causes::line(&error));
-                return self.count_refreshes(RefreshOutcome::Failed, due.len());
-            }
-        };
-        let (this, stored) = (&self, &stored);
-        let refreshes = due.into_iter().zip(tickets).map(|(id, ticket)| async move {
-            let outcome = match this.unwrap(id, stored.get(&id)).await {
-                Ok(key) => {
-                    this.0.cache.insert(ticket, Arc::new(key)).await;
-                    RefreshOutcome::Ok
-                }
-                Err(KeyringError::Missing(_)) => {
-                    this.0.cache.evict(id.subject, [id]).await;
-                    RefreshOutcome::Gone
-                }
-                Err(error) => {
-                    tracing::warn!("data key {id} is not refreshed: {}", causes::line(&error));
-                    RefreshOutcome::Failed
-                }
-            };
-            this.count_refreshes(outcome, 1);
-        });
-        refreshes.collect::<FuturesUnordered<_>>().collect::<()>().await;
-    }
-
-    fn count_refreshes(&self, outcome: RefreshOutcome, keys: usize) {
-        self.0.observer.cached(CacheEvent::Refreshed(outcome), keys as u64);
-    }
-
-    async fn unwrap(&self, id: DataKeyId, stored: Option<&StoredKey>) -> Result<OpenDataKey, KeyringError> {
-        let StoredKey { identity, wrapped } = stored.ok_or(KeyringError::Missing(id))?;
-        let backend = self
-            .0
-            .backends
-            .owner(&wrapped.kek_id)
-            .ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
-        let material = backend.unwrap(wrapped, &id.into()).await?;
-        Ok(OpenDataKey::new(DataKey::new(id, &material), *identity))
-    }
-}
-
-/// Why a data key could not be had.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyringError {
-    /// There is no such data key. If its subject was forgotten, that is as it should be.
-    #[error("there is no data key {0}")]
-    Missing(DataKeyId),
-    /// The subject has no data key at all, so nothing can be sealed for them.
-    #[error("subject {0} has no data key")]
-    NoDataKey(SubjectId),
-    /// No configured backend owns the wrapping key. An operator must add it to the configuration.
-    #[error("no configured key backend owns the wrapping key `{kek_id}`: {}", advice(kek_id))]
-    NoBackend {
-        /// The wrapping key.
-        kek_id: KekId,
-    },
-    /// The wrapping key of a new data key is being retired, and the active backend gave no other one. An operator must look
-    /// at it.
-    #[error(transparent)]
-    Inactive(#[from] Inactive),
-    /// The backend failed; its class says what that means.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The database failed.
-    #[error("the data keys could not be read")]
-    Database(#[from] DbErr),
-    /// The server is shutting down, or a bug stopped the load.
-    #[error("the load of a data key was interrupted")]
-    Interrupted,
 }

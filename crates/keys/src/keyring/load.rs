@@ -1,0 +1,137 @@
+//! Data keys on their way from the table into the cache.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+
+use super::{Keyring, KeyringError, OpenedKey};
+use crate::{
+    CacheEvent, KeyBackend, KeyContext, OpenDataKey, RefreshOutcome, Ticket, causes,
+    envelope::{DataKey, DataKeyId},
+    store::{self, StoredKey},
+};
+
+/// A data key that is to be loaded: for which place in the answer, and since when.
+#[derive(Debug)]
+struct Wanted {
+    position: usize,
+    id: DataKeyId,
+    ticket: Ticket,
+}
+
+impl Keyring {
+    /// Loads keys that are not cached. Positions are carried along.
+    pub(super) async fn load(self, missing: Vec<(usize, DataKeyId)>) -> Vec<(usize, OpenedKey)> {
+        let wanted = |&(position, id): &(usize, DataKeyId)| Wanted {
+            position,
+            id,
+            ticket: self.0.cache.ticket(id.subject),
+        };
+        let wanted: Vec<_> = missing.iter().map(wanted).collect();
+        let ids: Vec<_> = missing.into_iter().map(|(_, id)| id).collect();
+        let stored = match store::find(&self.0.db, &ids).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let error = Arc::new(KeyringError::Database(error));
+                return wanted.into_iter().map(|wanted| (wanted.position, Err(error.clone()))).collect();
+            }
+        };
+        // By the backend's name: those of one backend are unwrapped together.
+        let (mut here, mut elsewhere) = (BTreeMap::new(), Vec::new());
+        for wanted in wanted {
+            let stored = stored.get(&wanted.id);
+            let owned =
+                stored.and_then(|stored| Some((stored, self.0.backends.owner(&stored.wrapped.kek_id)?)));
+            match owned.filter(|(_, backend)| backend.unwraps_in_process()) {
+                Some((stored, backend)) => {
+                    let (_, together) = here.entry(backend.name()).or_insert((backend, Vec::new()));
+                    together.push((wanted, stored));
+                }
+                None => elsewhere.push((wanted, stored)),
+            }
+        }
+        let mut loaded = Vec::with_capacity(ids.len());
+        for (backend, together) in here.into_values() {
+            loaded.extend(self.load_together(backend, together).await);
+        }
+        let this = &self;
+        let loads = elsewhere.into_iter().map(|(Wanted { position, id, ticket }, stored)| async move {
+            (position, this.0.cache.get_or_load(ticket, id, || this.unwrap(id, stored)).await)
+        });
+        loaded.extend(loads.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await);
+        loaded
+    }
+
+    /// Loads keys of a backend that unwraps in this process, in one pass.
+    async fn load_together(
+        &self,
+        backend: &dyn KeyBackend,
+        wanted: Vec<(Wanted, &StoredKey)>,
+    ) -> Vec<(usize, OpenedKey)> {
+        let contexts: Vec<_> = wanted.iter().map(|(wanted, _)| KeyContext::from(wanted.id)).collect();
+        let keys: Vec<_> =
+            wanted.iter().zip(&contexts).map(|((_, stored), context)| (&stored.wrapped, context)).collect();
+        let unwrapped = backend.unwrap_many(&keys).await;
+        let mut loaded = Vec::with_capacity(wanted.len());
+        for ((Wanted { position, id, ticket }, stored), material) in wanted.into_iter().zip(unwrapped) {
+            let key = match material {
+                Ok(material) => {
+                    let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), stored.identity));
+                    self.0.cache.insert(ticket, key.clone()).await;
+                    Ok(key)
+                }
+                Err(error) => Err(Arc::new(error.into())),
+            };
+            loaded.push((position, key));
+        }
+        loaded
+    }
+
+    /// Unwraps keys again that are in use and near their end, so that nobody has to wait for them. What
+    /// cannot be unwrapped serves until it expires; what is gone from the database leaves at once.
+    pub(super) async fn refresh(self, due: Vec<DataKeyId>) {
+        let tickets: Vec<_> = due.iter().map(|id| self.0.cache.ticket(id.subject)).collect();
+        let stored = match store::find(&self.0.db, &due).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let keys = due.len();
+                tracing::warn!(keys, "data keys are not refreshed: {}", causes::line(&error));
+                return self.count_refreshes(RefreshOutcome::Failed, due.len());
+            }
+        };
+        let (this, stored) = (&self, &stored);
+        let refreshes = due.into_iter().zip(tickets).map(|(id, ticket)| async move {
+            let outcome = match this.unwrap(id, stored.get(&id)).await {
+                Ok(key) => {
+                    this.0.cache.insert(ticket, Arc::new(key)).await;
+                    RefreshOutcome::Ok
+                }
+                Err(KeyringError::Missing(_)) => {
+                    this.0.cache.evict(id.subject, [id]).await;
+                    RefreshOutcome::Gone
+                }
+                Err(error) => {
+                    tracing::warn!("data key {id} is not refreshed: {}", causes::line(&error));
+                    RefreshOutcome::Failed
+                }
+            };
+            this.count_refreshes(outcome, 1);
+        });
+        refreshes.collect::<FuturesUnordered<_>>().collect::<()>().await;
+    }
+
+    fn count_refreshes(&self, outcome: RefreshOutcome, keys: usize) {
+        self.0.observer.cached(CacheEvent::Refreshed(outcome), keys as u64);
+    }
+
+    async fn unwrap(&self, id: DataKeyId, stored: Option<&StoredKey>) -> Result<OpenDataKey, KeyringError> {
+        let StoredKey { identity, wrapped } = stored.ok_or(KeyringError::Missing(id))?;
+        let backend = self
+            .0
+            .backends
+            .owner(&wrapped.kek_id)
+            .ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
+        let material = backend.unwrap(wrapped, &id.into()).await?;
+        Ok(OpenDataKey::new(DataKey::new(id, &material), *identity))
+    }
+}
