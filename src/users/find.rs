@@ -1,7 +1,12 @@
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbBackend, DbErr, QueryFilter};
 
 use super::{Columns, User, UserError, Users, columns::rows, input::is_username};
-use crate::{entity::user, envelope::SubjectId, ledger};
+use crate::{
+    database::Together,
+    entity::user,
+    envelope::{SealedRow, SubjectId},
+    ledger,
+};
 
 impl Users {
     /// The user with this id; `None` if there never was one.
@@ -20,8 +25,7 @@ impl Users {
     /// The same.
     pub async fn find_with(&self, subject: SubjectId, columns: Columns) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
-        let select = columns.select().filter(user::Column::Id.eq(*subject.as_uuid()));
-        match rows(&self.db, select).await?.pop() {
+        match self.rows.find((columns, subject)).await? {
             Some(row) => Ok(Some(User::alone(self.clone(), row))),
             None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
             None => Ok(None),
@@ -56,4 +60,36 @@ impl Users {
             Err(error) => error.into(),
         }
     }
+}
+
+/// Rows of users, with some of their columns.
+pub(super) type Rows = Together<(Columns, SubjectId), user::Model>;
+
+/// The rows in a database.
+pub(super) fn rows_of(db: DatabaseConnection) -> Rows {
+    Rows::new(move |wanted| {
+        let db = db.clone();
+        Box::pin(async move { find_rows(&db, wanted).await })
+    })
+}
+
+/// One statement for all that is wanted with the same columns.
+async fn find_rows(
+    db: &DatabaseConnection,
+    mut wanted: Vec<(Columns, SubjectId)>,
+) -> Result<Vec<((Columns, SubjectId), user::Model)>, DbErr> {
+    let mut found = Vec::with_capacity(wanted.len());
+    while let Some(&(columns, _)) = wanted.first() {
+        let ids: Vec<_> =
+            wanted.extract_if(.., |(wanted, _)| *wanted == columns).map(|(_, id)| *id.as_uuid()).collect();
+        let these = match (db.get_database_backend(), &ids[..]) {
+            (_, [one]) => user::Column::Id.eq(*one),
+            // One text for any number of them.
+            (DbBackend::Postgres, _) => user::Column::Id.eq_any(ids),
+            _ => user::Column::Id.is_in(ids),
+        };
+        let rows = rows(db, columns.select().filter(these)).await?;
+        found.extend(rows.into_iter().map(|row| ((columns, row.subject()), row)));
+    }
+    Ok(found)
 }

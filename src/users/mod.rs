@@ -30,7 +30,7 @@ pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};
 pub use open::{NotAtOnce, User};
 pub use personal::PersonalField;
 
-use self::trust::Trust;
+use self::{find::Rows, trust::Trust};
 use crate::{
     database::Before,
     entity,
@@ -42,6 +42,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Users {
     db: DatabaseConnection,
+    rows: Rows,
     keyring: Keyring,
     registry: Registry,
     announcing: bool,
@@ -53,7 +54,8 @@ impl Users {
     #[must_use]
     pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
         let registry = entity::registry();
-        Self { db, keyring, registry, announcing: false, trust: Trust::default() }
+        let rows = find::rows_of(db.clone());
+        Self { db, rows, keyring, registry, announcing: false, trust: Trust::default() }
     }
 
     /// The same users, of whom these tables hold personal data.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
 use crate::{
-    database::{Before, WriteTransaction, begin_write, clock},
+    database::{Before, Together, WriteTransaction, begin_write, clock},
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
@@ -194,6 +194,15 @@ pub async fn find(
         Ok((id, StoredKey { identity: identity.into(), wrapped }))
     });
     stored.collect()
+}
+
+/// The same for ids that many ask for at the same time, one each.
+#[must_use]
+pub fn together(db: DatabaseConnection) -> Together<DataKeyId, StoredKey> {
+    Together::new(move |ids| {
+        let db = db.clone();
+        Box::pin(async move { Ok(find(&db, &ids).await?.into_iter().collect()) })
+    })
 }
 
 /// A subject's data keys, each with the time when it was made.

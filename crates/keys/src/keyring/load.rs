@@ -1,8 +1,12 @@
 //! Data keys on their way from the table into the cache.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
+use sea_orm::DbErr;
 
 use super::{Keyring, KeyringError, OpenedKey};
 use crate::{
@@ -29,7 +33,7 @@ impl Keyring {
         };
         let wanted: Vec<_> = missing.iter().map(wanted).collect();
         let ids: Vec<_> = missing.into_iter().map(|(_, id)| id).collect();
-        let stored = match store::find(&self.0.db, &ids).await {
+        let stored = match self.stored(&ids).await {
             Ok(stored) => stored,
             Err(error) => {
                 let error = Arc::new(KeyringError::Database(error));
@@ -60,6 +64,14 @@ impl Keyring {
         });
         loaded.extend(loads.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await);
         loaded
+    }
+
+    /// Keys as the table has them. One alone is read together with those that others want.
+    async fn stored(&self, ids: &[DataKeyId]) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
+        match *ids {
+            [id] => Ok(self.0.stored.find(id).await?.map(|stored| (id, stored)).into_iter().collect()),
+            _ => store::find(&self.0.db, ids).await,
+        }
     }
 
     /// Loads keys of a backend that unwraps in this process, in one pass.

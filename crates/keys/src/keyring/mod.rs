@@ -22,7 +22,7 @@ use super::{
 use crate::{BackendSettings, OpenBackendError, local::LocalBackendConfig, unobserved};
 use crate::{
     config::KeysConfig,
-    database::WriteTransaction,
+    database::{Together, WriteTransaction},
     envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
 };
 
@@ -38,6 +38,7 @@ pub struct Keyring(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     db: DatabaseConnection,
+    stored: Together<DataKeyId, StoredKey>,
     backends: Backends,
     cache: KeyCache,
     observer: SharedObserver,
@@ -75,7 +76,8 @@ impl Keyring {
     ) -> Self {
         let observer = observer.into();
         let cache = KeyCache::new(&config.cache, observer.clone());
-        Self(Arc::new(Inner { db, backends, cache, observer }))
+        let stored = store::together(db.clone());
+        Self(Arc::new(Inner { db, stored, backends, cache, observer }))
     }
 
     /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For

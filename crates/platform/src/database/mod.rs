@@ -8,6 +8,7 @@ mod pooler;
 mod primary;
 mod scrub;
 mod suspects;
+mod together;
 mod transaction;
 
 use std::{
@@ -29,6 +30,7 @@ pub use pooler::{PoolerError, Sessions, sessions};
 pub use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub use scrub::scrub;
 pub use scrub::{STILL_IN_THE_LOG, close};
+pub use together::{Found, Together};
 pub use transaction::{WriteTransaction, begin_write, is_overtaken};
 
 use self::{
