@@ -39,5 +39,6 @@ mod raw_files;
 mod rotation;
 mod tables;
 mod tampering;
+mod together;
 mod transport;
 mod written;

@@ -110,6 +110,11 @@ impl KeyCache {
         self.drop_unless_standing(ticket, id).await;
     }
 
+    /// Whether another key finds room without pushing one out. About: what happens at the same time is counted a little later.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.entry_count() < self.config.max_entries
+    }
+
     /// Takes a subject's keys out, and keeps those out that are being loaded.
     pub(super) async fn evict(&self, subject: SubjectId, ids: impl IntoIterator<Item = DataKeyId>) {
         self.fence.advance(subject);

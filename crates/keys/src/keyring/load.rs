@@ -74,7 +74,8 @@ impl Keyring {
         }
     }
 
-    /// Loads keys of a backend that unwraps in this process, in one pass.
+    /// Loads keys of a backend that unwraps in this process, in one pass. Several at once push none out of a full cache: to open these again
+    /// costs less than to put them there, and who goes through all users would only push out those who are asked for often.
     async fn load_together(
         &self,
         backend: &dyn KeyBackend,
@@ -85,11 +86,14 @@ impl Keyring {
             wanted.iter().zip(&contexts).map(|((_, stored), context)| (&stored.wrapped, context)).collect();
         let unwrapped = backend.unwrap_many(&keys).await;
         let mut loaded = Vec::with_capacity(wanted.len());
+        let is_kept = wanted.len() == 1 || self.0.cache.has_room();
         for ((Wanted { position, id, ticket }, stored), material) in wanted.into_iter().zip(unwrapped) {
             let key = match material {
                 Ok(material) => {
                     let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), stored.identity));
-                    self.0.cache.insert(ticket, key.clone()).await;
+                    if is_kept {
+                        self.0.cache.insert(ticket, key.clone()).await;
+                    }
                     Ok(key)
                 }
                 Err(error) => Err(Arc::new(error.into())),
