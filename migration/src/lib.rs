@@ -9,6 +9,7 @@ mod m20261124_000005_audit;
 mod m20261124_000006_access_tokens;
 mod m20261128_000008_ledger_rollbacks;
 mod m20261128_000009_audit_2;
+mod m20261128_000010_audit_groups;
 
 pub use sea_orm_migration::{self, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261124_000006_access_tokens::Migration));
         migrations.push(Box::new(m20261128_000008_ledger_rollbacks::Migration));
         migrations.push(Box::new(m20261128_000009_audit_2::Migration));
+        migrations.push(Box::new(m20261128_000010_audit_groups::Migration));
         migrations.sort_by(|one, other| one.name().cmp(other.name()));
         migrations
     }

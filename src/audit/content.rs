@@ -21,7 +21,8 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 use crate::{chain::Entry, entity::audit_event::Model};
 
@@ -48,6 +49,13 @@ pub(super) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
+    /// Which group the subjects of an event are that concerns several: the list's SHA-256, as an id of version 8 (RFC 9562, section 5.8).
+    pub(super) fn group(self) -> Option<Uuid> {
+        let list = (!self.subject_ids.is_empty()).then_some(self.subject_ids)?;
+        let digest = Sha256::digest(list);
+        Some(Builder::from_custom_bytes(*digest.first_chunk()?).into_uuid())
+    }
+
     /// The subjects of an event that concerns several. What is no id is left out.
     pub(super) fn several(self) -> impl Iterator<Item = Uuid> + use<'a> {
         self.subject_ids.split(',').filter_map(|id| id.parse().ok())

@@ -1,14 +1,15 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, sea_query::Query,
+    Select,
+    sea_query::{Query, UnionType},
 };
 
 use super::content::Content;
 use crate::{
     entity::{
         audit_event::{Column, Entity, Model},
-        audit_event_subject,
+        audit_event_subject, audit_group_subject,
     },
     envelope::SubjectId,
 };
@@ -110,8 +111,8 @@ pub async fn page(
     Ok(EventPage { events: rows.into_iter().map(Event::from).collect(), has_next })
 }
 
-/// Events that concern a subject alone are found by their own column, the others by their index. By two questions: none
-/// that asks for both at once uses an index for either. Whatever is appended between the two is left for later, so that
+/// Events that concern a subject alone are found by their own column, the others by the groups that the subject is in; older ones
+/// by an index of their own. By two questions: none that asks for both at once uses an index for either. Whatever is appended between the two is left for later, so that
 /// nobody who goes on from the last event has missed one.
 async fn of_subject(
     db: &impl ConnectionTrait,
@@ -125,15 +126,28 @@ async fn of_subject(
     let before = request.before.map_or(newest + 1, |before| before.min(newest + 1));
     let request = EventPageRequest { before: Some(before), ..request };
     let alone = select(filter, request).filter(Column::SubjectId.eq(*subject.as_uuid()));
+    let groups = Query::select()
+        .column(audit_group_subject::Column::GroupId)
+        .from(audit_group_subject::Entity)
+        .and_where(audit_group_subject::Column::SubjectId.eq(*subject.as_uuid()))
+        .take();
     let mut indexed = Query::select();
     indexed
+        .column(Column::Sequence)
+        .from(Entity)
+        .and_where(Column::GroupId.in_subquery(groups))
+        .and_where(Column::Sequence.lt(before));
+    let mut older = Query::select();
+    older
         .column(audit_event_subject::Column::Sequence)
         .from(audit_event_subject::Entity)
         .and_where(audit_event_subject::Column::SubjectId.eq(*subject.as_uuid()))
         .and_where(audit_event_subject::Column::Sequence.lt(before));
     if let Some(after) = request.after {
-        indexed.and_where(audit_event_subject::Column::Sequence.gt(after));
+        indexed.and_where(Column::Sequence.gt(after));
+        older.and_where(audit_event_subject::Column::Sequence.gt(after));
     }
+    indexed.union(UnionType::All, older);
     let several = select(filter, request).filter(Column::Sequence.in_subquery(indexed));
     let mut rows = alone.limit(limit).all(db).await?;
     rows.extend(several.limit(limit).all(db).await?);

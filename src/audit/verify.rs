@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::content::Content;
 use crate::{
     chain::{self, Entry, HEAD_ID, Head, Link, Row, Table, Verification, Words},
-    entity::{audit_event, audit_event_subject, audit_head},
+    entity::{audit_event, audit_event_subject, audit_group_subject, audit_head},
 };
 
 /// The chain of all events.
@@ -36,7 +36,7 @@ impl Table for Events {
         chain: "trail",
         entry: "event",
         entries: "events",
-        index: "the subjects that it names: its rows in audit_event_subjects",
+        index: "the subjects that it names: its rows in audit_group_subjects, or in audit_event_subjects",
     };
     const SEQUENCE: audit_event::Column = audit_event::Column::Sequence;
     type Row = audit_event::Model;
@@ -58,8 +58,10 @@ impl Table for Events {
     ) -> Result<Option<i64>, DbErr> {
         let Some(last) = page.last() else { return Ok(None) };
         let mut index = index(db, after, last.sequence).await?;
+        let groups = groups(db, page).await?;
         for row in page {
-            let indexed = index.remove(&row.sequence).unwrap_or_default();
+            let mut indexed = index.remove(&row.sequence).unwrap_or_default();
+            indexed.extend(row.group_id.and_then(|group| groups.get(&group)).into_iter().flatten());
             if Content::from(row).several().collect::<BTreeSet<_>>() != indexed {
                 return Ok(Some(row.sequence));
             }
@@ -86,7 +88,23 @@ impl From<audit_head::Model> for Head {
     }
 }
 
-/// By which subjects the events of a page are found that concern several.
+/// The groups of the events of a page.
+async fn groups(
+    db: &impl ConnectionTrait,
+    page: &[audit_event::Model],
+) -> Result<BTreeMap<Uuid, BTreeSet<Uuid>>, DbErr> {
+    use audit_group_subject::{Column, Entity};
+    let ids: BTreeSet<_> = page.iter().filter_map(|row| row.group_id).collect();
+    let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    if !ids.is_empty() {
+        for row in Entity::find().filter(Column::GroupId.is_in(ids)).all(db).await? {
+            groups.entry(row.group_id).or_default().insert(row.subject_id);
+        }
+    }
+    Ok(groups)
+}
+
+/// By which subjects the events of a page are found that concern several, without a group.
 async fn index(
     db: &impl ConnectionTrait,
     after: Option<i64>,

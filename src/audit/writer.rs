@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{sync::Notify, task::yield_now, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -73,6 +73,8 @@ impl Writer {
             if stopping {
                 self.close();
             }
+            // Who is about to come along does: a statement costs as much as many events.
+            yield_now().await;
             self.durable.take(&mut hand.durable);
             let due = retry.or_else(|| self.soon.since().map(|since| since + GATHER));
             if stopping || !hand.durable.is_empty() || due.is_some_and(|due| due <= Instant::now()) {

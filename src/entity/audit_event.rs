@@ -26,6 +26,8 @@ pub struct Model {
     pub count: i32,
     /// If it concerns several subjects: their ids, joined by commas; and none in `subject_id`.
     pub subject_ids: Option<String>,
+    /// Which group of subjects that is, if events about several are found by it.
+    pub group_id: Option<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,5 +1,5 @@
-//! `audit_event_subjects`: by which an event that concerns several subjects is found from each of them. An index: what
-//! counts is the list in the event.
+//! `audit_event_subjects`: by which an event that concerns several subjects is found from each of them, if it is older than
+//! groups of subjects. An index: what counts is the list in the event.
 #![expect(missing_docs, reason = "SeaORM's derive makes items without documentation")]
 
 use sea_orm::entity::prelude::*;

@@ -7,6 +7,7 @@
 pub mod access_token;
 pub mod audit_event;
 pub mod audit_event_subject;
+pub mod audit_group_subject;
 pub mod audit_head;
 pub mod erasure;
 pub mod erasure_head;

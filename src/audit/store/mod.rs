@@ -2,10 +2,11 @@
 
 mod postgres;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IntoActiveModel,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
+    IntoActiveModel, QueryFilter, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -13,14 +14,14 @@ use super::{NewEvent, content::Content, lane::Batch, verify::Events};
 use crate::{
     chain::{self, Chained, Head, Link},
     database::{WriteTransaction, begin_write, on_the_primary},
-    entity::{audit_event, audit_event_subject},
+    entity::{audit_event, audit_group_subject},
 };
 
 /// Events, chained.
 type Chain<'a> = Chained<'a, Content<'a>>;
 
-/// SQLite permits 32,766 values in one statement; each event has fourteen.
-const CHUNK_ON_SQLITE: usize = 2300;
+/// SQLite permits 32,766 values in one statement; each event has fifteen.
+const CHUNK_ON_SQLITE: usize = 2100;
 
 /// Appends events, in a transaction of their own.
 ///
@@ -106,26 +107,34 @@ async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> R
 }
 
 async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head) -> Result<(), DbErr> {
+    for (group_id, subjects) in groups(chain) {
+        let known = audit_event::Entity::find().filter(audit_event::Column::GroupId.eq(group_id));
+        if known
+            .select_only()
+            .column(audit_event::Column::Sequence)
+            .into_tuple::<i64>()
+            .one(transaction)
+            .await?
+            .is_some()
+        {
+            continue;
+        }
+        let index = subjects.map(|subject_id| {
+            audit_group_subject::Model { subject_id, group_id }.into_active_model().reset_all()
+        });
+        audit_group_subject::Entity::insert_many(index).exec_without_returning(transaction).await?;
+    }
     let rows: Vec<_> = chain.links().map(|link| row(&link).into_active_model().reset_all()).collect();
     for chunk in rows.chunks(CHUNK_ON_SQLITE) {
         audit_event::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;
     }
-    let index: Vec<_> = index(chain)
-        .map(|(subject_id, sequence)| {
-            audit_event_subject::Model { subject_id, sequence }.into_active_model().reset_all()
-        })
-        .collect();
-    for chunk in index.chunks(CHUNK_ON_SQLITE) {
-        audit_event_subject::Entity::insert_many(chunk.to_vec()).exec_without_returning(transaction).await?;
-    }
     chain::advance::<Events>(transaction, to).await
 }
 
-/// By which events that concern several subjects are found: each subject, and the event's place.
-fn index(chain: &Chain<'_>) -> impl Iterator<Item = (Uuid, i64)> {
+/// The groups of subjects whom events concern together, each once.
+fn groups<'a>(chain: &Chain<'a>) -> BTreeMap<Uuid, impl Iterator<Item = Uuid> + use<'a>> {
     // Most events have none.
-    let several = chain.links().filter(|link| !link.entry.subject_ids.is_empty());
-    several.flat_map(|link| link.entry.several().map(move |subject| (subject, link.sequence)))
+    chain.links().filter_map(|link| Some((link.entry.group()?, link.entry.several()))).collect()
 }
 
 fn row(link: &Link<'_, &Content<'_>>) -> audit_event::Model {
@@ -145,5 +154,6 @@ fn row(link: &Link<'_, &Content<'_>>) -> audit_event::Model {
         version: link.entry.version,
         count: link.entry.count,
         subject_ids: filled(link.entry.subject_ids),
+        group_id: link.entry.group(),
     }
 }

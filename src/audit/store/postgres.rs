@@ -5,31 +5,33 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Chain, index};
+use super::Chain;
 use crate::{
     audit::content::VERSION,
     chain::{HEAD_ID, Head},
     database::is_overtaken,
 };
 
-/// The events, by which subjects those of several are found, and the head that they move, in one statement: nothing
+/// The events, the groups of subjects that no event had before, and the head that they move, in one statement: nothing
 /// happens if the head is another one than they were chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
 /// here: an absent text is an empty one, which no other text is; an absent id is told by `has_subject`, as
 /// any id may be one.
 const APPEND: &str = "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
     WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id), \
-    indexed AS (INSERT INTO audit_event_subjects (subject_id, sequence) \
-    SELECT subject_id, sequence FROM unnest($18::uuid[], $19::int8[]) AS new(subject_id, sequence) \
-    WHERE EXISTS (SELECT FROM moved)) \
-    INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
-    target, request_id, outcome, previous_digest, digest, version, count, subject_ids) \
-    SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
-    NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest, $20, count, NULLIF(subject_ids, '') \
-    FROM unnest($6::int8[], $7::timestamptz[], $8::text[], $9::text[], $10::bool[], $11::uuid[], $12::text[], \
-    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[], $21::int4[], $22::text[]) AS new(sequence, \
+    new AS (SELECT * FROM unnest($6::int8[], $7::timestamptz[], $8::text[], $9::text[], $10::bool[], $11::uuid[], $12::text[], \
+    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[], $18::uuid[], $20::int4[], $21::text[]) AS new(sequence, \
     occurred_at, actor, action, has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest, \
-    count, subject_ids) \
-    WHERE EXISTS (SELECT FROM moved)";
+    group_id, count, subject_ids) WHERE EXISTS (SELECT FROM moved)), \
+    unknown AS MATERIALIZED (SELECT DISTINCT group_id, subject_ids FROM new WHERE subject_ids <> '' \
+    AND (SELECT 1 FROM audit_events AS known WHERE known.group_id = new.group_id LIMIT 1) IS NULL), \
+    indexed AS (INSERT INTO audit_group_subjects (subject_id, group_id) \
+    SELECT subject_id::uuid, group_id FROM unknown, unnest(string_to_array(subject_ids, ',')) AS subject_id) \
+    INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
+    target, request_id, outcome, previous_digest, digest, version, count, subject_ids, group_id) \
+    SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
+    NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest, $19, count, NULLIF(subject_ids, ''), \
+    CASE WHEN subject_ids <> '' THEN group_id END \
+    FROM new";
 
 /// Appends events after `from`, and moves the head to `to`. Whether `from` was the head, and so they are stored.
 ///
@@ -95,15 +97,13 @@ struct Columns<'a> {
     digest: Vec<&'a [u8]>,
     count: Vec<i32>,
     subject_ids: Vec<&'a str>,
-    /// Of events that concern several subjects: each of these, and the event's place.
-    indexed_subject: Vec<Uuid>,
-    indexed_sequence: Vec<i64>,
+    /// Any id, if there are no several subjects.
+    group_id: Vec<Uuid>,
 }
 
 impl<'a> Columns<'a> {
     fn of(chain: &'a Chain<'_>) -> Self {
         let count = chain.len();
-        let (indexed_subject, indexed_sequence) = index(chain).unzip();
         let mut columns = Self {
             sequence: Vec::with_capacity(count),
             occurred_at: Vec::with_capacity(count),
@@ -119,8 +119,7 @@ impl<'a> Columns<'a> {
             digest: Vec::with_capacity(count),
             count: Vec::with_capacity(count),
             subject_ids: Vec::with_capacity(count),
-            indexed_subject,
-            indexed_sequence,
+            group_id: Vec::with_capacity(count),
         };
         for link in chain.links() {
             columns.sequence.push(link.sequence);
@@ -137,11 +136,12 @@ impl<'a> Columns<'a> {
             columns.digest.push(link.digest);
             columns.count.push(link.entry.count);
             columns.subject_ids.push(link.entry.subject_ids);
+            columns.group_id.push(link.entry.group().unwrap_or_default());
         }
         columns
     }
 
-    fn values(self, from: &Head, to: &Head) -> [Value; 22] {
+    fn values(self, from: &Head, to: &Head) -> [Value; 21] {
         let texts = |column: Vec<&str>| column.into_iter().map(str::to_owned).collect::<Vec<_>>();
         let digests = |column: Vec<&[u8]>| column.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
         [
@@ -162,8 +162,7 @@ impl<'a> Columns<'a> {
             texts(self.outcome).into(),
             digests(self.previous_digest).into(),
             digests(self.digest).into(),
-            self.indexed_subject.into(),
-            self.indexed_sequence.into(),
+            self.group_id.into(),
             VERSION.into(),
             self.count.into(),
             texts(self.subject_ids).into(),
@@ -174,7 +173,7 @@ impl<'a> Columns<'a> {
     fn arguments(&self, from: &Head, to: &Head) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
         // An event takes about 250 bytes. To grow in steps would copy all of them, again and again.
-        arguments.reserve(22, 320 * self.sequence.len());
+        arguments.reserve(21, 320 * self.sequence.len());
         arguments.add(to.sequence)?;
         arguments.add(&to.digest)?;
         arguments.add(HEAD_ID)?;
@@ -192,8 +191,7 @@ impl<'a> Columns<'a> {
         arguments.add(&self.outcome)?;
         arguments.add(&self.previous_digest)?;
         arguments.add(&self.digest)?;
-        arguments.add(&self.indexed_subject)?;
-        arguments.add(&self.indexed_sequence)?;
+        arguments.add(&self.group_id)?;
         arguments.add(VERSION)?;
         arguments.add(&self.count)?;
         arguments.add(&self.subject_ids)?;

@@ -6,7 +6,7 @@ use oubliette::{
     audit::{self, Action, EventPageRequest, Filter, NewEvent, Origin, Outcome, page},
     chain::Problem,
     database,
-    entity::{audit_event_subject, audit_head},
+    entity::{audit_event_subject, audit_group_subject, audit_head},
     envelope::SubjectId,
 };
 use sea_orm::{
@@ -23,6 +23,7 @@ on_both_databases!(
     an_event_about_several_is_found_from_each,
     more_subjects_than_fit_are_counted,
     an_event_that_is_hidden_from_a_subject_is_found,
+    an_older_event_about_several_is_found_from_each,
 );
 
 fn refused(subjects: &[SubjectId], count: u32) -> NewEvent {
@@ -126,6 +127,8 @@ async fn an_event_about_several_is_found_from_each(stack: TestStack) {
     assert_eq!((&page.events[1].subjects, page.events[1].count), (&both, 7));
     assert_eq!((page.events[1].subject(), page.events[0].subject()), (None, Some(one)));
     assert_eq!(events(&db).await[12].subject_id, Some(three.into()), "one is no list");
+    let rows = audit_group_subject::Entity::find().all(&db).await.unwrap();
+    assert_eq!(rows.len(), 3 * 2, "three groups of two, however often: {rows:?}");
 }
 
 async fn more_subjects_than_fit_are_counted(stack: TestStack) {
@@ -136,7 +139,7 @@ async fn more_subjects_than_fit_are_counted(stack: TestStack) {
     assert_eq!(found(&db, many[99], 9).await, [1]);
     assert_eq!(found(&db, many[100], 9).await, Vec::<i64>::new());
     assert_eq!(events(&db).await[0].count, 150);
-    assert_eq!(audit_event_subject::Entity::find().all(&db).await.unwrap().len(), 100);
+    assert_eq!(audit_group_subject::Entity::find().all(&db).await.unwrap().len(), 100);
 }
 
 async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
@@ -146,6 +149,50 @@ async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
     trail.record_durably(&reads("ada", 1500)).await.unwrap();
     trail.record_durably(&[refused(&[one, two], 2)]).await.unwrap();
     trail.record_durably(&reads("ada", 2)).await.unwrap();
+    let group = events(&db).await[1500].group_id.unwrap();
+    let join = async |subject: SubjectId, group_id| {
+        let row = audit_group_subject::Model { subject_id: subject.into(), group_id };
+        let row = row.into_active_model().reset_all();
+        audit_group_subject::Entity::insert(row).exec_without_returning(&db).await.unwrap();
+    };
+    let leave = async |subject: SubjectId| {
+        let left = audit_group_subject::Entity::delete_by_id((subject.into(), group)).exec(&db).await;
+        assert_eq!(left.unwrap().rows_affected, 1);
+    };
+    assert_eq!(fault(&db).await, None);
+    leave(one).await;
+    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is gone");
+    assert_eq!(audit::verify(&db, None).await.unwrap().sound.sequence, 1500);
+    let other = SubjectId::generate();
+    join(other, group).await;
+    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is another");
+    join(one, group).await;
+    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "there is one more");
+    leave(other).await;
+    assert_eq!(fault(&db).await, None);
+    join(other, Uuid::new_v4()).await;
+    assert_eq!(fault(&db).await, None, "no event has that group");
+    let set = "UPDATE audit_events SET group_id";
+    db.execute_unprepared(&format!("{set} = NULL WHERE sequence = 1501")).await.unwrap();
+    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "the event has no group");
+    db.execute_unprepared(&format!(
+        "{set} = (SELECT group_id FROM audit_group_subjects LIMIT 1) WHERE sequence = 3"
+    ))
+    .await
+    .unwrap();
+    assert_eq!(fault(&db).await, Some((3, Problem::Misindexed)), "an event of one has a group");
+}
+
+async fn an_older_event_about_several_is_found_from_each(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let [one, two] = subjects(2).try_into().unwrap();
+    let trail = trail(&db);
+    trail.record_durably(&reads("ada", 1500)).await.unwrap();
+    trail.record_durably(&[refused(&[one, two], 2)]).await.unwrap();
+    trail.record_durably(&reads("ada", 1)).await.unwrap();
+    // As a server of the release before leaves it.
+    db.execute_unprepared("UPDATE audit_events SET group_id = NULL").await.unwrap();
+    db.execute_unprepared("DELETE FROM audit_group_subjects").await.unwrap();
     let row =
         |subject: SubjectId, sequence| audit_event_subject::Model { subject_id: subject.into(), sequence };
     let insert = async |row: audit_event_subject::Model| {
@@ -156,20 +203,20 @@ async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
         let deleted = audit_event_subject::Entity::delete_by_id((subject.into(), sequence)).exec(&db).await;
         assert_eq!(deleted.unwrap().rows_affected, 1);
     };
-    assert_eq!(fault(&db).await, None);
-    delete(one, 1501).await;
-    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is gone");
-    assert_eq!(audit::verify(&db, None).await.unwrap().sound.sequence, 1500);
-    insert(row(SubjectId::generate(), 1501)).await;
-    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "a row is another");
-    db.execute_unprepared("DELETE FROM audit_event_subjects").await.unwrap();
+    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)));
     insert(row(one, 1501)).await;
     insert(row(two, 1501)).await;
     assert_eq!(fault(&db).await, None);
-    for slipped_in in [0, 7, 1503] {
+    for slipped_in in [0, 7, 1502] {
         insert(row(two, slipped_in)).await;
         assert_eq!(fault(&db).await, Some((slipped_in, Problem::Misindexed)), "a row of no such event");
         delete(two, slipped_in).await;
     }
     assert_eq!(fault(&db).await, None);
+    // And beside newer ones.
+    trail.record_durably(&[refused(&[one, two], 2)]).await.unwrap();
+    assert_eq!(fault(&db).await, None);
+    for size in [1, 100] {
+        assert_eq!(found(&db, one, size).await, [1501, 1503]);
+    }
 }
