@@ -1,6 +1,12 @@
 //! How often the key backend is asked, and what happens when it does not answer.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use oubliette::{
@@ -8,7 +14,7 @@ use oubliette::{
     audit::Origin,
     config::AuditReads,
     envelope::{DataKeyId, KeyVersion},
-    keys::{ErrorClass, Keyring, KeyringError},
+    keys::{CacheEvent, ErrorClass, Keyring, KeyringError, Observer, SharedObserver, config::KeysConfig},
     users::{UserPageRequest, Users},
 };
 use serde_json::json;
@@ -26,6 +32,7 @@ mod unwrapped_in_process {
         a_cold_page_is_loaded_together,
         a_key_that_is_lost_or_damaged_fails_alone,
         a_forgotten_key_does_not_come_back_into_the_cache,
+        a_page_pushes_no_key_out_of_a_full_cache,
     );
 
     /// Users whose data keys local keys wrap, unlike those of the app, whose backend passes for a service.
@@ -90,6 +97,49 @@ mod unwrapped_in_process {
             forgotten.unwrap();
             assert!(keyring.cached(id).await.is_none(), "{opened:?}");
         }
+    }
+
+    /// How many keys came into the cache.
+    #[derive(Debug, Default)]
+    struct Came(AtomicU64);
+
+    impl Observer for Came {
+        fn cached(&self, event: CacheEvent, keys: u64) {
+            if event == CacheEvent::Inserted {
+                self.0.fetch_add(keys, Ordering::Relaxed);
+            }
+        }
+    }
+
+    async fn a_page_pushes_no_key_out_of_a_full_cache(stack: TestStack) {
+        let app = TestApp::start(stack).await;
+        let (_, keyring, _folder) = with_local_keys(&app).await;
+        let people = populate(&app.db, keyring.backends().active(), 40).await;
+        let ids: Vec<_> = people
+            .iter()
+            .map(|(id, _)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST })
+            .collect();
+        let mut config = KeysConfig::default();
+        config.cache.max_entries = 10;
+        let counted = Arc::new(Came::default());
+        let observer: SharedObserver = counted.clone();
+        let keyring = Keyring::new(app.db.clone(), keyring.backends().clone(), &config, observer);
+        let (few, others) = ids.split_at(10);
+        for id in few {
+            keyring.open(*id).await.unwrap();
+        }
+        // Until the cache has counted them.
+        tokio::time::timeout(Duration::from_millis(1500), keyring.clone().maintain()).await.unwrap_err();
+        for _ in 0..3 {
+            assert!(keyring.open_many(&ids).await.iter().all(Result::is_ok));
+        }
+        for id in few {
+            assert!(keyring.cached(*id).await.is_some());
+        }
+        for id in others {
+            assert!(keyring.cached(*id).await.is_none());
+        }
+        assert_eq!(counted.0.load(Ordering::Relaxed), 10, "none came to be turned away");
     }
 }
 
