@@ -1,8 +1,8 @@
-use sea_orm::{ColumnTrait, DatabaseConnection, DbBackend, DbErr, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, QueryFilter};
 
 use super::{Columns, User, UserError, Users, columns::rows, input::is_username};
 use crate::{
-    database::Together,
+    database::{Together, one_of},
     entity::user,
     envelope::{SealedRow, SubjectId},
     ledger,
@@ -80,14 +80,9 @@ async fn find_rows(
 ) -> Result<Vec<((Columns, SubjectId), user::Model)>, DbErr> {
     let mut found = Vec::with_capacity(wanted.len());
     while let Some(&(columns, _)) = wanted.first() {
-        let ids: Vec<_> =
+        let ids =
             wanted.extract_if(.., |(wanted, _)| *wanted == columns).map(|(_, id)| *id.as_uuid()).collect();
-        let these = match (db.get_database_backend(), &ids[..]) {
-            (_, [one]) => user::Column::Id.eq(*one),
-            // One text for any number of them.
-            (DbBackend::Postgres, _) => user::Column::Id.eq_any(ids),
-            _ => user::Column::Id.is_in(ids),
-        };
+        let these = one_of(db.get_database_backend(), user::Column::Id, ids);
         let rows = rows(db, columns.select().filter(these)).await?;
         found.extend(rows.into_iter().map(|row| ((columns, row.subject()), row)));
     }

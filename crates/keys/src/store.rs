@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
 use crate::{
-    database::{Before, Together, WriteTransaction, begin_write, clock},
+    database::{Before, Together, WriteTransaction, begin_write, clock, one_of},
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
@@ -174,13 +174,8 @@ pub async fn find(
     db: &impl ConnectionTrait,
     ids: &[DataKeyId],
 ) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
-    let subjects: Vec<_> = ids.iter().map(|id| *id.subject.as_uuid()).collect();
-    let of_subjects = match (db.get_database_backend(), &subjects[..]) {
-        (_, [one]) => Column::SubjectId.eq(*one),
-        // One text for any number of them. For one alone, PostgreSQL would plan it anew each time.
-        (DbBackend::Postgres, _) => Column::SubjectId.eq_any(subjects),
-        _ => Column::SubjectId.is_in(subjects),
-    };
+    let subjects = ids.iter().map(|id| *id.subject.as_uuid()).collect();
+    let of_subjects = one_of(db.get_database_backend(), Column::SubjectId, subjects);
     let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid)> = Entity::find()
         .select_only()
         .columns([Column::SubjectId, Column::Version, Column::KekId, Column::Wrapped, Column::Id])
