@@ -1,6 +1,6 @@
 //! Users who are asked for at the same time: read by few statements, and each answered as if alone.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use futures::future::join_all;
 use oubliette::{
@@ -14,6 +14,7 @@ use crate::harness::{Person, TestApp, TestStack, on_both_databases};
 
 on_both_databases!(
     many_users_in_one_document_take_few_statements,
+    statements_have_few_texts,
     each_is_answered_as_if_alone,
     what_was_written_before_is_read,
     a_statement_that_fails_is_only_who_asked_for_it,
@@ -66,6 +67,21 @@ async fn many_users_in_one_document_take_few_statements(stack: TestStack) {
         let of_table = statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count();
         assert!((1..=FEW).contains(&of_table), "{of_table} statements for {table}");
     }
+}
+
+/// Each text is planned anew.
+async fn statements_have_few_texts(stack: TestStack) {
+    let app = started(stack).await;
+    let people = people(&app, 34).await;
+    app.take_statements();
+    for count in 1..=people.len() {
+        let some = people[..count].iter().map(|(id, _)| (*id, "id email"));
+        app.data(&document(some), json!({})).await;
+    }
+    let texts: BTreeSet<_> = app.take_statements().into_iter().collect();
+    let lengths: BTreeSet<_> = texts.iter().map(|text| text.matches(['$', '?']).count()).collect();
+    assert!(lengths.is_subset(&[1, 2, 4, 8, 16, 32].into()), "{lengths:?}");
+    assert_eq!(texts.len(), lengths.len());
 }
 
 async fn each_is_answered_as_if_alone(stack: TestStack) {
