@@ -73,7 +73,7 @@ impl Writer {
             if stopping {
                 self.close();
             }
-            // Who is about to come along does: a statement costs as much as many events.
+            // Whoever is about to come comes along: a statement costs as much as ten events.
             yield_now().await;
             self.durable.take(&mut hand.durable);
             let due = retry.or_else(|| self.soon.since().map(|since| since + GATHER));

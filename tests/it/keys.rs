@@ -66,7 +66,7 @@ mod unwrapped_in_process {
     async fn a_key_that_is_lost_or_damaged_fails_alone(stack: TestStack) {
         let app = TestApp::start(stack).await;
         let (_, keyring, _folder) = with_local_keys(&app).await;
-        let people = populate(&app.db, keyring.backends().active(), 4).await;
+        let people = populate(&app.db, keyring.backends().active(), 5).await;
         let ids: Vec<_> = people
             .iter()
             .map(|(id, _)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST })
@@ -75,13 +75,21 @@ mod unwrapped_in_process {
         app.sql(&format!("DELETE FROM data_keys WHERE {}", own(0))).await;
         app.sql(&format!("UPDATE data_keys SET wrapped = {} WHERE {}", app.bytes(&[1; 62]), own(1))).await;
         app.sql(&format!("UPDATE data_keys SET kek_id = 'local:another' WHERE {}", own(2))).await;
-        let opened = keyring.open_many(&ids).await;
+        let opened = keyring.open_many(&ids[..4]).await;
         let error = |position: usize| &**opened[position].as_ref().unwrap_err();
         assert!(matches!(error(0), KeyringError::Missing(id) if *id == ids[0]), "{opened:?}");
         let KeyringError::Backend(damaged) = error(1) else { panic!("{opened:?}") };
         assert_eq!(damaged.class, ErrorClass::ContextMismatch);
         assert!(matches!(error(2), KeyringError::NoBackend { .. }), "{opened:?}");
         assert!(opened[3].is_ok());
+        // Alone, too, and if the subject has another key.
+        app.sql(&format!("UPDATE data_keys SET version = 2 WHERE {}", own(4))).await;
+        for id in [ids[0], ids[4]] {
+            let opened = keyring.open(id).await;
+            assert!(
+                matches!(**opened.as_ref().unwrap_err(), KeyringError::Missing(missing) if missing == id)
+            );
+        }
     }
 
     async fn a_forgotten_key_does_not_come_back_into_the_cache(stack: TestStack) {

@@ -12,26 +12,57 @@ use crate::{
     database::is_overtaken,
 };
 
-/// The events, the groups of subjects that no event had before, and the head that they move, in one statement: nothing
-/// happens if the head is another one than they were chained to. By arrays, so that any number of events is one text, which PostgreSQL parses once. Arrays hold no NULL
-/// here: an absent text is an empty one, which no other text is; an absent id is told by `has_subject`, as
-/// any id may be one.
-const APPEND: &str = "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
-    WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id), \
-    new AS (SELECT * FROM unnest($6::int8[], $7::timestamptz[], $8::text[], $9::text[], $10::bool[], $11::uuid[], $12::text[], \
-    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[], $18::uuid[], $20::int4[], $21::text[]) AS new(sequence, \
-    occurred_at, actor, action, has_subject, subject_id, attributes, target, request_id, outcome, previous_digest, digest, \
-    group_id, count, subject_ids) WHERE EXISTS (SELECT FROM moved)), \
+/// The head that the events move. Nothing happens if it is another one than they were chained to.
+macro_rules! moved {
+    () => {
+        "WITH moved AS (UPDATE audit_head SET sequence = $1, digest = $2 \
+        WHERE id = $3 AND sequence = $4 AND digest = $5 RETURNING id)"
+    };
+}
+
+/// The events, by arrays, so that any number of them is one text, which PostgreSQL parses once. Each array is a question of its own: what it
+/// holds is not known to the planner, which would otherwise make another plan for each length. Arrays hold no NULL here: an absent text is
+/// an empty one, which no other text is; an absent id is told by `has_subject`, as any id may be one, or by the list.
+macro_rules! new {
+    () => {
+        "unnest((SELECT $6::int8[]), (SELECT $7::timestamptz[]), (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::bool[]), \
+        (SELECT $11::uuid[]), (SELECT $12::text[]), (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::text[]), \
+        (SELECT $16::bytea[]), (SELECT $17::bytea[]), (SELECT $18::uuid[]), (SELECT $20::int4[]), (SELECT $21::text[])) \
+        AS new(sequence, occurred_at, actor, action, has_subject, subject_id, attributes, target, request_id, outcome, \
+        previous_digest, digest, group_id, count, subject_ids)"
+    };
+}
+
+macro_rules! insert {
+    () => {
+        "INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
+        target, request_id, outcome, previous_digest, digest, version, count, subject_ids, group_id) \
+        SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
+        NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest, $19, count, NULLIF(subject_ids, ''), \
+        CASE WHEN subject_ids <> '' THEN group_id END"
+    };
+}
+
+/// The events and the head that they move, in one statement.
+const APPEND: &str = concat!(moved!(), " ", insert!(), " FROM ", new!(), " WHERE EXISTS (SELECT FROM moved)");
+
+/// The same where some concern several subjects: also the groups of subjects that no event had before.
+const APPEND_GROUPS: &str = concat!(
+    moved!(),
+    ", new AS (SELECT * FROM ",
+    new!(),
+    " WHERE EXISTS (SELECT FROM moved)), \
     unknown AS MATERIALIZED (SELECT DISTINCT group_id, subject_ids FROM new WHERE subject_ids <> '' \
     AND (SELECT 1 FROM audit_events AS known WHERE known.group_id = new.group_id LIMIT 1) IS NULL), \
     indexed AS (INSERT INTO audit_group_subjects (subject_id, group_id) \
-    SELECT subject_id::uuid, group_id FROM unknown, unnest(string_to_array(subject_ids, ',')) AS subject_id) \
-    INSERT INTO audit_events (sequence, occurred_at, actor, action, subject_id, attributes, \
-    target, request_id, outcome, previous_digest, digest, version, count, subject_ids, group_id) \
-    SELECT sequence, occurred_at, actor, action, CASE WHEN has_subject THEN subject_id END, attributes, \
-    NULLIF(target, ''), NULLIF(request_id, ''), outcome, previous_digest, digest, $19, count, NULLIF(subject_ids, ''), \
-    CASE WHEN subject_ids <> '' THEN group_id END \
-    FROM new";
+    SELECT subject_id::uuid, group_id FROM unknown, unnest(string_to_array(subject_ids, ',')) AS subject_id) ",
+    insert!(),
+    " FROM new"
+);
+
+fn statement(chain: &Chain<'_>) -> &'static str {
+    if chain.links().any(|link| !link.entry.subject_ids.is_empty()) { APPEND_GROUPS } else { APPEND }
+}
 
 /// Appends events after `from`, and moves the head to `to`. Whether `from` was the head, and so they are stored.
 ///
@@ -45,7 +76,7 @@ pub(super) async fn append(
     to: &Head,
 ) -> Result<bool, DbErr> {
     let values = Columns::of(chain).values(from, to);
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, APPEND, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, statement(chain), values);
     Ok(connection.execute_raw(statement).await?.rows_affected() == chain.len() as u64)
 }
 
@@ -74,7 +105,7 @@ pub(super) async fn append_alone(
 async fn append_raw(pool: &PgPool, chain: &Chain<'_>, from: &Head, to: &Head) -> Result<bool, sqlx::Error> {
     let arguments = Columns::of(chain).arguments(from, to).map_err(sqlx::Error::Encode)?;
     let mut connection = pool.acquire().await?;
-    let stored = sqlx::query_with(APPEND, arguments).execute(&mut *connection).await;
+    let stored = sqlx::query_with(statement(chain), arguments).execute(&mut *connection).await;
     // Otherwise each connection of the pool would keep room for the largest batch that it ever sent.
     connection.shrink_buffers();
     let stored = stored?;

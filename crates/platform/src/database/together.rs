@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// What a statement of several does not find, since it failed, is read again by each one alone. Cheap to clone: all clones are one.
 pub struct Together<K, V>(Arc<Shared<K, V>>);
 
-/// What is found of some keys, in any order; nothing for those that there is nothing of.
+/// What is found of some keys, in any order; nothing for those that there is nothing of. More may be found than was asked for.
 pub type Found<K, V> = Pin<Box<dyn Future<Output = Result<Vec<(K, V)>, DbErr>> + Send>>;
 
 /// What rows are found by.
@@ -109,7 +109,8 @@ impl<K: Key, V: Row> Together<K, V> {
     }
 
     async fn find_alone(&self, key: K) -> Result<Option<V>, DbErr> {
-        Ok((self.0.find)(vec![key]).await?.pop().map(|(_, found)| found))
+        let found = (self.0.find)(vec![key]).await?;
+        Ok(found.into_iter().find_map(|(found, row)| (found == key).then_some(row)))
     }
 }
 
@@ -216,6 +217,9 @@ mod tests {
     use super::*;
 
     const ABSENT: u32 = 13;
+    /// Found whatever was asked for, before and after what was.
+    const OTHER: u32 = 1_000;
+    const ANOTHER: u32 = 0;
     const WRONG: u32 = 66;
     const PANICS: u32 = 99;
 
@@ -242,7 +246,8 @@ mod tests {
                         }
                         let mut found: Vec<_> =
                             keys.iter().filter(|key| **key != ABSENT).map(|key| (*key, key * 2)).collect();
-                        // As of a statement: each row once, in its own order.
+                        // As of a statement: each row once, in its own order, and more than was asked for.
+                        found.extend([(OTHER, 1), (ANOTHER, 1)]);
                         found.sort_unstable_by(|one, other| other.cmp(one));
                         found.dedup();
                         Ok(found)
