@@ -108,15 +108,11 @@ async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> R
 
 async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head) -> Result<(), DbErr> {
     for (group_id, subjects) in groups(chain) {
-        let known = audit_event::Entity::find().filter(audit_event::Column::GroupId.eq(group_id));
-        if known
+        let known = audit_event::Entity::find()
             .select_only()
             .column(audit_event::Column::Sequence)
-            .into_tuple::<i64>()
-            .one(transaction)
-            .await?
-            .is_some()
-        {
+            .filter(audit_event::Column::GroupId.eq(group_id));
+        if known.into_tuple::<i64>().one(transaction).await?.is_some() {
             continue;
         }
         let index = subjects.map(|subject_id| {
