@@ -351,7 +351,7 @@ mod tests {
     #[tokio::test]
     async fn a_statement_has_so_many_keys_at_most() {
         let table = Table::new();
-        let keys: Vec<_> = (100..102 + 2 * u32::try_from(MOST).unwrap() + 1).collect();
+        let keys: Vec<_> = (100..=102 + 2 * u32::try_from(MOST).unwrap()).collect();
         let asked = table.ask(&keys).await;
         table.gate.add_permits(keys.len());
         assert_eq!(answers(asked).await.len(), keys.len());
