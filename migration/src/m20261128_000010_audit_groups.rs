@@ -38,6 +38,10 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // The release before finds events by nothing else.
+        let older = "INSERT INTO audit_event_subjects (subject_id, sequence) SELECT s.subject_id, e.sequence \
+            FROM audit_events e JOIN audit_group_subjects s ON s.group_id = e.group_id WHERE true ON CONFLICT DO NOTHING";
+        manager.get_connection().execute_unprepared(older).await?;
         manager.drop_table(Table::drop().table(AuditGroupSubjects::Table).to_owned()).await?;
         manager
             .drop_index(Index::drop().name("audit_events_group").table(AuditEvents::Table).to_owned())

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select,
-    sea_query::{Query, UnionType},
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement},
 };
 
 use super::content::Content;
@@ -112,7 +112,7 @@ pub async fn page(
 }
 
 /// Events that concern a subject alone are found by their own column, the others by the groups that the subject is in; older ones
-/// by an index of their own. By two questions: none that asks for both at once uses an index for either. Whatever is appended between the two is left for later, so that
+/// by an index of their own. By three questions: none that asks for two at once uses an index for either. Whatever is appended between them is left for later, so that
 /// nobody who goes on from the last event has missed one.
 async fn of_subject(
     db: &impl ConnectionTrait,
@@ -123,37 +123,60 @@ async fn of_subject(
 ) -> Result<Vec<Model>, DbErr> {
     let newest = Entity::find().order_by_desc(Column::Sequence).one(db).await?;
     let Some(newest) = newest.map(|event| event.sequence) else { return Ok(Vec::new()) };
-    let before = request.before.map_or(newest + 1, |before| before.min(newest + 1));
+    let before = request.before.map_or(newest + 1, |before| Ord::min(before, newest + 1));
     let request = EventPageRequest { before: Some(before), ..request };
-    let alone = select(filter, request).filter(Column::SubjectId.eq(*subject.as_uuid()));
-    let groups = Query::select()
-        .column(audit_group_subject::Column::GroupId)
-        .from(audit_group_subject::Entity)
-        .and_where(audit_group_subject::Column::SubjectId.eq(*subject.as_uuid()))
-        .take();
-    let mut indexed = Query::select();
-    indexed
-        .column(Column::Sequence)
-        .from(Entity)
-        .and_where(Column::GroupId.in_subquery(groups))
-        .and_where(Column::Sequence.lt(before));
-    let mut older = Query::select();
-    older
-        .column(audit_event_subject::Column::Sequence)
-        .from(audit_event_subject::Entity)
-        .and_where(audit_event_subject::Column::SubjectId.eq(*subject.as_uuid()))
-        .and_where(audit_event_subject::Column::Sequence.lt(before));
-    if let Some(after) = request.after {
-        indexed.and_where(Column::Sequence.gt(after));
-        older.and_where(audit_event_subject::Column::Sequence.gt(after));
+    let mut rows = Vec::new();
+    for index in [
+        Column::SubjectId.eq(*subject.as_uuid()),
+        Column::Sequence.in_subquery(grouped(db.get_database_backend(), subject, filter, request, limit)),
+        Column::Sequence.in_subquery(older(subject, request)),
+    ] {
+        rows.extend(select(filter, request).filter(index).limit(limit).all(db).await?);
     }
-    indexed.union(UnionType::All, older);
-    let several = select(filter, request).filter(Column::Sequence.in_subquery(indexed));
-    let mut rows = alone.limit(limit).all(db).await?;
-    rows.extend(several.limit(limit).all(db).await?);
     rows.sort_unstable_by_key(|row| row.sequence);
     rows.dedup_by_key(|row| row.sequence);
     Ok(rows)
+}
+
+/// Where the first events are that concern a group which the subject is in. On PostgreSQL the first of each group: from all of them
+/// it would choose those that fit after it had found all. SQLite has no lateral joins.
+fn grouped(
+    backend: DbBackend,
+    subject: SubjectId,
+    filter: &Filter,
+    request: EventPageRequest,
+    limit: u64,
+) -> SelectStatement {
+    use audit_group_subject::{Column as Member, Entity as Members};
+    let of_subject = Member::SubjectId.eq(*subject.as_uuid());
+    if backend != DbBackend::Postgres {
+        let groups = Query::select().column(Member::GroupId).from(Members).and_where(of_subject).take();
+        let events = select(filter, request).filter(Column::GroupId.in_subquery(groups));
+        return events.select_only().column(Column::Sequence).into_query();
+    }
+    let own_group = Expr::col((Entity, Column::GroupId)).equals((Members, Member::GroupId));
+    let first = select(filter, request).filter(own_group).limit(limit);
+    let first = first.select_only().column(Column::Sequence).into_query();
+    Query::select()
+        .column(("first", Column::Sequence))
+        .from(Members)
+        .join_lateral(JoinType::InnerJoin, first, "first", Expr::val(true))
+        .and_where(of_subject)
+        .take()
+}
+
+/// Where the events are that concern the subject among others, and are older than groups.
+fn older(subject: SubjectId, request: EventPageRequest) -> SelectStatement {
+    use audit_event_subject::{Column, Entity};
+    let between = Condition::all()
+        .add_option(request.after.map(|after| Column::Sequence.gt(after)))
+        .add_option(request.before.map(|before| Column::Sequence.lt(before)));
+    Query::select()
+        .column(Column::Sequence)
+        .from(Entity)
+        .and_where(Column::SubjectId.eq(*subject.as_uuid()))
+        .cond_where(between)
+        .take()
 }
 
 /// What fits, but for the subject, the oldest first.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::content::Content;
 use crate::{
     chain::{self, Entry, HEAD_ID, Head, Link, Row, Table, Verification, Words},
+    database::one_of,
     entity::{audit_event, audit_event_subject, audit_group_subject, audit_head},
 };
 
@@ -62,7 +63,9 @@ impl Table for Events {
         for row in page {
             let mut indexed = index.remove(&row.sequence).unwrap_or_default();
             indexed.extend(row.group_id.and_then(|group| groups.get(&group)).into_iter().flatten());
-            if Content::from(row).several().collect::<BTreeSet<_>>() != indexed {
+            // Else the next event about these subjects would find the rows of another group.
+            let is_own = row.group_id.is_none_or(|group| Content::from(row).group() == Some(group));
+            if !is_own || Content::from(row).several().collect::<BTreeSet<_>>() != indexed {
                 return Ok(Some(row.sequence));
             }
         }
@@ -97,7 +100,8 @@ async fn groups(
     let ids: BTreeSet<_> = page.iter().filter_map(|row| row.group_id).collect();
     let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     if !ids.is_empty() {
-        for row in Entity::find().filter(Column::GroupId.is_in(ids)).all(db).await? {
+        let these = one_of(db.get_database_backend(), Column::GroupId, ids.into_iter().collect());
+        for row in Entity::find().filter(these).all(db).await? {
             groups.entry(row.group_id).or_default().insert(row.subject_id);
         }
     }

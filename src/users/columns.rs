@@ -21,6 +21,11 @@ impl Columns {
         Self(self.0 | 1 << column as u64)
     }
 
+    /// The columns of both.
+    pub(super) const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     const fn has(self, column: Column) -> bool {
         self.0 & (1 << column as u64) != 0
     }

@@ -73,18 +73,21 @@ pub(super) fn rows_of(db: DatabaseConnection) -> Rows {
     })
 }
 
-/// One statement for all that is wanted with the same columns.
+/// One statement for all, with the columns that any of them needs.
 async fn find_rows(
     db: &DatabaseConnection,
-    mut wanted: Vec<(Columns, SubjectId)>,
+    wanted: Vec<(Columns, SubjectId)>,
 ) -> Result<Vec<((Columns, SubjectId), user::Model)>, DbErr> {
-    let mut found = Vec::with_capacity(wanted.len());
-    while let Some(&(columns, _)) = wanted.first() {
-        let ids =
-            wanted.extract_if(.., |(wanted, _)| *wanted == columns).map(|(_, id)| *id.as_uuid()).collect();
-        let these = one_of(db.get_database_backend(), user::Column::Id, ids);
-        let rows = rows(db, columns.select().filter(these)).await?;
-        found.extend(rows.into_iter().map(|row| ((columns, row.subject()), row)));
+    let columns = wanted.iter().fold(Columns::ID, |all, (columns, _)| all.and(*columns));
+    let ids = wanted.iter().map(|(_, id)| *id.as_uuid()).collect();
+    let these = one_of(db.get_database_backend(), user::Column::Id, ids);
+    let rows = rows(db, columns.select().filter(these)).await?;
+    if let [key] = wanted[..] {
+        return Ok(rows.into_iter().map(|row| (key, row)).collect());
     }
-    Ok(found)
+    let of = |row: user::Model| {
+        let own = wanted.iter().filter(|(_, id)| *id == row.subject());
+        own.map(|key| (*key, row.clone())).collect::<Vec<_>>()
+    };
+    Ok(rows.into_iter().flat_map(of).collect())
 }

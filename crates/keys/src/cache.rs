@@ -110,9 +110,9 @@ impl KeyCache {
         self.drop_unless_standing(ticket, id).await;
     }
 
-    /// Whether another key finds room without pushing one out. About: what happens at the same time is counted a little later.
-    pub(super) fn has_room(&self) -> bool {
-        self.slots.entry_count() < self.config.max_entries
+    /// Whether so many more keys find room without pushing others out. About: what happens at the same time is counted a little later.
+    pub(super) fn has_room(&self, keys: usize) -> bool {
+        self.slots.entry_count() + keys as u64 <= self.config.max_entries
     }
 
     /// Takes a subject's keys out, and keeps those out that are being loaded.

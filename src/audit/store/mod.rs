@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QuerySelect,
+    IntoActiveModel, QueryFilter,
 };
 use uuid::Uuid;
 
@@ -108,11 +108,9 @@ async fn append_all(transaction: &WriteTransaction, batches: &[Arc<Batch>]) -> R
 
 async fn on_sqlite(transaction: &WriteTransaction, chain: &Chain<'_>, to: &Head) -> Result<(), DbErr> {
     for (group_id, subjects) in groups(chain) {
-        let known = audit_event::Entity::find()
-            .select_only()
-            .column(audit_event::Column::Sequence)
-            .filter(audit_event::Column::GroupId.eq(group_id));
-        if known.into_tuple::<i64>().one(transaction).await?.is_some() {
+        let known =
+            audit_group_subject::Entity::find().filter(audit_group_subject::Column::GroupId.eq(group_id));
+        if known.one(transaction).await?.is_some() {
             continue;
         }
         let index = subjects.map(|subject_id| {

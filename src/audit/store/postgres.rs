@@ -46,16 +46,17 @@ macro_rules! insert {
 /// The events and the head that they move, in one statement.
 const APPEND: &str = concat!(moved!(), " ", insert!(), " FROM ", new!(), " WHERE EXISTS (SELECT FROM moved)");
 
-/// The same where some concern several subjects: also the groups of subjects that no event had before.
+/// The same where some concern several subjects: also the groups of subjects that were not there before.
 const APPEND_GROUPS: &str = concat!(
     moved!(),
     ", new AS (SELECT * FROM ",
     new!(),
     " WHERE EXISTS (SELECT FROM moved)), \
     unknown AS MATERIALIZED (SELECT DISTINCT group_id, subject_ids FROM new WHERE subject_ids <> '' \
-    AND (SELECT 1 FROM audit_events AS known WHERE known.group_id = new.group_id LIMIT 1) IS NULL), \
+    AND (SELECT 1 FROM audit_group_subjects AS known WHERE known.group_id = new.group_id LIMIT 1) IS NULL), \
     indexed AS (INSERT INTO audit_group_subjects (subject_id, group_id) \
-    SELECT subject_id::uuid, group_id FROM unknown, unnest(string_to_array(subject_ids, ',')) AS subject_id) ",
+    SELECT subject_id::uuid, group_id FROM unknown, unnest(string_to_array(subject_ids, ',')) AS subject_id \
+    ON CONFLICT DO NOTHING) ",
     insert!(),
     " FROM new"
 );

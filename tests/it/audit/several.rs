@@ -6,11 +6,11 @@ use oubliette::{
     audit::{self, Action, EventPageRequest, Filter, NewEvent, Origin, Outcome, page},
     chain::Problem,
     database,
-    entity::{audit_event_subject, audit_group_subject, audit_head},
+    entity::{audit_event, audit_event_subject, audit_group_subject, audit_head},
     envelope::SubjectId,
 };
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Statement,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set, Statement,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -24,10 +24,16 @@ on_both_databases!(
     more_subjects_than_fit_are_counted,
     an_event_that_is_hidden_from_a_subject_is_found,
     an_older_event_about_several_is_found_from_each,
+    an_event_whose_group_has_a_row_already_is_stored,
+    the_first_of_many_groups_are_found_in_order,
 );
 
 fn refused(subjects: &[SubjectId], count: u32) -> NewEvent {
-    let event = NewEvent::new(&Origin::new("ada").in_request("r-1"), Action::Forget);
+    refused_to("ada", subjects, count)
+}
+
+fn refused_to(actor: &str, subjects: &[SubjectId], count: u32) -> NewEvent {
+    let event = NewEvent::new(&Origin::new(actor).in_request("r-1"), Action::Forget);
     event.outcome(Outcome::Denied).about_each(subjects).times(count)
 }
 
@@ -172,6 +178,19 @@ async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
     assert_eq!(fault(&db).await, None);
     join(other, Uuid::new_v4()).await;
     assert_eq!(fault(&db).await, None, "no event has that group");
+    // Another group of the same people: the events to come would not find theirs.
+    let another = Uuid::new_v4();
+    join(one, another).await;
+    join(two, another).await;
+    let is_in = async |group: Uuid| {
+        let event = audit_event::Entity::find_by_id(1501).one(&db).await.unwrap().unwrap();
+        let moved = audit_event::ActiveModel { group_id: Set(Some(group)), ..event.into() };
+        moved.update(&db).await.unwrap();
+    };
+    is_in(another).await;
+    assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "it is not the list's");
+    is_in(group).await;
+    assert_eq!(fault(&db).await, None);
     let set = "UPDATE audit_events SET group_id";
     db.execute_unprepared(&format!("{set} = NULL WHERE sequence = 1501")).await.unwrap();
     assert_eq!(fault(&db).await, Some((1501, Problem::Misindexed)), "the event has no group");
@@ -181,6 +200,53 @@ async fn an_event_that_is_hidden_from_a_subject_is_found(stack: TestStack) {
     .await
     .unwrap();
     assert_eq!(fault(&db).await, Some((3, Problem::Misindexed)), "an event of one has a group");
+}
+
+/// Whoever puts rows into the index stops nobody from recording.
+async fn an_event_whose_group_has_a_row_already_is_stored(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let [one, two] = subjects(2).try_into().unwrap();
+    let trail = trail(&db);
+    trail.record_durably(&[refused(&[one, two], 2)]).await.unwrap();
+    // As if the events were deleted, and one row of their group, and nothing else.
+    let group = events(&db).await[0].group_id.unwrap();
+    db.execute_unprepared("UPDATE audit_events SET group_id = NULL").await.unwrap();
+    audit_group_subject::Entity::delete_by_id((one.into(), group)).exec(&db).await.unwrap();
+    trail.record_durably(&[refused(&[one, two], 2)]).await.unwrap();
+    audit::record(&db, [&refused(&[one, two], 2)]).await.unwrap();
+    assert_eq!(events(&db).await.len(), 3);
+    assert_eq!(fault(&db).await, Some((1, Problem::Misindexed)));
+}
+
+/// The first events of a subject in many groups, among many events, with a filter that some of them do not pass.
+async fn the_first_of_many_groups_are_found_in_order(stack: TestStack) {
+    let db = migrated(&stack).await;
+    let all = subjects(40);
+    let one = all[0];
+    let trail = trail(&db);
+    let mut expected = Vec::new();
+    for round in 0..4 {
+        for other in 1..all.len() {
+            let who = if (round + other) % 3 == 0 { "bob" } else { "ada" };
+            trail.record_durably(&[refused_to(who, &[one, all[other]], 2)]).await.unwrap();
+            if who == "bob" {
+                expected.push(i64::try_from(round * (all.len() - 1) + other).unwrap());
+            }
+        }
+    }
+    let filter = Filter { subject: Some(one), actor: Some("bob".to_owned()), ..Filter::default() };
+    for size in [1, 3, 100] {
+        let mut found = Vec::new();
+        loop {
+            let request = EventPageRequest { size, after: found.last().copied(), before: None };
+            let page = page(&db, &filter, request).await.unwrap();
+            found.extend(page.events.iter().map(|event| event.sequence));
+            if !page.has_next {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "pages of {size}");
+    }
 }
 
 async fn an_older_event_about_several_is_found_from_each(stack: TestStack) {

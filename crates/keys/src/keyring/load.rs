@@ -86,7 +86,7 @@ impl Keyring {
             wanted.iter().zip(&contexts).map(|((_, stored), context)| (&stored.wrapped, context)).collect();
         let unwrapped = backend.unwrap_many(&keys).await;
         let mut loaded = Vec::with_capacity(wanted.len());
-        let is_kept = wanted.len() == 1 || self.0.cache.has_room();
+        let is_kept = wanted.len() == 1 || self.0.cache.has_room(wanted.len());
         for ((Wanted { position, id, ticket }, stored), material) in wanted.into_iter().zip(unwrapped) {
             let key = match material {
                 Ok(material) => {

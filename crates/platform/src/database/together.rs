@@ -20,7 +20,8 @@ const ANOTHER_AFTER: Duration = Duration::from_millis(1);
 /// Most reads in one statement.
 const MOST: usize = 32;
 
-/// Who waited for this long reads alone. So a connection that hangs holds up nobody for longer who has another one.
+/// Who waited for this long reads alone, too, and takes what comes first. So a connection that hangs holds up nobody for longer who has
+/// another one.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Finds single rows. Those that are asked for while others are on their way are found by one statement, which begins after they were
@@ -44,6 +45,7 @@ impl<V: Clone + Send + 'static> Row for V {}
 
 struct Shared<K, V> {
     find: Box<dyn Fn(Vec<K>) -> Found<K, V> + Send + Sync>,
+    another_after: Duration,
     queue: Mutex<Queue<K, V>>,
 }
 
@@ -69,8 +71,15 @@ enum Turn<K: Key, V: Row> {
 impl<K: Key, V: Row> Together<K, V> {
     /// What `find` finds, by one statement for all keys that it is given.
     pub fn new(find: impl Fn(Vec<K>) -> Found<K, V> + Send + Sync + 'static) -> Self {
+        Self::at_pace(find, ANOTHER_AFTER)
+    }
+
+    fn at_pace(
+        find: impl Fn(Vec<K>) -> Found<K, V> + Send + Sync + 'static,
+        another_after: Duration,
+    ) -> Self {
         let queue = Queue { lanes: 0, began: None, waiting: VecDeque::new() };
-        Self(Arc::new(Shared { find: Box::new(find), queue: Mutex::new(queue) }))
+        Self(Arc::new(Shared { find: Box::new(find), another_after, queue: Mutex::new(queue) }))
     }
 
     /// The row of a key; `None` if there is none.
@@ -81,23 +90,43 @@ impl<K: Key, V: Row> Together<K, V> {
     pub async fn find(&self, key: K) -> Result<Option<V>, DbErr> {
         match self.turn(key) {
             Turn::Alone(_lane) => self.find_alone(key).await,
-            Turn::WithOthers(answer) => match timeout(PATIENCE, answer).await {
-                Ok(Ok(found)) => Ok(found),
-                // Too late; or it failed.
-                Err(_) | Ok(Err(_)) => self.find_alone(key).await,
-            },
+            Turn::WithOthers(answer) => self.find_with_others(key, answer).await,
+        }
+    }
+
+    async fn find_with_others(
+        &self,
+        key: K,
+        mut answer: oneshot::Receiver<Option<V>>,
+    ) -> Result<Option<V>, DbErr> {
+        for patience in [self.0.another_after, PATIENCE] {
+            match timeout(patience, &mut answer).await {
+                Ok(Ok(found)) => return Ok(found),
+                // It failed.
+                Ok(Err(_)) => return self.find_alone(key).await,
+                Err(_) => self.begin_another(),
+            }
+        }
+        tokio::select! {
+            Ok(found) = answer => Ok(found),
+            found = self.find_alone(key) => found,
+        }
+    }
+
+    /// Begins another statement for those who wait, if those that run take long.
+    fn begin_another(&self) {
+        let mut queue = self.0.queue();
+        if !queue.waiting.is_empty() && queue.begins(self.0.another_after) {
+            drop(queue);
+            tokio::spawn(Lane::run(self.0.clone()));
         }
     }
 
     fn turn(&self, key: K) -> Turn<K, V> {
         let mut queue = self.0.queue();
-        let begins = queue.may_begin();
-        if begins {
-            queue.lanes += 1;
-            queue.began = Some(Instant::now());
-            if queue.waiting.is_empty() {
-                return Turn::Alone(Lane(self.0.clone()));
-            }
+        let begins = queue.begins(self.0.another_after);
+        if begins && queue.waiting.is_empty() {
+            return Turn::Alone(Lane(self.0.clone()));
         }
         let (answer, receiver) = oneshot::channel();
         queue.waiting.push_back(Waiting { key, answer });
@@ -133,8 +162,14 @@ impl<K, V> Shared<K, V> {
 }
 
 impl<K, V> Queue<K, V> {
-    fn may_begin(&self) -> bool {
-        self.lanes < LANES || self.began.is_none_or(|began| began.elapsed() >= ANOTHER_AFTER)
+    /// Whether another statement begins now.
+    fn begins(&mut self, another_after: Duration) -> bool {
+        let begins = self.lanes < LANES || self.began.is_none_or(|began| began.elapsed() >= another_after);
+        if begins {
+            self.lanes += 1;
+            self.began = Some(Instant::now());
+        }
+        begins
     }
 
     /// Those who have waited longest. Who went away is passed over.
@@ -231,11 +266,16 @@ mod tests {
     }
 
     impl Table {
+        /// Of which no statement seems to take long.
         fn new() -> Self {
+            Self::at_pace(Duration::from_hours(1))
+        }
+
+        fn at_pace(another_after: Duration) -> Self {
             let (statements, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
-            let together = Together::new({
+            let find = {
                 let (statements, gate) = (statements.clone(), gate.clone());
-                move |keys: Vec<u32>| {
+                move |keys: Vec<u32>| -> Found<u32, u32> {
                     statements.lock().unwrap().push(keys.clone());
                     let gate = gate.clone();
                     Box::pin(async move {
@@ -253,7 +293,8 @@ mod tests {
                         Ok(found)
                     })
                 }
-            });
+            };
+            let together = Together::at_pace(find, another_after);
             Self { together, statements, gate }
         }
 
@@ -334,18 +375,30 @@ mod tests {
 
     #[tokio::test]
     async fn what_takes_long_holds_up_nobody_else() {
-        let table = Table::new();
-        let first = table.ask(&[1, 2, 3]).await;
-        tokio::time::sleep(ANOTHER_AFTER * 2).await;
-        let second = table.ask(&[4]).await;
-        assert_eq!(table.statements(), [vec![1], vec![2], vec![3, 4]], "the third one begins");
-        // Nobody comes any more, and all three hang.
-        tokio::time::sleep(PATIENCE * 2).await;
-        assert_eq!(table.statements()[3..], [[3], [4]], "who waited reads alone");
+        let table = Table::at_pace(Duration::from_millis(20));
+        let asked = table.ask(&[1, 2, 3, 4]).await;
+        assert_eq!(table.statements(), [vec![1], vec![2]]);
+        // Nobody else comes, and both hang.
+        tokio::time::sleep(Duration::from_millis(70)).await;
+        assert_eq!(table.statements()[2..], [[3, 4]], "another one begins");
+        tokio::time::sleep(PATIENCE + Duration::from_millis(70)).await;
+        let mut alone = table.statements().split_off(3);
+        alone.sort_unstable();
+        assert_eq!(alone, [[3], [4]], "who waited reads alone");
         table.gate.add_permits(10);
-        assert_eq!(answers(first).await, [Some(2), Some(4), Some(6)]);
-        assert_eq!(answers(second).await, [Some(8)]);
+        assert_eq!(answers(asked).await, [Some(2), Some(4), Some(6), Some(8)]);
         assert_eq!(table.together.0.queue().lanes, 0);
+    }
+
+    #[tokio::test]
+    async fn who_reads_alone_in_the_end_takes_what_comes_first() {
+        let table = Table::at_pace(Duration::from_millis(1));
+        let asked = table.ask(&[1, 2, 3]).await;
+        tokio::time::sleep(PATIENCE * 2).await;
+        assert_eq!(table.statements(), [[1], [2], [3], [3]]);
+        // The first three, in their order.
+        table.gate.add_permits(3);
+        assert_eq!(answers(asked).await, [Some(2), Some(4), Some(6)]);
     }
 
     #[tokio::test]
