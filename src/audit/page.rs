@@ -112,8 +112,8 @@ pub async fn page(
 }
 
 /// Events that concern a subject alone are found by their own column, the others by the groups that the subject is in; older ones
-/// by an index of their own. By three questions: none that asks for two at once uses an index for either. Whatever is appended between them is left for later, so that
-/// nobody who goes on from the last event has missed one.
+/// by an index of their own. By three questions: none that asks for two at once uses an index for either. Whatever is appended
+/// between them is left for later, so that nobody who goes on from the last event has missed one.
 async fn of_subject(
     db: &impl ConnectionTrait,
     subject: SubjectId,
