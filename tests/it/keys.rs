@@ -43,6 +43,12 @@ mod unwrapped_in_process {
         (Users::new(app.db.clone(), keyring.clone()).with_registry(registry_with_visits()), keyring, folder)
     }
 
+    fn first_keys(people: &[(Uuid, Person)]) -> Vec<DataKeyId> {
+        let first =
+            |(id, _): &(Uuid, Person)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST };
+        people.iter().map(first).collect()
+    }
+
     async fn a_cold_page_is_loaded_together(stack: TestStack) {
         let app = TestApp::start(stack).await;
         let (users, keyring, _folder) = with_local_keys(&app).await;
@@ -67,10 +73,7 @@ mod unwrapped_in_process {
         let app = TestApp::start(stack).await;
         let (_, keyring, _folder) = with_local_keys(&app).await;
         let people = populate(&app.db, keyring.backends().active(), 5).await;
-        let ids: Vec<_> = people
-            .iter()
-            .map(|(id, _)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST })
-            .collect();
+        let ids = first_keys(&people);
         let own = |position: usize| format!("subject_id = {}", app.literal(people[position].0));
         app.sql(&format!("DELETE FROM data_keys WHERE {}", own(0))).await;
         app.sql(&format!("UPDATE data_keys SET wrapped = {} WHERE {}", app.bytes(&[1; 62]), own(1))).await;
@@ -123,10 +126,7 @@ mod unwrapped_in_process {
         let app = TestApp::start(stack).await;
         let (_, keyring, _folder) = with_local_keys(&app).await;
         let people = populate(&app.db, keyring.backends().active(), 40).await;
-        let ids: Vec<_> = people
-            .iter()
-            .map(|(id, _)| DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST })
-            .collect();
+        let ids = first_keys(&people);
         let mut config = KeysConfig::default();
         config.cache.max_entries = 10;
         let counted = Arc::new(Came::default());
