@@ -3,7 +3,7 @@ use sea_orm::{
     Select, sea_query::Expr,
 };
 
-use crate::entity::user::{Column, Entity, Model};
+use crate::entity::user::{Column, Entity, Model, PersonalAttribute};
 
 /// Columns of users: a query for usernames reads no sealed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,16 @@ impl Columns {
     /// The columns of both.
     pub(super) const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// How many columns a [selection](Self::select) has.
+    pub(super) fn count() -> usize {
+        Column::iter().count()
+    }
+
+    /// Whether any of them holds sealed values.
+    pub(super) fn has_sealed(self) -> bool {
+        PersonalAttribute::ALL.iter().any(|attribute| self.has(attribute.column()))
     }
 
     const fn has(self, column: Column) -> bool {

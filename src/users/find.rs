@@ -1,10 +1,13 @@
-use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, QueryFilter};
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, QueryFilter, QueryTrait};
 
 use super::{Columns, User, UserError, Users, columns::rows, input::is_username};
 use crate::{
     database::{Together, one_of},
     entity::user,
     envelope::{SealedRow, SubjectId},
+    keys::{FoundKey, Keyring},
     ledger,
 };
 
@@ -26,7 +29,7 @@ impl Users {
     pub async fn find_with(&self, subject: SubjectId, columns: Columns) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
         match self.rows.find((columns, subject)).await? {
-            Some(row) => Ok(Some(User::alone(self.clone(), row))),
+            Some(Found { row, keys }) => Ok(Some(User::alone(self.clone(), row, keys))),
             None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
             None => Ok(None),
         }
@@ -49,7 +52,7 @@ impl Users {
             return Ok(None);
         }
         let select = columns.select().filter(user::Column::Username.eq(username));
-        Ok(rows(&self.db, select).await?.pop().map(|row| User::alone(self.clone(), row)))
+        Ok(rows(&self.db, select).await?.pop().map(|row| User::alone(self.clone(), row, Vec::new())))
     }
 
     /// What to answer about a user whose row is gone.
@@ -63,31 +66,51 @@ impl Users {
 }
 
 /// Rows of users, with some of their columns.
-pub(super) type Rows = Together<(Columns, SubjectId), user::Model>;
+pub(super) type Rows = Together<(Columns, SubjectId), Found>;
+
+/// A user's row, and the data keys that were read with it, if any were.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    row: user::Model,
+    keys: Vec<FoundKey>,
+}
 
 /// The rows in a database.
-pub(super) fn rows_of(db: DatabaseConnection) -> Rows {
+pub(super) fn rows_of(db: DatabaseConnection, keyring: Keyring) -> Rows {
     Rows::new(move |wanted| {
-        let db = db.clone();
-        Box::pin(async move { find_rows(&db, wanted).await })
+        let (db, keyring) = (db.clone(), keyring.clone());
+        Box::pin(async move { find_rows(&db, &keyring, wanted).await })
     })
 }
 
-/// One statement for all, with the columns that any of them needs.
+/// One statement for all, with the columns that any of them needs; with their data keys, if those are needed and most are not open.
 async fn find_rows(
     db: &DatabaseConnection,
+    keyring: &Keyring,
     wanted: Vec<(Columns, SubjectId)>,
-) -> Result<Vec<((Columns, SubjectId), user::Model)>, DbErr> {
+) -> Result<Vec<((Columns, SubjectId), Found)>, DbErr> {
     let columns = wanted.iter().fold(Columns::ID, |all, (columns, _)| all.and(*columns));
-    let ids = wanted.iter().map(|(_, id)| *id.as_uuid()).collect();
+    let subjects = wanted.iter().map(|(_, id)| *id);
+    let with_keys = if columns.has_sealed() { keyring.with_keys(subjects.clone()) } else { None };
+    let ids = subjects.map(|id| *id.as_uuid()).collect();
     let these = one_of(db.get_database_backend(), user::Column::Id, ids);
-    let rows = rows(db, columns.select().filter(these)).await?;
-    if let [key] = wanted[..] {
-        return Ok(rows.into_iter().map(|row| (key, row)).collect());
+    let mut select = columns.select().filter(these);
+    if let Some(keys) = &with_keys {
+        select = keys.join(select, user::Column::Id);
     }
-    let of = |row: user::Model| {
-        let own = wanted.iter().filter(|(_, id)| *id == row.subject());
-        own.map(|key| (*key, row.clone())).collect::<Vec<_>>()
-    };
-    Ok(rows.into_iter().flat_map(of).collect())
+    let mut found = HashMap::with_capacity(wanted.len());
+    for result in db.query_all(&select.into_query()).await? {
+        let row = user::Model::by_places(&result)?;
+        let subject = row.subject();
+        let key = with_keys.as_ref().and_then(|keys| keys.found(&result, Columns::count(), subject));
+        // Who has several data keys comes several times.
+        found.entry(subject).or_insert_with(|| Found { row, keys: Vec::new() }).keys.extend(key);
+    }
+    let mut answers = Vec::with_capacity(found.len());
+    for (place, key @ (_, id)) in wanted.iter().enumerate() {
+        let again = wanted[place + 1..].iter().any(|(_, later)| later == id);
+        let of_the_id = if again { found.get(id).cloned() } else { found.remove(id) };
+        answers.extend(of_the_id.map(|found| (*key, found)));
+    }
+    Ok(answers)
 }

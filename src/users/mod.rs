@@ -54,7 +54,7 @@ impl Users {
     #[must_use]
     pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
         let registry = entity::registry();
-        let rows = find::rows_of(db.clone());
+        let rows = find::rows_of(db.clone(), keyring.clone());
         Self { db, rows, keyring, registry, announcing: false, trust: Trust::default() }
     }
 

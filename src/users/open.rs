@@ -9,7 +9,7 @@ use crate::{
     attributes::Holds,
     entity::user::{self, PersonalAttribute},
     envelope::{Attribute, DataKeyId, Encrypted, OpenError, Opener, Personal, SealedRow, SubjectId},
-    keys::{KeyringError, OpenDataKey, OpenedKey, subjects::Unreadable},
+    keys::{FoundKey, KeyringError, OpenDataKey, OpenedKey, subjects::Unreadable},
 };
 
 /// A user. Personal attributes are opened when they are asked for; until then no key is touched.
@@ -31,6 +31,7 @@ pub struct NotAtOnce;
 struct PageKeys {
     users: Users,
     ids: Vec<DataKeyId>,
+    found: Vec<FoundKey>,
     /// One for each of `ids`.
     opened: OnceCell<Vec<OpenedKey>>,
 }
@@ -47,23 +48,24 @@ impl User {
                 first_key
             })
             .collect();
-        let keys = Arc::new(PageKeys { users: users.clone(), ids, opened: OnceCell::new() });
+        let keys =
+            Arc::new(PageKeys { users: users.clone(), ids, found: Vec::new(), opened: OnceCell::new() });
         let user = |(row, first_key)| Self { row, keys: keys.clone(), first_key };
         rows.into_iter().zip(first_keys).map(user).collect()
     }
 
-    /// A user who was read alone.
-    pub(super) fn alone(users: Users, row: user::Model) -> Self {
+    /// A user who was read alone, with the data keys that were found at the same time.
+    pub(super) fn alone(users: Users, row: user::Model, found: Vec<FoundKey>) -> Self {
         let mut ids = Vec::with_capacity(1);
         add_data_key_ids(&row, &mut ids);
-        Self { row, keys: Arc::new(PageKeys { users, ids, opened: OnceCell::new() }), first_key: 0 }
+        Self { row, keys: Arc::new(PageKeys { users, ids, found, opened: OnceCell::new() }), first_key: 0 }
     }
 
     /// A user whose data key is open already.
     pub(super) fn with_key(users: Users, row: user::Model, key: Arc<OpenDataKey>) -> Self {
         let ids = vec![key.id()];
         let opened = OnceCell::new_with(Some(vec![Ok(key)]));
-        Self { row, keys: Arc::new(PageKeys { users, ids, opened }), first_key: 0 }
+        Self { row, keys: Arc::new(PageKeys { users, ids, found: Vec::new(), opened }), first_key: 0 }
     }
 
     /// The user's id, which is the subject id.
@@ -220,7 +222,7 @@ impl User {
 impl PageKeys {
     /// Opens all of them, once.
     async fn open(&self) {
-        self.opened.get_or_init(|| self.users.keyring.open_many(&self.ids)).await;
+        self.opened.get_or_init(|| self.users.keyring.open_found(&self.ids, self.found.clone())).await;
     }
 
     /// A key that was opened with the others; `hint` is where to look for it.

@@ -59,7 +59,7 @@ impl Users {
             row
         };
         match row {
-            Some(row) => Ok(User::alone(self.clone(), row)),
+            Some(row) => Ok(User::alone(self.clone(), row, Vec::new())),
             None => Err(self.absent(subject).await),
         }
     }

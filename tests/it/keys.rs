@@ -32,7 +32,7 @@ mod unwrapped_in_process {
         a_cold_page_is_loaded_together,
         a_key_that_is_lost_or_damaged_fails_alone,
         a_forgotten_key_does_not_come_back_into_the_cache,
-        a_page_pushes_no_key_out_of_a_full_cache,
+        reads_push_no_key_out_of_a_full_cache,
     );
 
     /// Users whose data keys local keys wrap, unlike those of the app, whose backend passes for a service.
@@ -122,7 +122,7 @@ mod unwrapped_in_process {
         }
     }
 
-    async fn a_page_pushes_no_key_out_of_a_full_cache(stack: TestStack) {
+    async fn reads_push_no_key_out_of_a_full_cache(stack: TestStack) {
         let app = TestApp::start(stack).await;
         let (_, keyring, _folder) = with_local_keys(&app).await;
         let people = populate(&app.db, keyring.backends().active(), 40).await;
@@ -140,6 +140,9 @@ mod unwrapped_in_process {
         tokio::time::timeout(Duration::from_millis(1500), keyring.clone().maintain()).await.unwrap_err();
         for _ in 0..3 {
             assert!(keyring.open_many(&ids).await.iter().all(Result::is_ok));
+            for id in &ids {
+                keyring.open(*id).await.unwrap();
+            }
         }
         for id in few {
             assert!(keyring.cached(*id).await.is_some());

@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use futures::future::join_all;
 use oubliette::{
+    attributes::Email,
     config::AuditReads,
     envelope::{DataKeyId, KeyVersion},
+    users::{UserError, Users},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_both_databases};
+use crate::harness::{Person, TestApp, TestStack, on_both_databases, registry_with_visits};
 
 on_both_databases!(
     many_users_in_one_document_take_few_statements,
@@ -18,6 +20,9 @@ on_both_databases!(
     each_is_answered_as_if_alone,
     what_was_written_before_is_read,
     a_statement_that_fails_is_only_who_asked_for_it,
+    keys_that_are_not_open_come_with_the_rows,
+    whoever_has_several_keys_or_none_is_answered_as_ever,
+    who_is_forgotten_after_the_row_was_read_is_forgotten,
 );
 
 const MANY: usize = 60;
@@ -36,6 +41,20 @@ async fn people(app: &TestApp, count: usize) -> Vec<(Uuid, Person)> {
     people
 }
 
+/// Takes a user's first data key out of the cache.
+async fn close(app: &TestApp, id: Uuid) {
+    let id = DataKeyId { subject: id.into(), version: KeyVersion::FIRST };
+    app.keyring.evict(id.subject, [id]).await;
+}
+
+/// Reads somebody whose data key is not open until reads expect that.
+async fn expect_misses(app: &TestApp, id: Uuid) {
+    for _ in 0..10 {
+        close(app, id).await;
+        app.read(id).await;
+    }
+}
+
 /// A document that asks for each of these, with what is selected of each.
 fn document<'a>(asked: impl IntoIterator<Item = (Uuid, &'a str)>) -> String {
     let mut document = "{".to_owned();
@@ -49,8 +68,7 @@ async fn many_users_in_one_document_take_few_statements(stack: TestStack) {
     let app = started(stack).await;
     let people = people(&app, MANY).await;
     for (id, _) in &people {
-        let id = DataKeyId { subject: (*id).into(), version: KeyVersion::FIRST };
-        app.keyring.evict(id.subject, [id]).await;
+        close(&app, *id).await;
     }
     app.take_statements();
     let unwrapped = app.backend.unwrapped();
@@ -166,4 +184,103 @@ async fn a_statement_that_fails_is_only_who_asked_for_it(stack: TestStack) {
     for (place, (_, person)) in people.iter().enumerate().filter(|(place, _)| *place != 11) {
         assert_eq!(answer["data"][format!("u{place}")]["email"], person.email);
     }
+}
+
+async fn keys_that_are_not_open_come_with_the_rows(stack: TestStack) {
+    let app = started(stack).await;
+    let people = people(&app, 20).await;
+    let of_keys = |statements: &[String]| {
+        let alone = statements.iter().filter(|sql| sql.contains("FROM \"data_keys\"")).count();
+        let with_rows = statements.iter().filter(|sql| sql.contains("LEFT JOIN \"data_keys\"")).count();
+        (alone, with_rows)
+    };
+    // Whose keys are open: nothing is read of them.
+    app.take_statements();
+    for (id, person) in &people {
+        assert_eq!(app.read(*id).await["data"]["user"]["email"], person.email);
+    }
+    assert_eq!(of_keys(&app.take_statements()), (0, 0));
+    // Whose keys are not.
+    expect_misses(&app, people[0].0).await;
+    app.take_statements();
+    for (id, person) in &people {
+        close(&app, *id).await;
+        assert_eq!(app.read(*id).await["data"]["user"]["email"], person.email);
+    }
+    assert_eq!(of_keys(&app.take_statements()), (0, people.len()));
+    // What is not personal needs none.
+    for (id, person) in &people {
+        let data = app.data(&document([(*id, "username")]), json!({})).await;
+        assert_eq!(data["u0"]["username"], person.username);
+    }
+    assert_eq!(of_keys(&app.take_statements()), (0, 0));
+    // Most are open again.
+    for (id, _) in people.iter().cycle().take(200) {
+        app.read(*id).await;
+    }
+    app.take_statements();
+    for (id, _) in &people {
+        app.read(*id).await;
+    }
+    assert_eq!(of_keys(&app.take_statements()), (0, 0));
+}
+
+async fn whoever_has_several_keys_or_none_is_answered_as_ever(stack: TestStack) {
+    let app = started(stack).await;
+    let people = people(&app, 6).await;
+    let [older, keyless, damaged, forgotten] = [0, 1, 2, 3].map(|place: usize| people[place].0);
+    let own = |id| format!("subject_id = {}", app.literal(id));
+    // What an older release left behind while it rotated.
+    app.sql(&format!(
+        "INSERT INTO data_keys (id, subject_id, version, kek_id, wrapped, created_at)
+         SELECT {}, subject_id, 2, kek_id, wrapped, created_at FROM data_keys WHERE {}",
+        app.literal(Uuid::now_v7()),
+        own(older)
+    ))
+    .await;
+    app.sql(&format!("DELETE FROM data_keys WHERE {}", own(keyless))).await;
+    app.sql(&format!("UPDATE data_keys SET wrapped = {} WHERE {}", app.bytes(&[1; 62]), own(damaged))).await;
+    app.forget(forgotten).await;
+    let asked = people.iter().map(|(id, _)| (*id, "id username email"));
+    let ask = async || {
+        for (id, _) in &people {
+            close(&app, *id).await;
+        }
+        app.graphql(&document(asked.clone()), json!({})).await
+    };
+    let errors = |answer: &Value| {
+        let errors = answer["errors"].as_array().unwrap().iter();
+        errors
+            .map(|error| (error["path"].to_string(), error["extensions"]["code"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let sorted = |answer: &Value| {
+        let mut errors = errors(answer);
+        errors.sort_by(|(one, _), (other, _)| one.cmp(other));
+        errors
+    };
+    let before = ask().await;
+    assert_eq!(sorted(&before).len(), 3, "{before}");
+    expect_misses(&app, people[5].0).await;
+    app.take_statements();
+    let with_keys = ask().await;
+    assert!(app.take_statements().iter().any(|sql| sql.contains("LEFT JOIN \"data_keys\"")));
+    assert_eq!(with_keys["data"], before["data"]);
+    assert_eq!(sorted(&with_keys), sorted(&before));
+    assert_eq!(with_keys["data"]["u0"]["email"], people[0].1.email);
+}
+
+async fn who_is_forgotten_after_the_row_was_read_is_forgotten(stack: TestStack) {
+    let app = started(stack).await;
+    let people = people(&app, 2).await;
+    let (id, somebody) = (people[0].0, people[1].0);
+    let users = Users::new(app.db.clone(), app.keyring.clone()).with_registry(registry_with_visits());
+    expect_misses(&app, somebody).await;
+    close(&app, id).await;
+    let user = users.find(id.into()).await.unwrap().unwrap();
+    app.forget(id).await;
+    let opened = user.open::<Email>().await;
+    assert!(matches!(opened, Err(UserError::Forgotten(_))), "{opened:?}");
+    let id = DataKeyId { subject: id.into(), version: KeyVersion::FIRST };
+    assert!(app.keyring.cached(id).await.is_none());
 }

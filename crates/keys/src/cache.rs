@@ -63,6 +63,11 @@ impl KeyCache {
         self.fence.ticket(subject)
     }
 
+    /// Whether the ticket's subject was not forgotten since. See [`Fence`].
+    pub(super) fn stands(&self, ticket: Ticket) -> bool {
+        self.fence.stands(ticket)
+    }
+
     /// The key, from here or from `load`, which runs once however many ask at the same time.
     ///
     /// Run this to its end (in a task of its own): dropped half-way, it could leave a key behind that was
@@ -139,7 +144,7 @@ impl KeyCache {
     }
 
     async fn drop_unless_standing(&self, ticket: Ticket, id: DataKeyId) {
-        if !self.fence.stands(ticket) {
+        if !self.stands(ticket) {
             self.slots.invalidate(&id).await;
         }
     }

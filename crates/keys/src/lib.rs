@@ -160,6 +160,7 @@ mod observer;
 mod open_data_key;
 mod open_wrapping_key;
 mod realm;
+mod recent_misses;
 pub mod rewrap;
 pub mod rotate;
 mod slot;
@@ -189,12 +190,13 @@ pub use backends::{
 pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use journal::{Journal, NoJournal};
-pub use keyring::{Keyring, KeyringError, NewDataKey, OpenedKey};
+pub use keyring::{FoundKey, Keyring, KeyringError, NewDataKey, OpenedKey, WithKeys};
 pub use migrations::{SealedColumn, migrations, migrations_and};
 pub use observer::{
     CacheEvent, EvictionCause, Observer, Operation, RefreshOutcome, SharedObserver, unobserved,
 };
 pub use open_data_key::{DataKeyIdentity, OpenDataKey};
 pub use realm::Realm;
+use recent_misses::RecentMisses;
 pub use wrapped_key::{KekId, WrappedKey};
 pub use wrapping_keys::{Inactive, KekState, NotStored};

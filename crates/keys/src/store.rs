@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
-    EntityTrait, FromQueryResult, Iterable, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    RuntimeErr, Set, Unchanged,
+    EntityTrait, FromQueryResult, Iterable, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, RuntimeErr, Select, Set, Unchanged,
     sea_query::{Expr, ExprTrait, IntoCondition, Query},
 };
 use uuid::Uuid;
@@ -20,6 +20,9 @@ use crate::{
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
+
+/// The columns of a [`StoredKey`] and its version.
+const STORED: [Column; 4] = [Column::Version, Column::KekId, Column::Wrapped, Column::Id];
 
 /// A data key in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,17 +181,36 @@ pub async fn find(
     let of_subjects = one_of(db.get_database_backend(), Column::SubjectId, subjects);
     let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid)> = Entity::find()
         .select_only()
-        .columns([Column::SubjectId, Column::Version, Column::KekId, Column::Wrapped, Column::Id])
+        .column(Column::SubjectId)
+        .columns(STORED)
         .filter(of_subjects)
         .into_tuple()
         .all(db)
         .await?;
-    let stored = rows.into_iter().map(|(subject, version, kek_id, bytes, identity)| {
+    let found = rows.into_iter().map(|(subject, version, kek_id, wrapped, identity)| {
         let id = DataKeyId { subject: subject.into(), version: key_version(version)? };
-        let wrapped = WrappedKey { kek_id: KekId::new(kek_id), bytes };
-        Ok((id, StoredKey { identity: identity.into(), wrapped }))
+        Ok((id, stored(kek_id, wrapped, identity)))
     });
-    stored.collect()
+    found.collect()
+}
+
+/// Adds the columns of the subjects' data keys to a statement.
+pub(crate) fn join<E: EntityTrait>(select: Select<E>, subject: impl ColumnTrait) -> Select<E> {
+    let mut select = select.columns(STORED);
+    let of_the_subject = Expr::col(Column::SubjectId.as_column_ref()).equals(subject.as_column_ref());
+    QuerySelect::query(&mut select).left_join(Entity, of_the_subject);
+    select
+}
+
+/// The data key that a row of such a statement holds behind its own columns, of which there are `own`. Nothing if there is none, or
+/// none that can be read.
+pub(crate) fn joined(row: &QueryResult, own: usize, subject: SubjectId) -> Option<(DataKeyId, StoredKey)> {
+    let version = row.try_get_by_index::<Option<i32>>(own).ok()??;
+    let id = DataKeyId { subject, version: key_version(version).ok()? };
+    let [kek_id, wrapped, identity] = [own + 1, own + 2, own + 3];
+    let kek_id = row.try_get_by_index(kek_id).ok()?;
+    let wrapped = row.try_get_by_index(wrapped).ok()?;
+    Some((id, stored(kek_id, wrapped, row.try_get_by_index(identity).ok()?)))
 }
 
 /// The same for ids that many ask for at the same time, one each.
@@ -316,6 +338,10 @@ pub async fn count_by_kek(
         .into_model()
         .all(db)
         .await
+}
+
+fn stored(kek_id: String, bytes: Vec<u8>, identity: Uuid) -> StoredKey {
+    StoredKey { identity: identity.into(), wrapped: WrappedKey { kek_id: KekId::new(kek_id), bytes } }
 }
 
 pub(crate) fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {

@@ -8,7 +8,7 @@ use std::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use sea_orm::DbErr;
 
-use super::{Keyring, KeyringError, OpenedKey};
+use super::{FoundKey, Keyring, KeyringError, OpenedKey};
 use crate::{
     CacheEvent, KeyBackend, KeyContext, OpenDataKey, RefreshOutcome, Ticket, causes,
     envelope::{DataKey, DataKeyId},
@@ -25,15 +25,18 @@ struct Wanted {
 
 impl Keyring {
     /// Loads keys that are not cached. Positions are carried along.
-    pub(super) async fn load(self, missing: Vec<(usize, DataKeyId)>) -> Vec<(usize, OpenedKey)> {
-        let wanted = |&(position, id): &(usize, DataKeyId)| Wanted {
-            position,
-            id,
-            ticket: self.0.cache.ticket(id.subject),
+    pub(super) async fn load(
+        self,
+        missing: Vec<(usize, DataKeyId)>,
+        found: Vec<FoundKey>,
+    ) -> Vec<(usize, OpenedKey)> {
+        let wanted = |&(position, id): &(usize, DataKeyId)| {
+            let found = found.iter().find(|found| found.id == id);
+            let ticket = found.map_or_else(|| self.0.cache.ticket(id.subject), |found| found.ticket);
+            Wanted { position, id, ticket }
         };
         let wanted: Vec<_> = missing.iter().map(wanted).collect();
-        let ids: Vec<_> = missing.into_iter().map(|(_, id)| id).collect();
-        let stored = match self.stored(&ids).await {
+        let stored = match self.stored(missing.into_iter().map(|(_, id)| id), found).await {
             Ok(stored) => stored,
             Err(error) => {
                 let error = Arc::new(KeyringError::Database(error));
@@ -54,7 +57,7 @@ impl Keyring {
                 None => elsewhere.push((wanted, stored)),
             }
         }
-        let mut loaded = Vec::with_capacity(ids.len());
+        let mut loaded = Vec::new();
         for (backend, together) in here.into_values() {
             loaded.extend(self.load_together(backend, together).await);
         }
@@ -66,15 +69,33 @@ impl Keyring {
         loaded
     }
 
-    /// Keys as the table has them. One alone is read together with those that others want.
-    async fn stored(&self, ids: &[DataKeyId]) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
-        match *ids {
-            [id] => Ok(self.0.stored.find(id).await?.map(|stored| (id, stored)).into_iter().collect()),
-            _ => store::find(&self.0.db, ids).await,
-        }
+    /// Whether keys are loaded without waiting for anything, and are not kept.
+    pub(super) fn is_momentary(&self, missing: &[(usize, DataKeyId)], found: &[FoundKey]) -> bool {
+        let in_process = |id: DataKeyId| {
+            let found = found.iter().find(|found| found.id == id);
+            let owner = found.and_then(|found| self.0.backends.owner(&found.stored.wrapped.kek_id));
+            owner.is_some_and(KeyBackend::unwraps_in_process)
+        };
+        !self.0.cache.has_room(missing.len()) && missing.iter().all(|(_, id)| in_process(*id))
     }
 
-    /// Loads keys of a backend that unwraps in this process, in one pass. Several at once push none out of a full cache: to open these again
+    /// Keys as the table has them, or had them just now. One alone is read together with those that others want.
+    async fn stored(
+        &self,
+        ids: impl Iterator<Item = DataKeyId>,
+        found: Vec<FoundKey>,
+    ) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
+        let mut stored: HashMap<_, _> = found.into_iter().map(|found| (found.id, found.stored)).collect();
+        let ids: Vec<_> = ids.filter(|id| !stored.contains_key(id)).collect();
+        match ids[..] {
+            [] => {}
+            [id] => stored.extend(self.0.stored.find(id).await?.map(|stored| (id, stored))),
+            _ => stored.extend(store::find(&self.0.db, &ids).await?),
+        }
+        Ok(stored)
+    }
+
+    /// Loads keys of a backend that unwraps in this process, in one pass. They push none out of a full cache: to open these again
     /// costs less than to put them there, and who goes through all users would only push out those who are asked for often.
     async fn load_together(
         &self,
@@ -86,7 +107,7 @@ impl Keyring {
             wanted.iter().zip(&contexts).map(|((_, stored), context)| (&stored.wrapped, context)).collect();
         let unwrapped = backend.unwrap_many(&keys).await;
         let mut loaded = Vec::with_capacity(wanted.len());
-        let is_kept = wanted.len() == 1 || self.0.cache.has_room(wanted.len());
+        let is_kept = self.0.cache.has_room(wanted.len());
         for ((Wanted { position, id, ticket }, stored), material) in wanted.into_iter().zip(unwrapped) {
             let key = match material {
                 Ok(material) => {

@@ -1,4 +1,5 @@
 mod error;
+mod found;
 mod load;
 
 #[cfg(feature = "local")]
@@ -8,11 +9,14 @@ use std::{sync::Arc, time::Duration};
 use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
-pub use self::error::KeyringError;
+pub use self::{
+    error::KeyringError,
+    found::{FoundKey, WithKeys},
+};
 
 use super::{
     Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekState, NotStored, OpenDataKey,
-    SharedObserver, Ticket,
+    RecentMisses, SharedObserver, Ticket,
     cache::{Cached, KeyCache},
     store::{self, StoredKey, Unconfirmed},
     subjects::Sealer,
@@ -41,6 +45,7 @@ struct Inner {
     stored: Together<DataKeyId, StoredKey>,
     backends: Backends,
     cache: KeyCache,
+    misses: RecentMisses,
     observer: SharedObserver,
 }
 
@@ -77,7 +82,8 @@ impl Keyring {
         let observer = observer.into();
         let cache = KeyCache::new(&config.cache, observer.clone());
         let stored = store::together(db.clone());
-        Self(Arc::new(Inner { db, stored, backends, cache, observer }))
+        let misses = RecentMisses::default();
+        Self(Arc::new(Inner { db, stored, backends, cache, misses, observer }))
     }
 
     /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For
@@ -191,6 +197,12 @@ impl Keyring {
     /// unwraps, as many as the backend's limit lets through. Every id has its own result, in the order of
     /// `ids`.
     pub async fn open_many(&self, ids: &[DataKeyId]) -> Vec<OpenedKey> {
+        self.open_found(ids, Vec::new()).await
+    }
+
+    /// The same, where some wrapped keys were [found](WithKeys) already. They are read again if their subject may have been forgotten since.
+    pub async fn open_found(&self, ids: &[DataKeyId], mut found: Vec<FoundKey>) -> Vec<OpenedKey> {
+        found.retain(|found| self.0.cache.stands(found.ticket));
         let mut opened = Vec::with_capacity(ids.len());
         let mut missing = Vec::new();
         let mut due = Vec::new();
@@ -207,16 +219,21 @@ impl Keyring {
         if !due.is_empty() {
             tokio::spawn(self.clone().refresh(due).in_current_span());
         }
+        if ids.len() == 1 {
+            self.0.misses.count(missing.is_empty());
+        }
         let observer = &self.0.observer;
         observer.cached(CacheEvent::Hit, (opened.len() - missing.len()) as u64);
         if missing.is_empty() {
             return opened;
         }
         observer.cached(CacheEvent::Miss, missing.len() as u64);
+        let momentary = self.is_momentary(&missing, &found);
+        let load = self.clone().load(missing.clone(), found).in_current_span();
         // In a task of its own: a client that goes away must not stop a load half-way (see KeyCache), and
         // what was unwrapped at a cost is worth keeping.
-        let load = self.clone().load(missing.clone()).in_current_span();
-        if let Ok(loaded) = tokio::spawn(load).await {
+        let loaded = if momentary { Ok(load.await) } else { tokio::spawn(load).await };
+        if let Ok(loaded) = loaded {
             for (position, key) in loaded {
                 opened[position] = key;
             }
