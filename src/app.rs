@@ -8,6 +8,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::{
     access::{Authenticator, Budget, KeySourceError, Refusals, RequestRates},
+    attributes::{DeclarationError, Declarations},
     audit::{AuditMetrics, Trail},
     causes,
     config::{Config, PeersConfig},
@@ -73,8 +74,11 @@ impl App {
         let metrics = KeyMetrics::default();
         let backends = open_backends(&config.keys, &db, &metrics.clone().into()).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
-        let app = Self::assemble(config, db, backends, entity::registry(), authenticator, metrics);
+        let declarations = Declarations::of(&config.attributes)?;
+        let app =
+            Self::assemble(config, db, backends, entity::registry(), declarations, authenticator, metrics);
         app.check_backends().await;
+        app.warn_of_orphans().await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
             tracing::warn!(
@@ -83,6 +87,23 @@ impl App {
             );
         }
         Ok(app)
+    }
+
+    /// Says which values are there and not answered, since nobody declares them here.
+    async fn warn_of_orphans(&self) {
+        match self.users.orphaned_attributes().await {
+            Ok(names) => {
+                for name in names {
+                    tracing::warn!(
+                        "there are values of `{name}`, which is not declared under [attributes]: they are kept, rotated and \
+                         forgotten, and answered to nobody; `oubliette-admin attributes purge {name}` removes them"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!("it is not known which attributes have values: {}", causes::line(&error));
+            }
+        }
     }
 
     /// Puts an app together over parts that are ready. `tables` hold personal data, and `metrics` are those that the backends
@@ -94,6 +115,7 @@ impl App {
         db: DatabaseConnection,
         backends: Backends,
         tables: subjects::Registry,
+        declarations: Declarations,
         authenticator: Authenticator,
         metrics: KeyMetrics,
     ) -> Self {
@@ -106,8 +128,10 @@ impl App {
         let peer_metrics = PeerMetrics::default();
         peer_metrics.register(&mut registry);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
-        let users =
-            Users::new(db.clone(), keyring.clone()).with_registry(tables).announcing(config.peers.notify);
+        let users = Users::new(db.clone(), keyring.clone())
+            .with_registry(tables)
+            .with_declarations(declarations)
+            .announcing(config.peers.notify);
         let rates = RequestRates::new(&config.limits);
         let refusals = Refusals::new(config.limits.refusals_per_minute_per_token);
         let budget = Budget::new(&config.limits);
@@ -180,6 +204,9 @@ pub enum StartError {
     /// The keys of an issuer of tokens.
     #[error(transparent)]
     Auth(#[from] KeySourceError),
+    /// A declared attribute.
+    #[error(transparent)]
+    Attributes(#[from] DeclarationError),
     /// Users who were forgotten are back, and could not be forgotten again.
     #[error("the erasure ledger cannot be compared with the users")]
     Forget(#[source] UserError),

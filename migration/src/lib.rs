@@ -10,6 +10,7 @@ mod m20261124_000006_access_tokens;
 mod m20261128_000008_ledger_rollbacks;
 mod m20261128_000009_audit_2;
 mod m20261128_000010_audit_groups;
+mod m20261129_000011_personal_values;
 
 pub use sea_orm_migration::{self, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261128_000008_ledger_rollbacks::Migration));
         migrations.push(Box::new(m20261128_000009_audit_2::Migration));
         migrations.push(Box::new(m20261128_000010_audit_groups::Migration));
+        migrations.push(Box::new(m20261129_000011_personal_values::Migration));
         migrations.sort_by(|one, other| one.name().cmp(other.name()));
         migrations
     }

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::{Scope, Scopes};
+use super::{Need, Scopes};
 use crate::envelope::SubjectId;
 
 /// Who sends a request, and what they may do.
@@ -19,11 +19,11 @@ pub struct Caller {
 }
 
 /// What a caller may not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// They have none of the scopes that allow it.
-    #[error("this needs the scope {}", any_of(.0))]
-    Scope(&'static [Scope]),
+    #[error("this needs the scope {0}")]
+    Scope(Need),
     /// They are bound to one subject, and it is about another, or about all.
     #[error("these credentials are for one user's own data only")]
     Own,
@@ -45,26 +45,23 @@ impl Caller {
         }
     }
 
-    /// Allows what one of `scopes` allows.
+    /// Allows what needs these scopes.
     ///
     /// # Errors
     ///
     /// [`Denied::Scope`].
-    pub fn allow(&self, scopes: &'static [Scope]) -> Result<(), Denied> {
-        if scopes.iter().any(|scope| self.scopes.contains(*scope)) {
-            Ok(())
-        } else {
-            Err(Denied::Scope(scopes))
-        }
+    pub fn allow(&self, need: impl Into<Need>) -> Result<(), Denied> {
+        let need = need.into();
+        if need.is_met_by(&self.scopes) { Ok(()) } else { Err(Denied::Scope(need)) }
     }
 
-    /// Allows what one of `scopes` allows, if it is about `subject`; `None` is everybody.
+    /// Allows what needs these scopes, if it is about `subject`; `None` is everybody.
     ///
     /// # Errors
     ///
     /// [`Denied`].
-    pub fn allow_about(&self, scopes: &'static [Scope], subject: Option<SubjectId>) -> Result<(), Denied> {
-        self.allow(scopes)?;
+    pub fn allow_about(&self, need: impl Into<Need>, subject: Option<SubjectId>) -> Result<(), Denied> {
+        self.allow(need)?;
         if self.own.is_none() || self.own == subject { Ok(()) } else { Err(Denied::Own) }
     }
 
@@ -84,13 +81,10 @@ impl Caller {
     }
 }
 
-fn any_of(scopes: &[Scope]) -> String {
-    scopes.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(" or ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{access::Scope, attributes::AttributeName};
 
     #[test]
     fn a_bound_caller_is_kept_to_their_own() {
@@ -108,5 +102,17 @@ mod tests {
         assert_eq!(caller.allow(&[Scope::UsersRead, Scope::UsersWrite]), Ok(()));
         let denied = caller.allow(&[Scope::UsersRead, Scope::PiiRead]).unwrap_err();
         assert_eq!(denied.to_string(), "this needs the scope `users:read` or `pii:read`");
+    }
+    #[test]
+    fn a_scope_of_one_attribute_allows_that_one() {
+        let caller = Caller { scopes: "pii:read:address".parse().unwrap(), ..Caller::anonymous() };
+        let read = |name| Need::For(Scope::PiiRead, AttributeName::plain(name));
+        assert_eq!(caller.allow(read("address")), Ok(()));
+        let denied = caller.allow(read("email")).unwrap_err();
+        assert_eq!(denied.to_string(), "this needs the scope `pii:read` or `pii:read:email`");
+        assert_eq!(caller.allow(Need::OneOfForAny(&[Scope::UsersRead, Scope::PiiRead])), Ok(()));
+        assert!(caller.allow(&[Scope::PiiRead]).is_err());
+        let everything = Caller::anonymous();
+        assert_eq!(everything.allow(read("email")), Ok(()));
     }
 }

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`Authenticator`] | from a credential to a [`Caller`] |
 //! | [`Scope`] | one thing that a caller may do; `schema.graphql` names those that each field needs |
+//! | [`Need`] | which scopes allow something |
 //! | [`tokens`] | the table of opaque tokens |
 //! | [`revocation`] | ending many of them at once |
 //! | `jwt` | tokens that an issuer elsewhere signs |
@@ -18,6 +19,7 @@ mod budget;
 mod caller;
 mod error;
 mod jwt;
+mod need;
 mod rates;
 mod refusals;
 pub mod revocation;
@@ -30,6 +32,7 @@ pub use budget::{Account, Budget, Exhausted};
 pub use caller::{Caller, Denied};
 pub use error::AuthError;
 pub use jwt::KeySourceError;
+pub use need::Need;
 pub use rates::{RequestRates, TooMany};
 pub use refusals::Refusals;
 pub use scope::{Scope, Scopes, UnknownScope};

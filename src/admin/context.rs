@@ -6,6 +6,7 @@ use sea_orm::DatabaseConnection;
 
 use super::terminal::say;
 use crate::{
+    attributes::Declarations,
     audit::{self, MAX_ACTOR, NewEvent, Origin},
     causes,
     characters::is_line,
@@ -25,6 +26,7 @@ pub(super) struct AdminContext {
     pub(super) backends: Backends,
     pub(super) config: KeysConfig,
     pub(super) observer: SharedObserver,
+    pub(super) declarations: Declarations,
     announcing: bool,
 }
 
@@ -48,14 +50,17 @@ impl AdminContext {
         for (name, error) in errors {
             say(&format!("warning: key backend `{name}`: {}", causes::line(&error)));
         }
-        Ok(Self { db, backends, config, observer, announcing: loaded.config.peers.notify })
+        let declarations = Declarations::of(&loaded.config.attributes)?;
+        Ok(Self { db, backends, config, observer, declarations, announcing: loaded.config.peers.notify })
     }
 
     /// The users, with a keyring of our own.
     pub(super) fn users(&self) -> Users {
         let keyring =
             Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.observer.clone());
-        Users::new(self.db.clone(), keyring).announcing(self.announcing)
+        Users::new(self.db.clone(), keyring)
+            .with_declarations(self.declarations.clone())
+            .announcing(self.announcing)
     }
 
     /// Ends the connections. On SQLite, the log is emptied of what was forgotten; if it cannot be, that is said.

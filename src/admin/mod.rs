@@ -1,5 +1,6 @@
 //! `oubliette-admin`: one file per command. Data goes to standard output, the rest to standard error.
 
+mod attributes;
 mod audit;
 mod chain;
 mod completions;
@@ -41,6 +42,9 @@ pub enum Command {
     /// Look at users, and forget them, without the API
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Look at the values of declared attributes, and remove those of one that is not declared any more
+    #[command(subcommand)]
+    Attributes(attributes::AttributesCommand),
     /// Say who may call the API
     #[command(subcommand)]
     Tokens(tokens::Tokens),
@@ -65,6 +69,7 @@ impl Command {
             Self::Keys(keys) => keys.run(&load(arguments)?).await,
             Self::Ledger(ledger) => ledger.run(&load(arguments)?).await,
             Self::Users(users) => users.run(&load(arguments)?).await,
+            Self::Attributes(attributes) => attributes.run(&load(arguments)?).await,
             Self::Tokens(tokens) => tokens.run(&load(arguments)?).await,
             Self::Audit(audit) => audit.run(&load(arguments)?).await,
             Self::Completions(completions) => Ok(completions.run(program).into()),

@@ -1,6 +1,7 @@
 //! The attributes this service stores, one file each, and the macro that lists those of a person once.
 
 mod change;
+mod declared;
 mod email;
 mod name;
 mod personal_data;
@@ -8,9 +9,13 @@ mod phone;
 mod text;
 
 pub use change::Change;
+pub use declared::{
+    AttributeConfig, AttributeKind, AttributesConfig, Declaration, DeclarationError, Declarations, Declared,
+    HasKind, MAX_ATTRIBUTE_NAME, MAX_DECLARED, Mask, Normalisation, RESERVED, SEALED_PREFIX,
+    is_attribute_name,
+};
 pub use email::Email;
 pub use name::AttributeName;
-pub use personal_data::Holds;
 pub use phone::Phone;
 
 pub(crate) use personal_data::personal_data;

@@ -1,13 +1,6 @@
-use crate::envelope::Encrypted;
-
-/// A row that has a column for the values of an attribute.
-pub trait Holds<A> {
-    /// The column's value.
-    fn sealed(&self) -> Option<&Encrypted<A>>;
-}
-
 /// Lists the attributes of a row, once. Whatever goes through a person's attributes is made of this list: changes, the
-/// registry's view of the row, and [`Holds`]. A field of the model that is in no list does not compile.
+/// and the
+/// registry's view of the row. A field of the model that is in no list does not compile.
 macro_rules! personal_data {
     (
         $model:ident {
@@ -76,6 +69,14 @@ macro_rules! personal_data {
                 }
             }
 
+            /// What its values are.
+            #[must_use]
+            pub const fn kind(self) -> $crate::attributes::AttributeKind {
+                match self {
+                    $(Self::$attribute => <$attribute as $crate::attributes::HasKind>::KIND,)*
+                }
+            }
+
             /// A value, masked.
             #[must_use]
             pub fn mask(self, text: &str) -> String {
@@ -114,6 +115,30 @@ macro_rules! personal_data {
                 names
             }
 
+            /// Checks what becomes of one attribute.
+            ///
+            /// # Errors
+            ///
+            /// [`AttributeError`](crate::envelope::AttributeError), by the attribute's own rules.
+            pub fn set(
+                &mut self,
+                attribute: PersonalAttribute,
+                change: $crate::attributes::Change<&str>,
+            ) -> Result<(), $crate::envelope::AttributeError> {
+                match attribute {
+                    $(PersonalAttribute::$attribute => self.$field = $crate::attributes::Change::parse(change)?,)*
+                }
+                Ok(())
+            }
+
+            /// Whether one attribute changes.
+            #[must_use]
+            pub fn has(&self, attribute: PersonalAttribute) -> bool {
+                match attribute {
+                    $(PersonalAttribute::$attribute => self.$field != $crate::attributes::Change::Keep,)*
+                }
+            }
+
             /// Whether anything has to be sealed.
             #[must_use]
             pub fn seals(&self) -> bool {
@@ -134,14 +159,6 @@ macro_rules! personal_data {
                 Ok(())
             }
         }
-
-        $(
-            impl $crate::attributes::Holds<$attribute> for $model {
-                fn sealed(&self) -> Option<&$crate::envelope::Encrypted<$attribute>> {
-                    self.$field.as_ref()
-                }
-            }
-        )*
     };
 }
 

@@ -52,6 +52,10 @@ pub enum Action {
     KeyLocalRetire,
     /// The erasure ledger went back, and was adopted as it is.
     LedgerAdopt,
+    /// Values of an attribute that is not declared any more were removed.
+    AttributePurge,
+    /// All values of declared attributes were opened, to see which do not fit any more.
+    AttributeCheck,
 }
 
 impl Action {
@@ -77,6 +81,8 @@ impl Action {
             Self::KeyLocalPromote => "key_local_promote",
             Self::KeyLocalRetire => "key_local_retire",
             Self::LedgerAdopt => "ledger_adopt",
+            Self::AttributePurge => "attribute_purge",
+            Self::AttributeCheck => "attribute_check",
         }
     }
 }

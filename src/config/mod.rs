@@ -6,6 +6,7 @@
 //! comes as a value or as a file, never both, and is printed redacted.
 
 mod arguments;
+mod attributes;
 mod audit;
 mod auth;
 mod database_section;
@@ -31,6 +32,7 @@ mod web_origin;
 use serde::{Deserialize, Serialize};
 
 pub use crate::{
+    attributes::{AttributeConfig, AttributesConfig},
     database::{DatabaseConfig, DatabaseUrlError},
     keys::{
         aws_kms::{AwsCredentials, AwsKmsConfig},
@@ -72,6 +74,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What wraps data keys, and how long they stay open.
     pub keys: KeysConfig,
+    /// What is kept of a person, beside the e-mail address and the phone number.
+    pub attributes: AttributesConfig,
     /// What the audit trail records.
     pub audit: AuditConfig,
     /// What one GraphQL request may cost.

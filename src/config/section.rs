@@ -52,10 +52,23 @@ impl Config {
     pub(super) fn validate(&self, profile: &str) -> Result<(), Invalid> {
         let context = Context { profile, config: self };
         // Each by name, so that a new section cannot be forgotten.
-        let Self { http, metrics, auth, limits, database, keys, audit, graphql, log, memory, peers } = self;
+        let Self {
+            http,
+            metrics,
+            auth,
+            limits,
+            database,
+            keys,
+            attributes,
+            audit,
+            graphql,
+            log,
+            memory,
+            peers,
+        } = self;
         // The backends come first: their kinds find unknown keys there, as in other sections the first reading does.
         let sections: [&dyn Section; _] =
-            [keys, http, metrics, auth, limits, database, audit, graphql, log, memory, peers];
+            [keys, attributes, http, metrics, auth, limits, database, audit, graphql, log, memory, peers];
         sections.into_iter().try_for_each(|section| section.validate(&context))
     }
 }

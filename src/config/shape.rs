@@ -19,6 +19,11 @@ const SPECIMEN: &str = r#"
     issuer = ""
     audience = ""
     scopes = { "*" = [] }
+    [attributes."*"]
+    kind = "text"
+    max_length = 1
+    pattern = ""
+    normalise = []
 "#;
 
 /// Which keys take something else than a text. A variable and a flag are nothing but texts: `0012` is a number for a key that

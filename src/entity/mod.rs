@@ -12,14 +12,18 @@ pub mod audit_head;
 pub mod erasure;
 pub mod erasure_head;
 pub mod ledger_rollback;
+pub mod personal_value;
+mod sealed_name;
 pub mod user;
 
 pub use oubliette_keys::entity::{data_key, key_claim, key_claim_turn, key_operation, wrapping_key};
+
+pub use sealed_name::SealedName;
 
 use crate::keys::subjects::Registry;
 
 /// All tables of this service that hold sealed values: rotation, verification, forgetting and `users show` walk them.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::new().with::<user::Model>()
+    Registry::new().with::<user::Model>().with::<personal_value::Model>()
 }

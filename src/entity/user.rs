@@ -41,3 +41,14 @@ personal_data! {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::RESERVED;
+
+    #[test]
+    fn nobody_declares_an_attribute_that_is_a_column() {
+        assert!(PersonalAttribute::ALL.iter().all(|attribute| RESERVED.contains(&attribute.field())));
+    }
+}

@@ -4,6 +4,7 @@
 //! a client may know. `schema.graphql` is made from this room by `oubliette-admin schema`.
 
 mod answer;
+mod attribute;
 mod audit_event;
 mod connection;
 mod document_size;

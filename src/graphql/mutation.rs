@@ -1,17 +1,25 @@
 use async_graphql::{Context, ID, Object};
 
 use super::{
+    attribute::reads,
     erasure::ErasureObject,
     nullable::{Nullable, nullable},
     scalars::subject_id,
     session::Session,
     user::{CreateUserInput, UpdateUserInput, UserObject},
 };
-use crate::{access::Scope, audit::Action, users::Users};
+use crate::{
+    access::{Need, Scope},
+    audit::Action,
+    users::Users,
+};
 
 /// The root of all mutations.
 #[derive(Debug)]
 pub(super) struct Mutation;
+
+/// Who may change some attribute at least.
+const ANY_CHANGE: Need = Need::OneOfForAny(&[Scope::UsersWrite]);
 
 /// What can be changed. A change that fails is null, and its error says why; the others of the same request stand, with
 /// their answers.
@@ -27,14 +35,16 @@ impl Mutation {
         nullable(async {
             let session = Session::of(context)?;
             session.allow_action(Action::Create, &[Scope::UsersWrite], None)?;
-            let new = input.check()?;
             let users = context.data_unchecked::<Users>();
-            Ok(Some(UserObject(users.create(new, session.origin()).await?)))
+            let new = input.check(users)?;
+            let user = users.create(new, session.origin()).await?;
+            Ok(Some(UserObject(user.reading(&reads(context)).await?)))
         })
         .await
     }
 
-    /// Changes a user. What is absent stays; null removes. Needs `users:write`; for a username, for all users.
+    /// Changes a user. What is absent stays; null removes. Needs `users:write`, or `users:write:` and the name of each attribute that is
+    /// given; for a username, `users:write` for all users.
     #[graphql(complexity = "50 + child_complexity")]
     async fn update_user(
         &self,
@@ -45,13 +55,15 @@ impl Mutation {
         nullable(async {
             let subject = subject_id("id", &id)?;
             let session = Session::of(context)?;
-            session.allow_action(Action::Update, &[Scope::UsersWrite], Some(subject))?;
+            session.allow_action(Action::Update, ANY_CHANGE, Some(subject))?;
             if input.renames() {
                 session.allow_rename(subject)?;
             }
-            let changes = input.check()?;
             let users = context.data_unchecked::<Users>();
-            Ok(Some(UserObject(users.update(subject, changes, session.origin()).await?)))
+            let changes = input.check(users)?;
+            session.allow_change(subject, &changes.personal.names())?;
+            let user = users.update(subject, changes, session.origin()).await?;
+            Ok(Some(UserObject(user.reading(&reads(context)).await?)))
         })
         .await
     }

@@ -1,6 +1,7 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
+    attribute::{ANY_ATTRIBUTE, DefinitionObject, reads},
     audit_event::{AuditEventConnection, audit_events},
     connection::{UserConnection, connection, page_request},
     erasure::ErasureObject,
@@ -10,7 +11,11 @@ use super::{
     user::UserObject,
     written::{self, Answered, Whom},
 };
-use crate::{access::Scope, audit::Filter, users::Users};
+use crate::{
+    access::{Need, Scope},
+    audit::Filter,
+    users::Users,
+};
 
 /// The root of all queries.
 #[derive(Debug)]
@@ -20,13 +25,13 @@ pub(super) struct Query;
 #[Object]
 impl Query {
     /// The user with this id; null if there never was one. A forgotten one answers the error `FORGOTTEN`.
-    /// Needs `users:read`.
+    /// Needs `users:read`; or `pii:read`, if only for some attribute: then the id and what it is for can be seen.
     #[graphql(complexity = "5 + child_complexity")]
     async fn user(&self, context: &Context<'_>, id: ID) -> Nullable<Answered<UserObject>> {
         nullable(async {
             let subject = subject_id("id", &id)?;
             let session = Session::of(context)?;
-            session.allow(&[Scope::UsersRead], Some(subject))?;
+            session.allow(ONE_USER, Some(subject))?;
             let user = written::user(context, session, Whom::Id(subject)).await?;
             Ok(user.map(|user| user.map(UserObject)))
         })
@@ -48,7 +53,7 @@ impl Query {
                 return Ok(user.map(|user| user.map(UserObject)));
             };
             // Whether somebody else has the name is nothing that one user may find out.
-            let user = context.data_unchecked::<Users>().find(own).await?;
+            let user = context.data_unchecked::<Users>().find_with(own, &reads(context)).await?;
             let user =
                 user.filter(|user| user.username() == username).ok_or_else(|| session.refuse_find())?;
             Ok(Some(Answered::Resolved(UserObject(user))))
@@ -72,6 +77,13 @@ impl Query {
         session.allow(&[Scope::UsersRead], None)?;
         let request = page_request(first, after.as_deref(), last, before.as_deref())?;
         Ok(written::page(context, session, request).await?.map(connection))
+    }
+
+    /// The attributes that users can have: `email`, `phone`, and those that are declared in the configuration. Needs `users:read`,
+    /// `users:write` or `pii:read`, if only for some attribute.
+    async fn attribute_definitions(&self, context: &Context<'_>) -> Result<Vec<DefinitionObject>> {
+        Session::of(context)?.allow_find(ANY_ATTRIBUTE)?;
+        Ok(context.data_unchecked::<Users>().attributes().map(DefinitionObject).collect())
     }
 
     /// The proof that a user was forgotten; null if they were not. Needs `users:read`, `users:forget` or
@@ -104,6 +116,9 @@ impl Query {
         audit_events(context, filter, first, after.as_deref()).await
     }
 }
+
+/// Who may ask for a user by the id. What they see of them needs more.
+const ONE_USER: Need = Need::OneOfForAny(&[Scope::UsersRead, Scope::PiiRead]);
 
 /// A page costs its fields once per user it may hold. A bad size is refused later, with its own error.
 fn page_complexity(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {

@@ -10,7 +10,7 @@ use super::{
     looks::{Looks, PageLook},
 };
 use crate::{
-    access::{Account, Budget, Caller, Denied, Refusals, Scope},
+    access::{Account, Budget, Caller, Denied, Need, Refusals, Scope},
     attributes::AttributeName,
     audit::{Action, MAX_SUBJECTS, NewEvent, Origin, Outcome, Trail},
     envelope::SubjectId,
@@ -77,24 +77,24 @@ impl Session {
         &self.0.origin
     }
 
-    /// Allows what one of `scopes` allows, about one user, or, for `None`, about all. A refusal is recorded, as all are.
-    pub(super) fn allow(&self, scopes: &'static [Scope], about: Option<SubjectId>) -> Result<(), Denied> {
-        self.allow_action(Action::Read, scopes, about)
+    /// Allows what needs these scopes, about one user, or, for `None`, about all. A refusal is recorded, as all are.
+    pub(super) fn allow(&self, need: impl Into<Need>, about: Option<SubjectId>) -> Result<(), Denied> {
+        self.allow_action(Action::Read, need, about)
     }
 
     /// The same for another action than a look at what is not personal.
     pub(super) fn allow_action(
         &self,
         action: Action,
-        scopes: &'static [Scope],
+        need: impl Into<Need>,
         about: Option<SubjectId>,
     ) -> Result<(), Denied> {
-        self.caller().allow_about(scopes, about).inspect_err(|_| self.note_refusal(action, about, None))
+        self.caller().allow_about(need, about).inspect_err(|_| self.note_refusal(action, about, None))
     }
 
     /// Allows somebody to be found by something other than their id.
-    pub(super) fn allow_find(&self, scopes: &'static [Scope]) -> Result<(), Denied> {
-        self.caller().allow(scopes).inspect_err(|_| self.note_refusal(Action::Read, None, None))
+    pub(super) fn allow_find(&self, need: impl Into<Need>) -> Result<(), Denied> {
+        self.caller().allow(need).inspect_err(|_| self.note_refusal(Action::Read, None, None))
     }
 
     /// Refuses a caller who is bound to one user to find another.
@@ -103,9 +103,25 @@ impl Session {
         Denied::Own
     }
 
+    /// Allows attributes of a user to be changed.
+    pub(super) fn allow_change(
+        &self,
+        subject: SubjectId,
+        attributes: &[AttributeName],
+    ) -> Result<(), Denied> {
+        let refused = attributes.iter().find_map(|attribute| {
+            let need = Need::For(Scope::UsersWrite, attribute.clone());
+            self.caller().allow_about(need, Some(subject)).err().map(|denied| (attribute, denied))
+        });
+        let Some((attribute, denied)) = refused else { return Ok(()) };
+        self.note_refusal(Action::Update, Some(subject), Some(attribute));
+        Err(denied)
+    }
+
     /// Allows a user to be given another username.
     pub(super) fn allow_rename(&self, subject: SubjectId) -> Result<(), Denied> {
-        let allowed = self.caller().allow_rename();
+        let whole: Result<(), Denied> = self.caller().allow(&[Scope::UsersWrite]);
+        let allowed = whole.and_then(|()| self.caller().allow_rename());
         allowed.inspect_err(|_| self.note_refusal(Action::Update, Some(subject), None))
     }
 
@@ -113,12 +129,12 @@ impl Session {
     pub(super) fn allow_look(
         &self,
         budget: &Budget,
-        scopes: &'static [Scope],
+        need: impl Into<Need>,
         subject: SubjectId,
         attribute: &AttributeName,
     ) -> Result<(), Error> {
         let charge = || self.account(budget).charge(subject);
-        let allowed = self.caller().allow_about(scopes, Some(subject)).map_err(Error::from);
+        let allowed = self.caller().allow_about(need, Some(subject)).map_err(Error::from);
         allowed
             .and_then(|()| Ok(charge()?))
             .inspect_err(|_| self.note_refusal(Action::ReadPii, Some(subject), Some(attribute)))
@@ -140,8 +156,8 @@ impl Session {
     }
 
     /// Whether `allow` would allow it. Notes no refusal.
-    pub(super) fn may(&self, scopes: &'static [Scope], about: Option<SubjectId>) -> bool {
-        self.caller().allow_about(scopes, about).is_ok()
+    pub(super) fn may(&self, need: &Need, about: Option<SubjectId>) -> bool {
+        self.caller().allow_about(need.clone(), about).is_ok()
     }
 
     /// Notes that the same personal values of several users were opened, if looks are recorded.

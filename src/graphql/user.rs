@@ -2,16 +2,17 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::{
+    attribute::{AttributeInput, AttributeObject, Shown, add_all, all_named, attributes_of, look, named},
     nullable::{Nullable, nullable},
     scalars,
     session::Session,
 };
 use crate::{
-    access::{Budget, Scope},
-    attributes::{AttributeName, Change, Email, Holds, Phone},
-    entity::user::{Model, PersonalChanges},
+    access::{Need, Scope},
+    attributes::{Change, MAX_DECLARED},
+    entity::user::{PersonalAttribute, PersonalChanges},
     envelope::{Attribute, Personal},
-    users::{NewUser, User, UserChanges, UserError, Username},
+    users::{AttributeChanges, NewUser, User, UserChanges, UserError, Username, Users},
 };
 
 /// A person.
@@ -32,24 +33,24 @@ impl UserObject {
         Ok(self.0.username())
     }
 
-    /// The e-mail address. Needs `pii:read`.
+    /// The e-mail address. Needs `pii:read`, or `pii:read:email`.
     async fn email(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look::<Email>(context).await
+        self.look(context, PersonalAttribute::Email, Shown::Clear).await
     }
 
-    /// The phone number, in E.164 form: `+442079460958`. Needs `pii:read`.
+    /// The phone number, in E.164 form: `+442079460958`. Needs `pii:read`, or `pii:read:phone`.
     async fn phone(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look::<Phone>(context).await
+        self.look(context, PersonalAttribute::Phone, Shown::Clear).await
     }
 
     /// The e-mail address, masked: `j•••@e•••.com`. Needs `users:read`.
     async fn email_masked(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look_masked::<Email>(context).await
+        self.look(context, PersonalAttribute::Email, Shown::Masked).await
     }
 
     /// The phone number, masked: `+44•••••58`. Needs `users:read`.
     async fn phone_masked(&self, context: &Context<'_>) -> Nullable<String> {
-        self.look_masked::<Phone>(context).await
+        self.look(context, PersonalAttribute::Phone, Shown::Masked).await
     }
 
     /// When the user was created. Needs `users:read` or `users:write`.
@@ -63,53 +64,49 @@ impl UserObject {
         Session::of(context)?.allow(PLAIN, Some(self.0.id()))?;
         Ok(self.0.updated_at())
     }
+
+    /// A personal attribute; null if the user has no value of it. Needs `users:read`, `users:write` or `pii:read`, if only for some
+    /// attribute.
+    async fn attribute(&self, context: &Context<'_>, name: String) -> Nullable<AttributeObject> {
+        nullable(async {
+            let attribute = named(context.data_unchecked(), "name", 1, &name)?;
+            Ok(attributes_of(context, &self.0, vec![attribute]).await?.pop())
+        })
+        .await
+    }
+
+    /// Personal attributes, `email` and `phone` among them; those of which the user has no value are left out. Without `names`, all; at
+    /// most 100 names. Needs `users:read`, `users:write` or `pii:read`, if only for some attribute.
+    #[graphql(complexity = "list_complexity(names.as_deref(), child_complexity)")]
+    async fn attributes(
+        &self,
+        context: &Context<'_>,
+        names: Option<Vec<String>>,
+    ) -> Result<Vec<AttributeObject>> {
+        let attributes = all_named(context.data_unchecked(), names.as_deref())?;
+        attributes_of(context, &self.0, attributes).await
+    }
 }
 
 impl UserObject {
-    /// Opens a personal value, if the caller may see it, and notes that they did.
-    async fn look<A: Attribute>(&self, context: &Context<'_>) -> Nullable<String>
-    where
-        Model: Holds<A>,
-    {
-        self.open(context, CLEAR, AttributeName::of::<A>(), Personal::<A>::into_exposed).await
-    }
-
-    /// The same of a value that is masked.
-    async fn look_masked<A: Attribute>(&self, context: &Context<'_>) -> Nullable<String>
-    where
-        Model: Holds<A>,
-    {
-        let name = AttributeName::of::<A>().masked();
-        self.open(context, MASKED, name, |value: Personal<A>| value.masked()).await
-    }
-
-    async fn open<A: Attribute>(
+    async fn look(
         &self,
         context: &Context<'_>,
-        scopes: &'static [Scope],
-        name: AttributeName,
-        show: impl FnOnce(Personal<A>) -> String,
-    ) -> Nullable<String>
-    where
-        Model: Holds<A>,
-    {
-        nullable(async {
-            let (session, subject) = (Session::of(context)?, self.0.id());
-            session.allow_look(context.data_unchecked::<Budget>(), scopes, subject, &name)?;
-            let opened = self.0.open::<A>().await;
-            session.note_look(subject, &name, opened.is_ok());
-            Ok(opened?.map(show))
-        })
-        .await
+        attribute: PersonalAttribute,
+        shown: Shown,
+    ) -> Nullable<String> {
+        look(context, &self.0, &attribute.into(), shown).await
     }
 }
 
 /// What the caller who wrote a user may see of them, so that no change is made whose answer is refused.
-pub(super) const PLAIN: &[Scope] = &[Scope::UsersRead, Scope::UsersWrite];
-/// What the personal values need.
-pub(super) const CLEAR: &[Scope] = &[Scope::PiiRead];
-/// What the masked ones need.
-pub(super) const MASKED: &[Scope] = &[Scope::UsersRead];
+pub(super) const PLAIN: Need = Need::OneOfForAny(&[Scope::UsersRead, Scope::UsersWrite]);
+
+/// A list costs its fields once per attribute that it may hold.
+fn list_complexity(names: Option<&[String]>, child_complexity: usize) -> usize {
+    let all = PersonalAttribute::ALL.len() + MAX_DECLARED;
+    1 + names.map_or(all, <[String]>::len) * child_complexity
+}
 
 /// A user to be created.
 #[derive(InputObject)]
@@ -120,16 +117,19 @@ pub(super) struct CreateUserInput {
     email: Option<String>,
     /// The phone number with its country code: `+44 20 7946 0958`.
     phone: Option<String>,
+    /// Attributes by their names, at most 100.
+    attributes: Option<Vec<AttributeInput>>,
 }
 
 impl CreateUserInput {
-    pub(super) fn check(self) -> Result<NewUser, UserError> {
+    pub(super) fn check(self, users: &Users) -> Result<NewUser, UserError> {
         let username = Username::parse(&self.username)?;
-        let personal = PersonalChanges {
+        let columns = PersonalChanges {
             // Each attribute.
             email: given(self.email.as_deref())?,
             phone: given(self.phone.as_deref())?,
         };
+        let personal = and_by_name(columns, users, self.attributes.as_deref())?;
         Ok(NewUser { username, personal })
     }
 }
@@ -143,6 +143,8 @@ pub(super) struct UpdateUserInput {
     email: MaybeUndefined<String>,
     /// A new phone number, or null.
     phone: MaybeUndefined<String>,
+    /// Attributes by their names, at most 100.
+    attributes: Option<Vec<AttributeInput>>,
 }
 
 impl UpdateUserInput {
@@ -150,15 +152,26 @@ impl UpdateUserInput {
         !self.username.is_undefined()
     }
 
-    pub(super) fn check(self) -> Result<UserChanges, UserError> {
+    pub(super) fn check(self, users: &Users) -> Result<UserChanges, UserError> {
         let username = Username::parse_change(change(&self.username))?;
-        let personal = PersonalChanges {
+        let columns = PersonalChanges {
             // Each attribute.
             email: changed(&self.email)?,
             phone: changed(&self.phone)?,
         };
+        let personal = and_by_name(columns, users, self.attributes.as_deref())?;
         Ok(UserChanges { username, personal })
     }
+}
+
+fn and_by_name(
+    columns: PersonalChanges,
+    users: &Users,
+    given: Option<&[AttributeInput]>,
+) -> Result<AttributeChanges, UserError> {
+    let mut changes = AttributeChanges::from(columns);
+    add_all(&mut changes, users, given.unwrap_or_default())?;
+    Ok(changes)
 }
 
 fn given<A: Attribute>(input: Option<&str>) -> Result<Change<Personal<A>>, UserError> {
@@ -180,7 +193,8 @@ fn change(input: &MaybeUndefined<String>) -> Change<&str> {
 #[cfg(test)]
 mod tests {
 
-    use crate::{entity::user::PersonalAttribute, graphql::sdl};
+    use super::*;
+    use crate::graphql::sdl;
 
     /// The compiler asks for an attribute in the inputs' checks, and for no resolver.
     #[test]

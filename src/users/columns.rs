@@ -12,6 +12,8 @@ pub struct Columns(u64);
 impl Columns {
     /// The id alone, which is in all others.
     pub const ID: Self = Self(1 << Column::Id as u64);
+    /// What makes a data key needed that no column needs.
+    pub(super) const KEYED: Self = Self(1 << 63);
     /// All of them.
     pub const ALL: Self = Self(u64::MAX);
 
@@ -31,9 +33,10 @@ impl Columns {
         Column::iter().count()
     }
 
-    /// Whether any of them holds sealed values.
-    pub(super) fn has_sealed(self) -> bool {
-        PersonalAttribute::ALL.iter().any(|attribute| self.has(attribute.column()))
+    /// Whether any data key is needed.
+    pub(super) fn need_keys(self) -> bool {
+        let sealed = PersonalAttribute::ALL.iter().any(|attribute| self.has(attribute.column()));
+        sealed || self.0 & Self::KEYED.0 != 0
     }
 
     const fn has(self, column: Column) -> bool {

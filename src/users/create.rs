@@ -1,11 +1,11 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
 
-use super::{NewUser, User, UserError, Users, run_to_completion};
+use super::{AttributeChanges, NewUser, User, UserError, Users, run_to_completion, values};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     database::{begin_write, now, on_the_primary},
     entity::user,
-    envelope::SubjectId,
+    envelope::{SealedRow, SubjectId},
     keys::{NewDataKey, store},
 };
 
@@ -48,22 +48,25 @@ impl Users {
             updated_at: now,
             ..user::Model::default()
         };
-        new.personal.apply(Some(data_key.sealer()), &mut row)?;
-        on_the_primary(&self.db, || self.store(&row, &data_key, &event)).await?;
+        new.personal.columns.apply(Some(data_key.sealer()), &mut row)?;
+        on_the_primary(&self.db, || self.store(&row, &new.personal, &data_key, &event)).await?;
         let key = data_key.key.clone();
         self.keyring.remember(data_key).await;
-        Ok(User::with_key(self.clone(), row, key))
+        Ok(User::written(self.clone(), row, Some(key)))
     }
 
     async fn store(
         &self,
         row: &user::Model,
+        personal: &AttributeChanges,
         data_key: &NewDataKey,
         event: &NewEvent,
     ) -> Result<(), UserError> {
         let transaction = begin_write(&self.db).await?;
         let insert = user::Entity::insert(user::ActiveModel::from(row.clone()).reset_all());
         insert.exec_without_returning(&transaction).await.map_err(username_taken)?;
+        let sealer = Some(data_key.sealer());
+        values::change(&transaction, row.subject(), &personal.declared, sealer, row.created_at).await?;
         let stored = store::insert(&transaction, data_key.key.id(), data_key.stored.clone()).await?;
         audit::append(&transaction, [event]).await?;
         self.keyring.confirm(&transaction, stored).await?;

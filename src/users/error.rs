@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use sea_orm::DbErr;
 
@@ -18,7 +18,7 @@ pub enum UserError {
     #[error("{field} {problem}")]
     Invalid {
         /// The input field.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong with it, as the end of a sentence.
         problem: String,
     },
@@ -35,7 +35,7 @@ pub enum UserError {
     #[error("{attribute} of user {subject} could not be opened")]
     Unreadable {
         /// The attribute's name.
-        attribute: &'static str,
+        attribute: String,
         /// Whose.
         subject: SubjectId,
         #[source]
@@ -70,7 +70,7 @@ impl UserError {
     /// A value of an attribute was refused.
     #[must_use]
     pub fn refused<A: Attribute>(error: &AttributeError) -> Self {
-        Self::Invalid { field: A::FIELD, problem: error.to_string() }
+        Self::Invalid { field: A::FIELD.into(), problem: error.to_string() }
     }
 }
 

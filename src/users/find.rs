@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, QueryFilter, QueryTrait};
 
-use super::{Columns, User, UserError, Users, columns::rows, input::is_username};
+use super::{Columns, Reads, User, UserError, Users, columns::rows, input::is_username, values::and_values};
 use crate::{
     database::{Together, one_of},
     entity::user,
@@ -18,41 +18,46 @@ impl Users {
     ///
     /// [`UserError::Forgotten`], [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn find(&self, subject: SubjectId) -> Result<Option<User>, UserError> {
-        self.find_with(subject, Columns::ALL).await
+        self.find_with(subject, &Reads::COLUMNS).await
     }
 
-    /// The same with some of the columns: the others must not be asked for.
+    /// The same, with what is read of them.
     ///
     /// # Errors
     ///
     /// The same.
-    pub async fn find_with(&self, subject: SubjectId, columns: Columns) -> Result<Option<User>, UserError> {
+    pub async fn find_with(&self, subject: SubjectId, reads: &Reads) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
-        match self.rows.find((columns, subject)).await? {
-            Some(Found { row, keys }) => Ok(Some(User::alone(self.clone(), row, keys))),
+        match self.rows.find((reads.columns, subject)).await? {
+            Some(Found { row, keys }) => self.with_values(Some(row), reads, keys).await,
             None if ledger::find(&self.db, subject).await?.is_some() => Err(UserError::Forgotten(subject)),
             None => Ok(None),
         }
     }
 
-    /// The user with this username, with some of the columns: the others must not be asked for. `None` if nobody has
-    /// it, or its owner was forgotten.
+    /// The user with this username, with what is read of them. `None` if nobody has it, or its owner was forgotten.
     ///
     /// # Errors
     ///
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
-    pub async fn find_by_username(
-        &self,
-        username: &str,
-        columns: Columns,
-    ) -> Result<Option<User>, UserError> {
+    pub async fn find_by_username(&self, username: &str, reads: &Reads) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
         // Databases differ in what they take for a text at all.
         if !is_username(username) {
             return Ok(None);
         }
-        let select = columns.select().filter(user::Column::Username.eq(username));
-        Ok(rows(&self.db, select).await?.pop().map(|row| User::alone(self.clone(), row, Vec::new())))
+        let select = reads.columns.select().filter(user::Column::Username.eq(username));
+        self.with_values(rows(&self.db, select).await?.pop(), reads, Vec::new()).await
+    }
+
+    async fn with_values(
+        &self,
+        row: Option<user::Model>,
+        reads: &Reads,
+        found: Vec<FoundKey>,
+    ) -> Result<Option<User>, UserError> {
+        let row = and_values(&self.db, row.into_iter().collect(), &reads.declared).await?;
+        Ok(User::together(self, row, &reads.declared, found).pop())
     }
 
     /// What to answer about a user whose row is gone.
@@ -91,7 +96,7 @@ async fn find_rows(
 ) -> Result<Vec<((Columns, SubjectId), Found)>, DbErr> {
     let columns = wanted.iter().fold(Columns::ID, |all, (columns, _)| all.and(*columns));
     let subjects = wanted.iter().map(|(_, id)| *id);
-    let with_keys = if columns.has_sealed() { keyring.with_keys(subjects.clone()) } else { None };
+    let with_keys = if columns.need_keys() { keyring.with_keys(subjects.clone()) } else { None };
     let ids = subjects.map(|id| *id.as_uuid()).collect();
     let these = one_of(db.get_database_backend(), user::Column::Id, ids);
     let mut select = columns.select().filter(these);

@@ -1,7 +1,6 @@
-use super::UserError;
+use super::{AttributeChanges, UserError};
 use crate::{
     attributes::{AttributeName, Change},
-    entity::user::PersonalChanges,
     names::is_name,
 };
 
@@ -11,7 +10,7 @@ pub struct NewUser {
     /// The username.
     pub username: Username,
     /// The personal attributes.
-    pub personal: PersonalChanges,
+    pub personal: AttributeChanges,
 }
 
 impl NewUser {
@@ -27,7 +26,7 @@ pub struct UserChanges {
     /// A new username, if there is one.
     pub username: Option<Username>,
     /// The personal attributes.
-    pub personal: PersonalChanges,
+    pub personal: AttributeChanges,
 }
 
 impl UserChanges {
@@ -87,5 +86,5 @@ pub(super) fn is_username(text: &str) -> bool {
 }
 
 fn invalid(problem: &str) -> UserError {
-    UserError::Invalid { field: USERNAME, problem: problem.to_owned() }
+    UserError::Invalid { field: USERNAME.into(), problem: problem.to_owned() }
 }

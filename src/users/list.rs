@@ -1,6 +1,6 @@
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Columns, User, UserError, Users, columns::rows};
+use super::{Reads, User, UserError, Users, values::users_with_values};
 use crate::{entity::user, envelope::SubjectId};
 
 /// Most users on one page.
@@ -37,18 +37,18 @@ impl Users {
     ///
     /// [`UserError::LedgerWentBack`], [`UserError::Database`].
     pub async fn list(&self, request: UserPageRequest) -> Result<UserPage, UserError> {
-        self.list_with(request, Columns::ALL).await
+        self.list_with(request, &Reads::COLUMNS).await
     }
 
-    /// The same with some of the columns: the others must not be asked for.
+    /// The same, with what is read of them.
     ///
     /// # Errors
     ///
     /// The same.
-    pub async fn list_with(&self, request: UserPageRequest, columns: Columns) -> Result<UserPage, UserError> {
+    pub async fn list_with(&self, request: UserPageRequest, reads: &Reads) -> Result<UserPage, UserError> {
         self.require_trusted_ledger()?;
         let size = request.size.min(MAX_PAGE_SIZE);
-        let mut select = columns.select();
+        let mut select = reads.columns.select();
         if let Some(after) = request.after {
             select = select.filter(user::Column::Id.gt(*after.as_uuid()));
         }
@@ -61,16 +61,18 @@ impl Users {
             select.order_by_asc(user::Column::Id)
         };
         // One more than asked for tells whether there are more, without counting.
-        let mut rows = rows(&self.db, select.limit(size + 1)).await?;
+        let mut rows = users_with_values(&self.db, select.limit(size + 1), &reads.declared).await?;
+        rows.sort_unstable_by_key(|(row, _)| row.id);
         let more = rows.len() as u64 > size;
-        rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
         // At the other end: a client that has a cursor has seen that user.
         let (has_previous, has_next) = if request.from_the_end {
-            rows.reverse();
+            rows.drain(..usize::from(more));
             (more, request.before.is_some())
         } else {
+            rows.truncate(rows.len() - usize::from(more));
             (request.after.is_some(), more)
         };
-        Ok(UserPage { users: User::together(self, rows), has_previous, has_next })
+        let users = User::together(self, rows, &reads.declared, Vec::new());
+        Ok(UserPage { users, has_previous, has_next })
     }
 }

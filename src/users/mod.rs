@@ -6,6 +6,8 @@
 //! Whatever changes something runs in a task of its own, so that a client that goes away cannot stop it
 //! between the database's commit and the cache.
 
+mod attribute;
+mod changes;
 mod columns;
 mod create;
 mod error;
@@ -15,23 +17,31 @@ mod input;
 mod list;
 mod open;
 mod personal;
+mod reads;
+mod stored;
 mod trust;
 mod update;
+mod values;
 
 use std::{future::Future, sync::Arc};
 
 use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
+pub use attribute::UserAttribute;
+pub use changes::AttributeChanges;
 pub use columns::Columns;
 pub use error::UserError;
 pub use input::{NewUser, UserChanges, Username};
 pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};
 pub use open::{NotAtOnce, User};
 pub use personal::PersonalField;
+pub use reads::Reads;
+pub use stored::Misfit;
 
 use self::{find::Rows, trust::Trust};
 use crate::{
+    attributes::Declarations,
     database::Before,
     entity,
     envelope::SubjectId,
@@ -45,6 +55,7 @@ pub struct Users {
     rows: Rows,
     keyring: Keyring,
     registry: Registry,
+    declarations: Declarations,
     announcing: bool,
     trust: Trust,
 }
@@ -55,13 +66,20 @@ impl Users {
     pub fn new(db: DatabaseConnection, keyring: Keyring) -> Self {
         let registry = entity::registry();
         let rows = find::rows_of(db.clone(), keyring.clone());
-        Self { db, rows, keyring, registry, announcing: false, trust: Trust::default() }
+        let (declarations, trust) = (Declarations::default(), Trust::default());
+        Self { db, rows, keyring, registry, declarations, announcing: false, trust }
     }
 
     /// The same users, of whom these tables hold personal data.
     #[must_use]
     pub fn with_registry(self, registry: Registry) -> Self {
         Self { registry, ..self }
+    }
+
+    /// The same users, of whom these attributes are known beside their columns.
+    #[must_use]
+    pub fn with_declarations(self, declarations: Declarations) -> Self {
+        Self { declarations, ..self }
     }
 
     /// What gives users fresh data keys: these, or all of them, as far as their data key was made before a moment.

@@ -1,14 +1,18 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::EntityTrait;
 use tokio::sync::OnceCell;
 
-use super::{UserError, Users};
+use super::{
+    Reads, UserAttribute, UserError, Users,
+    values::{WithValues, and_values},
+};
 use crate::{
-    attributes::Holds,
-    entity::user::{self, PersonalAttribute},
-    envelope::{Attribute, DataKeyId, Encrypted, OpenError, Opener, Personal, SealedRow, SubjectId},
+    attributes::Declaration,
+    entity::{personal_value, user},
+    envelope::{
+        DataKeyId, FormatError, Header, OpenError, Opener, PersonalText, Sealed, SealedRow, SubjectId,
+    },
     keys::{FoundKey, KeyringError, OpenDataKey, OpenedKey, subjects::Unreadable},
 };
 
@@ -16,6 +20,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct User {
     row: user::Model,
+    /// Those of the declared attributes that were read.
+    values: Vec<personal_value::Model>,
+    read: Arc<[Arc<Declaration>]>,
     keys: Arc<PageKeys>,
     /// Where this user's keys begin in `keys`.
     first_key: usize,
@@ -37,35 +44,61 @@ struct PageKeys {
 }
 
 impl User {
-    /// Users who were read together.
-    pub(super) fn together(users: &Users, rows: Vec<user::Model>) -> Vec<Self> {
+    /// Users who were read together, with their values of `declared`, and the data keys that were found at the same time.
+    pub(super) fn together(
+        users: &Users,
+        rows: Vec<WithValues>,
+        declared: &[Arc<Declaration>],
+        found: Vec<FoundKey>,
+    ) -> Vec<Self> {
+        let read: Arc<[_]> = declared.into();
         let mut ids = Vec::with_capacity(rows.len());
         let first_keys: Vec<_> = rows
             .iter()
-            .map(|row| {
+            .map(|(row, values)| {
                 let first_key = ids.len();
-                add_data_key_ids(row, &mut ids);
+                add_data_key_ids(row, first_key, &mut ids);
+                for value in values {
+                    add_data_key_ids(value, first_key, &mut ids);
+                }
                 first_key
             })
             .collect();
-        let keys =
-            Arc::new(PageKeys { users: users.clone(), ids, found: Vec::new(), opened: OnceCell::new() });
-        let user = |(row, first_key)| Self { row, keys: keys.clone(), first_key };
+        let keys = Arc::new(PageKeys { users: users.clone(), ids, found, opened: OnceCell::new() });
+        let user = |((row, values), first_key)| {
+            let (read, keys) = (read.clone(), keys.clone());
+            Self { row, values, read, keys, first_key }
+        };
         rows.into_iter().zip(first_keys).map(user).collect()
     }
 
-    /// A user who was read alone, with the data keys that were found at the same time.
-    pub(super) fn alone(users: Users, row: user::Model, found: Vec<FoundKey>) -> Self {
+    /// A user whose row was just written, of whose values nothing was read. Their data key may be open already.
+    pub(super) fn written(users: Users, row: user::Model, key: Option<Arc<OpenDataKey>>) -> Self {
         let mut ids = Vec::with_capacity(1);
-        add_data_key_ids(&row, &mut ids);
-        Self { row, keys: Arc::new(PageKeys { users, ids, found, opened: OnceCell::new() }), first_key: 0 }
+        let opened = if let Some(key) = key {
+            ids.push(key.id());
+            OnceCell::new_with(Some(vec![Ok(key)]))
+        } else {
+            add_data_key_ids(&row, 0, &mut ids);
+            OnceCell::new()
+        };
+        let keys = PageKeys { users, ids, found: Vec::new(), opened };
+        Self { row, values: Vec::new(), read: Arc::default(), keys: Arc::new(keys), first_key: 0 }
     }
 
-    /// A user whose data key is open already.
-    pub(super) fn with_key(users: Users, row: user::Model, key: Arc<OpenDataKey>) -> Self {
-        let ids = vec![key.id()];
-        let opened = OnceCell::new_with(Some(vec![Ok(key)]));
-        Self { row, keys: Arc::new(PageKeys { users, ids, found: Vec::new(), opened }), first_key: 0 }
+    /// The same user, of whom more values were read: one statement, if there are any that were not.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn reading(self, reads: &Reads) -> Result<Self, UserError> {
+        let is_read = |one: &Arc<Declaration>| self.has_read(one);
+        if reads.declared.iter().all(is_read) {
+            return Ok(self);
+        }
+        let users = &self.keys.users;
+        let row = and_values(&users.db, vec![self.row.clone()], &reads.declared).await?;
+        Ok(Self::together(users, row, &reads.declared, Vec::new()).pop().unwrap_or(self))
     }
 
     /// The user's id, which is the subject id.
@@ -92,21 +125,26 @@ impl User {
         self.row.updated_at
     }
 
-    /// A personal attribute, opened.
+    /// When an attribute was last changed, or, of a column, the user; `None` if it has no value. It must have been read.
+    #[must_use]
+    pub fn changed_at(&self, attribute: &UserAttribute) -> Option<DateTime<Utc>> {
+        match attribute {
+            UserAttribute::Column(attribute) => attribute.sealed(&self.row).map(|_| self.row.updated_at),
+            UserAttribute::Declared(declaration) => self.value(declaration).map(|value| value.updated_at),
+        }
+    }
+
+    /// A personal attribute, opened. It must have been read.
     ///
     /// # Errors
     ///
     /// [`UserError::Unreadable`], [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Forgotten`] if that happened
     /// just now.
     // Small as a future, since GraphQL makes one for every field of a page: what is rare is boxed.
-    pub async fn open<A: Attribute>(&self) -> Result<Option<Personal<A>>, UserError>
-    where
-        user::Model: Holds<A>,
-    {
-        let Some(value) = self.row.sealed() else { return Ok(None) };
+    pub async fn open(&self, attribute: &UserAttribute) -> Result<Option<PersonalText>, UserError> {
+        let Some(value) = self.sealed(attribute) else { return Ok(None) };
         self.keys.users.require_trusted_ledger()?;
-        let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
-        let id = DataKeyId { subject: self.id(), version: header.key_version };
+        let id = self.data_key_id(value.header()).map_err(|error| self.unreadable(value.name(), error))?;
         if self.keys.opened.get().is_none() {
             Box::pin(self.keys.open()).await;
         }
@@ -116,8 +154,10 @@ impl User {
         };
         match key {
             Ok(key) => self.open_with(&key, value).await,
-            Err(error) if matches!(*error, KeyringError::Missing(_)) => Box::pin(self.reread(error)).await,
-            Err(error) => Err(self.keyless::<A>(error)),
+            Err(error) if matches!(*error, KeyringError::Missing(_)) => {
+                Box::pin(self.reread(attribute, value, error)).await
+            }
+            Err(error) => Err(self.keyless(value.name(), error)),
         }
     }
 
@@ -126,30 +166,51 @@ impl User {
         self.keys.open().await;
     }
 
-    /// A personal value, opened into the opener's buffer, without waiting.
+    /// A personal value, opened into the opener's buffer, without waiting. It must have been read.
     ///
     /// # Errors
     ///
     /// [`NotAtOnce`]: [`open`](Self::open) says why, or waits for what has to be waited for.
     pub fn open_at_once<'o>(
         &self,
-        attribute: PersonalAttribute,
+        attribute: &UserAttribute,
         opener: &'o mut Opener,
     ) -> Result<Option<&'o str>, NotAtOnce> {
-        let Some(value) = attribute.sealed(&self.row) else { return Ok(None) };
+        let Some(value) = self.sealed(attribute) else { return Ok(None) };
         self.keys.users.require_trusted_ledger().map_err(|_| NotAtOnce)?;
-        let header = value.header().map_err(|_| NotAtOnce)?;
-        let id = DataKeyId { subject: self.id(), version: header.key_version };
+        let id = self.data_key_id(value.header()).map_err(|_| NotAtOnce)?;
         let key = self.keys.get(self.first_key, id).and_then(|key| key.as_ref().ok()).ok_or(NotAtOnce)?;
         key.open_with(opener, value).map(Some).map_err(|_| NotAtOnce)
     }
 
-    async fn open_with<A: Attribute>(
+    fn has_read(&self, declaration: &Declaration) -> bool {
+        self.read.iter().any(|known| known.name() == declaration.name())
+    }
+
+    fn value(&self, declaration: &Declaration) -> Option<&personal_value::Model> {
+        self.values.iter().find(|value| value.attribute.name() == declaration.name())
+    }
+
+    fn sealed<'a>(&'a self, attribute: &'a UserAttribute) -> Option<Sealed<'a>> {
+        match attribute {
+            UserAttribute::Column(attribute) => attribute.sealed(&self.row),
+            UserAttribute::Declared(declaration) => {
+                let value = self.value(declaration)?;
+                Some(Sealed::new(declaration.sealed_name(), value.sealed.as_bytes()))
+            }
+        }
+    }
+
+    fn data_key_id(&self, header: Result<Header, FormatError>) -> Result<DataKeyId, OpenError> {
+        Ok(DataKeyId { subject: self.id(), version: header?.key_version })
+    }
+
+    async fn open_with(
         &self,
         key: &OpenDataKey,
-        value: &Encrypted<A>,
-    ) -> Result<Option<Personal<A>>, UserError> {
-        match key.open(value) {
+        value: Sealed<'_>,
+    ) -> Result<Option<PersonalText>, UserError> {
+        match key.open_sealed(value) {
             Ok(opened) => Ok(Some(opened)),
             Err(error) => Box::pin(self.open_anew(value, key, error)).await,
         }
@@ -157,65 +218,69 @@ impl User {
 
     /// A value did not open with a data key that may have been in the cache for a while: the table may have another one of the
     /// same version, after a failover or a restore that lost a rotation.
-    async fn open_anew<A: Attribute>(
+    async fn open_anew(
         &self,
-        value: &Encrypted<A>,
+        value: Sealed<'_>,
         stale: &OpenDataKey,
         error: OpenError,
-    ) -> Result<Option<Personal<A>>, UserError> {
+    ) -> Result<Option<PersonalText>, UserError> {
+        let name = value.name();
         match self.keys.users.keyring.open_instead_of(stale).await {
-            Ok(Some(key)) => key.open(value).map(Some).map_err(|error| self.unreadable::<A>(error)),
-            Ok(None) => Err(self.unreadable::<A>(error)),
-            Err(error) => Err(self.keyless::<A>(error)),
+            Ok(Some(key)) => key.open_sealed(value).map(Some).map_err(|error| self.unreadable(name, error)),
+            Ok(None) => Err(self.unreadable(name, error)),
+            Err(error) => Err(self.keyless(name, error)),
         }
     }
 
     /// The data key is gone that was there when the row was read: the user was forgotten meanwhile, or given a
     /// fresh one.
-    async fn reread<A: Attribute>(&self, error: Arc<KeyringError>) -> Result<Option<Personal<A>>, UserError>
-    where
-        user::Model: Holds<A>,
-    {
-        let users = &self.keys.users;
-        let mut known: Option<Encrypted<A>> = self.row.sealed().cloned();
+    async fn reread(
+        &self,
+        attribute: &UserAttribute,
+        value: Sealed<'_>,
+        error: Arc<KeyringError>,
+    ) -> Result<Option<PersonalText>, UserError> {
+        let (users, name) = (&self.keys.users, value.name());
+        let mut known = value.as_bytes().to_vec();
         loop {
-            let row = user::Entity::find_by_id(*self.id().as_uuid()).one(&users.db).await?;
-            let Some(changed) = row.as_ref().map(Holds::sealed).filter(|changed| *changed != known.as_ref())
-            else {
-                return Err(self.without_a_key::<A>(error).await);
+            let Some(now) = users.sealed_now(self.id(), attribute).await? else {
+                return Err(self.without_a_key(name, error).await);
             };
-            let Some(value) = changed else { return Ok(None) };
-            let header = value.header().map_err(|error| self.unreadable::<A>(OpenError::from(error)))?;
-            let id = DataKeyId { subject: self.id(), version: header.key_version };
+            let Some(now) = now else { return Ok(None) };
+            if now == known {
+                return Err(self.without_a_key(name, error).await);
+            }
+            let value = Sealed::new(name, &now);
+            let id = self.data_key_id(value.header()).map_err(|error| self.unreadable(name, error))?;
             match users.keyring.open(id).await {
                 Ok(key) => return self.open_with(&key, value).await,
                 // Changed again.
-                Err(error) if matches!(*error, KeyringError::Missing(_)) => known = Some(value.clone()),
-                Err(error) => return Err(self.keyless::<A>(error)),
+                Err(error) if matches!(*error, KeyringError::Missing(_)) => known = now,
+                Err(error) => return Err(self.keyless(name, error)),
             }
         }
     }
 
     /// What to answer when the data key does not exist: the ledger of erasures says whether it should.
-    async fn without_a_key<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
+    async fn without_a_key(&self, name: &str, error: Arc<KeyringError>) -> UserError {
         match self.keys.users.absent(self.id()).await {
-            UserError::NotFound(_) => self.unreadable::<A>(error),
+            UserError::NotFound(_) => self.unreadable(name, error),
             forgotten_or_failed => forgotten_or_failed,
         }
     }
 
     /// What to answer about an attribute whose key could not be had.
-    fn keyless<A: Attribute>(&self, error: Arc<KeyringError>) -> UserError {
+    fn keyless(&self, name: &str, error: Arc<KeyringError>) -> UserError {
         match &*error {
             KeyringError::Backend(backend) if backend.class.blames_the_wrapped_key() => {
-                self.unreadable::<A>(error)
+                self.unreadable(name, error)
             }
             _ => UserError::Keys(error),
         }
     }
 
-    fn unreadable<A: Attribute>(&self, cause: impl Into<Unreadable>) -> UserError {
-        UserError::Unreadable { attribute: A::NAME, subject: self.id(), cause: cause.into() }
+    fn unreadable(&self, name: &str, cause: impl Into<Unreadable>) -> UserError {
+        UserError::Unreadable { attribute: name.to_owned(), subject: self.id(), cause: cause.into() }
     }
 }
 
@@ -232,9 +297,9 @@ impl PageKeys {
     }
 }
 
-/// Adds the data keys that a row's sealed values name. Almost always one.
-fn add_data_key_ids(row: &user::Model, ids: &mut Vec<DataKeyId>) {
-    let (subject, first) = (row.subject(), ids.len());
+/// Adds the data keys that a row's sealed values name to those of its subject, which begin at `first`. Almost always one.
+fn add_data_key_ids(row: &impl SealedRow, first: usize, ids: &mut Vec<DataKeyId>) {
+    let subject = row.subject();
     row.each_sealed(&mut |field| {
         if let Some(Ok(header)) = field.value.map(|value| value.header()) {
             let id = DataKeyId { subject, version: header.key_version };

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use super::{User, UserError, Users};
 use crate::{
+    attributes::{Declaration, SEALED_PREFIX},
     envelope::{PersonalText, Sealed, SubjectId},
     keys::subjects::Unreadable,
 };
@@ -15,6 +18,7 @@ pub struct PersonalField {
     /// The value; or why it does not open.
     pub value: Result<Option<PersonalText>, Unreadable>,
     mask: fn(&str) -> String,
+    declaration: Option<Arc<Declaration>>,
 }
 
 impl PersonalField {
@@ -22,7 +26,8 @@ impl PersonalField {
     #[must_use]
     pub fn masked(&self) -> Option<String> {
         let value = self.value.as_ref().ok()?.as_ref()?;
-        Some((self.mask)(value.expose()))
+        let value = value.expose();
+        Some(self.declaration.as_ref().map_or_else(|| (self.mask)(value), |own| own.mask().apply(value)))
     }
 }
 
@@ -64,7 +69,8 @@ impl Users {
                 None => Ok(None),
                 Some(bytes) => self.keyring.open_sealed(subject, Sealed::new(&name, &bytes)).await.map(Some),
             };
-            fields.push(PersonalField { name, value, mask });
+            let declared = name.strip_prefix(SEALED_PREFIX).and_then(|name| self.declarations.get(name));
+            fields.push(PersonalField { declaration: declared.cloned(), name, value, mask });
         }
         Ok(fields)
     }

@@ -1,6 +1,6 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 
-use super::{User, UserChanges, UserError, Users, create::username_taken, run_to_completion};
+use super::{User, UserChanges, UserError, Users, create::username_taken, run_to_completion, values};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
     database::{WriteTransaction, begin_write, now, on_the_primary},
@@ -59,7 +59,7 @@ impl Users {
             row
         };
         match row {
-            Some(row) => Ok(User::alone(self.clone(), row, Vec::new())),
+            Some(row) => Ok(User::written(self.clone(), row, None)),
             None => Err(self.absent(subject).await),
         }
     }
@@ -91,11 +91,12 @@ async fn write(
 ) -> Result<Option<user::Model>, UserError> {
     let found = user::Entity::find_by_id(*subject.as_uuid()).lock_exclusive().one(transaction).await?;
     let Some(mut row) = found else { return Ok(None) };
-    changes.personal.apply(sealer, &mut row)?;
+    changes.personal.columns.apply(sealer, &mut row)?;
     if let Some(username) = &changes.username {
         username.as_str().clone_into(&mut row.username);
     }
     row.updated_at = now();
+    values::change(transaction, subject, &changes.personal.declared, sealer, row.updated_at).await?;
     let row = row.into_active_model().reset_all().update(transaction).await.map_err(username_taken)?;
     audit::append(transaction, [event]).await?;
     Ok(Some(row))

@@ -17,7 +17,7 @@ use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databa
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     "m20261123_000001_users",
     "m20261123_000002_data_keys",
     "m20261123_000003_erasures",
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 10] = [
     "m20261128_000008_ledger_rollbacks",
     "m20261128_000009_audit_2",
     "m20261128_000010_audit_groups",
+    "m20261129_000011_personal_values",
 ];
 
 fn sandbox(database: &TestStack) -> Sandbox {

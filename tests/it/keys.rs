@@ -10,7 +10,6 @@ use std::{
 
 use futures::future::join_all;
 use oubliette::{
-    attributes::Email,
     audit::Origin,
     config::AuditReads,
     envelope::{DataKeyId, KeyVersion},
@@ -22,7 +21,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::harness::{
-    Person, TestApp, TestStack, on_both_databases, on_every_stack, populate, registry_with_visits,
+    EMAIL, Person, TestApp, TestStack, on_both_databases, on_every_stack, populate, registry_with_visits,
 };
 
 mod unwrapped_in_process {
@@ -58,12 +57,7 @@ mod unwrapped_in_process {
         assert_eq!(page.users.len(), people.len());
         for user in &page.users {
             let (_, person) = people.iter().find(|(id, _)| *id == *user.id().as_uuid()).unwrap();
-            assert_eq!(
-                user.open::<Email>().await.unwrap().unwrap().expose(),
-                person.email,
-                "{:?}",
-                user.id()
-            );
+            assert_eq!(user.open(&EMAIL).await.unwrap().unwrap().expose(), person.email, "{:?}", user.id());
             let id = DataKeyId { subject: user.id(), version: KeyVersion::FIRST };
             assert!(keyring.cached(id).await.is_some());
         }

@@ -43,6 +43,9 @@ enum Deed {
     ChangeEmail,
     ChangePhone,
     RemovePhone,
+    /// The same for an attribute that was declared.
+    ChangeName,
+    RemoveName,
     Read,
     List,
     Forget,
@@ -63,6 +66,8 @@ fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
         4 => Just(Deed::ChangeEmail),
         2 => Just(Deed::ChangePhone),
         1 => Just(Deed::RemovePhone),
+        3 => Just(Deed::ChangeName),
+        1 => Just(Deed::RemoveName),
         6 => Just(Deed::Read),
         1 => Just(Deed::List),
         1 => Just(Deed::Forget),
@@ -101,6 +106,7 @@ struct Living {
 struct Known {
     emails: Vec<String>,
     phones: Vec<Option<String>>,
+    names: Vec<Option<String>>,
     /// What was stored for sure.
     visits: Vec<String>,
     /// Somebody's forgetting was answered.
@@ -116,6 +122,7 @@ impl Living {
         let known = Known {
             emails: vec![person.email],
             phones: vec![Some(person.phone)],
+            names: vec![None],
             visits: Vec::new(),
             forgotten: false,
             doomed: false,
@@ -182,9 +189,14 @@ impl<'a> Case<'a> {
                 person.known.lock().unwrap().phones.push(None);
                 self.update(person, json!({ "phone": null })).await;
             }
+            Deed::ChangeName | Deed::RemoveName => {
+                let name = matches!(deed, Deed::ChangeName).then(|| Person::new().email);
+                person.known.lock().unwrap().names.push(name.clone());
+                self.update(person, json!({ "attributes": [{ "name": "full_name", "value": name }] })).await;
+            }
             Deed::Read => self.read(person, deeds).await,
             Deed::List => {
-                let query = "{ users(last: 10) { edges { node { id email phone } } } }";
+                let query = "{ users(last: 10) { edges { node { id email phone attribute(name: \"full_name\") { value } } } } }";
                 let answer = self.app.graphql(query, json!({})).await;
                 // Whoever is forgotten between the page and its keys is an error of that field.
                 for error in answer["errors"].as_array().into_iter().flatten() {
@@ -281,7 +293,9 @@ impl<'a> Case<'a> {
 
     async fn read(&self, person: &Living, deeds: &[(usize, Deed)]) {
         let forgotten = person.known.lock().unwrap().forgotten;
-        let answer = self.app.read(person.id).await;
+        let query =
+            "query($id: ID!) { user(id: $id) { id email phone attribute(name: \"full_name\") { value } } }";
+        let answer = self.app.graphql(query, json!({ "id": person.id })).await;
         let known = person.known.lock().unwrap();
         if let Some(errors) = answer["errors"].as_array() {
             assert!(known.doomed, "a living user is not readable: {answer} {deeds:?}");
@@ -292,6 +306,8 @@ impl<'a> Case<'a> {
         let user = &answer["data"]["user"];
         assert!(known.emails.iter().any(|email| user["email"] == *email), "{answer} {deeds:?}");
         assert!(known.phones.iter().any(|phone| user["phone"] == json!(phone)), "{answer} {deeds:?}");
+        let name = &user["attribute"]["value"];
+        assert!(known.names.iter().any(|known| *name == json!(known)), "{answer} {deeds:?}");
     }
 }
 

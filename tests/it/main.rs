@@ -17,6 +17,7 @@ mod admin;
 mod alerts;
 mod api;
 mod attack;
+mod attributes;
 mod audit;
 mod backends;
 mod chains;

@@ -4,7 +4,12 @@ mod readers;
 
 use futures::{StreamExt, stream};
 
-use crate::harness::{EMAIL_MARK, PHONE_MARK, Person, TestApp, TestStack, on_every_stack, sized};
+use serde_json::json;
+
+use crate::attributes::values;
+use crate::harness::{
+    EMAIL_MARK, PHONE_MARK, Person, TestApp, TestStack, on_every_stack, sized, tables_contain,
+};
 
 on_every_stack!(
     thousands_of_users_leave_no_personal_value_in_the_files,
@@ -42,14 +47,43 @@ async fn a_forgotten_users_wrapped_key_is_overwritten(stack: TestStack) {
     }
     let sql = format!("SELECT wrapped FROM data_keys WHERE subject_id = {}", app.literal(id));
     let wrapped: Vec<u8> = app.rows(&sql).await[0].try_get("", "wrapped").unwrap();
-    let sealed = app.column(id, "email_encrypted").await;
-    assert!(app.database.files_contain(&wrapped) && app.database.files_contain(&sealed));
+    let mut sealed = vec![app.column(id, "email_encrypted").await];
+    assert!(app.database.files_contain(&wrapped) && app.database.files_contain(&sealed[0]));
+    // One of each kind, and a value that was replaced.
+    let values = values();
+    for value in ["before", "after"] {
+        let name = values.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        let address = json!({ "name": "postal_address", "value": value });
+        let attributes: Vec<_> =
+            name.filter(|one| one["name"] != "postal_address").chain([address]).collect();
+        let change = "mutation($id: ID!, $attributes: [AttributeInput!]) {
+            updateUser(id: $id, input: { attributes: $attributes }) { id } }";
+        app.data(change, json!({ "id": id, "attributes": attributes })).await;
+        let own = format!("SELECT sealed FROM personal_values WHERE subject_id = {}", app.literal(id));
+        sealed.extend(app.rows(&own).await.iter().map(|row| row.try_get_by_index::<Vec<u8>>(0).unwrap()));
+    }
+    assert_eq!(sealed.len(), 1 + 2 * values.len());
+    let present = sealed.iter().filter(|value| app.database.files_contain(value)).count();
+    assert!(present > values.len(), "the search would not find anything: {present}");
+    for (name, value) in values.iter().filter(|(name, _)| *name != "date_of_birth") {
+        assert!(!app.database.files_contain(value.as_bytes()), "{name} is in the files in the clear");
+    }
 
     app.forget(id).await;
     assert!(app.rows(&sql).await.is_empty());
+    let left = format!("SELECT attribute FROM personal_values WHERE subject_id = {}", app.literal(id));
+    assert!(app.rows(&left).await.is_empty());
+    if app.database.is_postgres() {
+        for table in ["users", "personal_values"] {
+            app.sql(&format!("VACUUM FULL {table}")).await;
+        }
+        assert!(sealed.iter().all(|value| !tables_contain(value)), "a sealed value is still in a table");
+    }
     if !app.database.is_postgres() {
         assert!(!app.database.files_contain(&wrapped), "the wrapped key is still in the files");
-        assert!(!app.database.files_contain(&sealed), "the sealed e-mail is still in the files");
+        for value in &sealed {
+            assert!(!app.database.files_contain(value), "a sealed value is still in the files");
+        }
         assert!(
             !app.database.files_contain(person.username.as_bytes()),
             "the username is still in the files"

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use futures::future::join_all;
 use oubliette::{
-    attributes::Email,
     config::AuditReads,
     envelope::{DataKeyId, KeyVersion},
     users::{UserError, Users},
@@ -12,7 +11,7 @@ use oubliette::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Person, TestApp, TestStack, on_both_databases, registry_with_visits};
+use crate::harness::{EMAIL, Person, TestApp, TestStack, on_both_databases, registry_with_visits};
 
 on_both_databases!(
     many_users_in_one_document_take_few_statements,
@@ -279,7 +278,7 @@ async fn who_is_forgotten_after_the_row_was_read_is_forgotten(stack: TestStack) 
     close(&app, id).await;
     let user = users.find(id.into()).await.unwrap().unwrap();
     app.forget(id).await;
-    let opened = user.open::<Email>().await;
+    let opened = user.open(&EMAIL).await;
     assert!(matches!(opened, Err(UserError::Forgotten(_))), "{opened:?}");
     let id = DataKeyId { subject: id.into(), version: KeyVersion::FIRST };
     assert!(app.keyring.cached(id).await.is_none());

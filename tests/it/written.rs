@@ -54,6 +54,21 @@ impl People {
         *damaged.last_mut().unwrap() ^= 1;
         app.set_column(ids[2], "email_encrypted", &damaged).await;
         app.sql(&format!("DELETE FROM data_keys WHERE subject_id = {}", app.literal(ids[3]))).await;
+        for (place, name) in
+            [(0, "full_name"), (2, "full_name"), (4, "full_name"), (4, "date_of_birth"), (6, "full_name")]
+        {
+            let value = if name == "full_name" { "Ada \"Countess\" Lovelace" } else { "1815-12-10" };
+            let change = "mutation($id: ID!, $name: String!, $value: String) {
+                updateUser(id: $id, input: { attributes: [{ name: $name, value: $value }] }) { id } }";
+            app.data(change, json!({ "id": ids[place], "name": name, "value": value })).await;
+        }
+        // One that is another's.
+        app.sql(&format!(
+            "UPDATE personal_values SET sealed = (SELECT sealed FROM personal_values WHERE subject_id = {}) WHERE subject_id = {}",
+            app.literal(ids[0]),
+            app.literal(ids[6])
+        ))
+        .await;
         app.forget(ids[5]).await;
         // What JSON has to escape.
         let quoted = change_of_email("\"a\\\\b \\\"c\"@personal-value.example");
@@ -116,7 +131,10 @@ async fn ask(app: &TestApp, people: &People, api: &Api, case: &Case, number: usi
         ..Caller::anonymous()
     };
     let session = api.session(Arc::new(caller), &format!("{name}-{number}"));
-    let variables = json!({ "yes": true, "no": false, "ids": people.ids });
+    let mut variables = json!({ "yes": true, "no": false, "ids": people.ids });
+    if number.is_multiple_of(2) {
+        variables["name"] = json!("date_of_birth");
+    }
     let request = Request::new(case.text_about(&people.ids, &people.names))
         .variables(async_graphql::Variables::from_json(variables));
     let answer = api.execute(session, request).await.unwrap();

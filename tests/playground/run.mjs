@@ -21,7 +21,7 @@ import { parseArgs } from 'node:util';
 const CHROMIUM = process.env.OUBLIETTE_TEST_CHROMIUM || '/usr/bin/chromium';
 const CDN = 'https://cdn.jsdelivr.net/npm/';
 const TOKEN = 'a-token-that-must-not-be-kept';
-const TABS = ['CreateUser', 'UserByUsername', 'Users', 'UpdateUser', 'ForgetUser', 'Proof'];
+const TABS = ['CreateUser', 'UserByUsername', 'Users', 'UpdateUser', 'Attributes', 'ForgetUser', 'Proof'];
 const WAIT_MS = 15_000;
 
 async function main() {
@@ -103,6 +103,16 @@ async function tour(playground, edition, screenshot) {
   await replace(page, 'Variables', { id, input: { phone: null } });
   const { updateUser: updated } = data(await execute(page));
   equal([updated.phone, updated.email], [null, email], 'phone and e-mail');
+
+  step('Attributes writes what the configuration declares, and shows it open and masked');
+  await openTab(page, 'Attributes');
+  const { attributes } = JSON.parse(await text(page, 'Variables'));
+  await replace(page, 'Variables', { id, attributes });
+  const { updateUser: given } = data(await execute(page));
+  const shown = (name) => given.attributes.find((attribute) => attribute.name === name);
+  equal([shown('full_name').value, shown('full_name').masked], ['Ada Lovelace', 'A••• L•••'], 'the name');
+  equal([shown('date_of_birth').kind, shown('date_of_birth').masked], ['DATE', '1815-••-••'], 'the date of birth');
+  equal(shown('email').value, email, 'the e-mail address is among them');
 
   step('a query typed by hand answers');
   await page.getByRole('button', { name: 'New tab' }).click();

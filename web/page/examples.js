@@ -69,6 +69,20 @@ mutation UpdateUser($id: ID!, $input: UpdateUserInput!) {
 }`, { id, input: { phone: null } }),
 
   tab(`
+# Attributes that config/local.toml declares.
+# Yours: docs/attributes.md
+mutation Attributes($id: ID!, $attributes: [AttributeInput!]) {
+  updateUser(id: $id, input: { attributes: $attributes }) {
+    attributes {
+      name
+      kind
+      value
+      masked
+    }
+  }
+}`, { id, attributes: [{ name: 'full_name', value: 'Ada Lovelace' }, { name: 'date_of_birth', value: '1815-12-10' }] }),
+
+  tab(`
 # Destroys a person's data key and data.
 # This cannot be undone.
 mutation ForgetUser($id: ID!) {

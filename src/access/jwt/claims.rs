@@ -110,11 +110,11 @@ fn scopes(claims: &Map<String, Value>, name: &str, meanings: &BTreeMap<String, S
         _ => Vec::new(),
     };
     let meaning = |name: &str| match meanings.get(name) {
-        Some(scopes) => *scopes,
+        Some(scopes) => scopes.clone(),
         None if meanings.is_empty() => name.parse().unwrap_or_default(),
         None => Scopes::default(),
     };
-    names.into_iter().flat_map(|name| meaning(name).iter().collect::<Vec<_>>()).collect()
+    names.into_iter().fold(Scopes::default(), |all, name| all.and(&meaning(name)))
 }
 
 #[cfg(test)]

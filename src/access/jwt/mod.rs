@@ -11,7 +11,7 @@ use chrono::Utc;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use serde_json::{Map, Value};
 
-use super::{AuthError, Caller, Scope, Scopes, UnknownScope};
+use super::{AuthError, Caller, Scopes, UnknownScope};
 use crate::config::{JwtAlgorithm, JwtConfig};
 use source::Checked;
 pub(super) use source::KeySource;
@@ -109,8 +109,9 @@ fn algorithm(accepted: JwtAlgorithm) -> Algorithm {
 }
 
 fn meanings(config: &JwtConfig) -> Result<BTreeMap<String, Scopes>, UnknownScope> {
-    let scopes =
-        |names: &[String]| names.iter().map(|name| name.parse::<Scope>()).collect::<Result<Scopes, _>>();
+    let scopes = |names: &[String]| {
+        names.iter().try_fold(Scopes::default(), |all, name| Ok(all.and(&Scopes::named(name)?)))
+    };
     config.scopes.iter().map(|(value, names)| Ok((value.clone(), scopes(names)?))).collect()
 }
 

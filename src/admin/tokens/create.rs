@@ -20,10 +20,11 @@ use crate::{
 /// Makes a token, and prints it: once, to standard output, and nothing else there. Only its hash is stored.
 ///
 /// Scopes: users:read (users, with personal values masked), users:write, users:forget, pii:read (personal values in
-/// the clear), audit:read.
+/// the clear), audit:read. For one attribute: pii:read:postal_address, users:write:postal_address.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin tokens create --name billing --scopes users:read,pii:read --expires 90d
+  oubliette-admin tokens create --name parcels --scopes pii:read:postal_address
   oubliette-admin tokens create --name import --scopes users:write --subjects-per-minute 0 --expires 1d
   oubliette-admin tokens create --name ada-phone --self 019abcde-0000-7000-8000-000000000001 --expires 30d")]
 pub struct Create {

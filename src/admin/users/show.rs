@@ -8,7 +8,7 @@ use crate::{
         context::{self, Actor, AdminContext},
         terminal::{self, Output, time},
     },
-    attributes::AttributeName,
+    attributes::{AttributeName, SEALED_PREFIX},
     audit::{self, Action, NewEvent},
     causes,
     config::LoadedConfig,
@@ -116,7 +116,8 @@ impl Show {
     /// The field's name and value, or why it does not open.
     fn show(&self, subject: SubjectId, field: &PersonalField) -> Shown {
         // Those of other tables whole: two tables may have one name.
-        let name = field.name.strip_prefix("users.").unwrap_or(&field.name).to_owned();
+        let own = ["users.", SEALED_PREFIX].iter().find_map(|prefix| field.name.strip_prefix(prefix));
+        let name = own.unwrap_or(&field.name).to_owned();
         let value = match &field.value {
             Ok(value) if self.reveal => Ok(value.as_ref().map(|value| value.expose().to_owned())),
             Ok(_) => Ok(field.masked()),

@@ -5,7 +5,7 @@ use async_graphql::{
 
 use super::{
     json::{write_bool, write_list, write_null, write_text},
-    selection::{Fragments, Selected},
+    selection::{Around, Selected},
     user::UserSelection,
 };
 use crate::{
@@ -55,9 +55,9 @@ const BESIDE_EACH: usize = 64;
 
 impl ConnectionSelection {
     /// `None` if there is anything unusual about it.
-    pub(super) fn of(set: &SelectionSet, fragments: &Fragments) -> Option<Self> {
-        let read = |field: &Field| ConnectionField::of(field, fragments);
-        Selected::of(set, CONNECTION, fragments, read).map(Self)
+    pub(super) fn of(set: &SelectionSet, around: &Around<'_>) -> Option<Self> {
+        let read = |field: &Field| ConnectionField::of(field, around);
+        Selected::of(set, CONNECTION, around, read).map(Self)
     }
 
     /// What is selected of the users.
@@ -145,30 +145,30 @@ fn write_cursor(out: &mut Vec<u8>, user: Option<&User>) {
 }
 
 impl ConnectionField {
-    fn of(field: &Field, fragments: &Fragments) -> Option<Self> {
+    fn of(field: &Field, around: &Around<'_>) -> Option<Self> {
         let below = &field.selection_set.node;
         match field.name.node.as_str() {
             "__typename" => Some(Self::Typename),
             "pageInfo" => {
                 let read = |field: &Field| PageInfoField::named(&field.name.node);
-                Selected::of(below, PAGE_INFO, fragments, read).map(Self::PageInfo)
+                Selected::of(below, PAGE_INFO, around, read).map(Self::PageInfo)
             }
             "edges" => {
-                let read = |field: &Field| EdgeField::of(field, fragments);
-                Selected::of(below, EDGE, fragments, read).map(Self::Edges)
+                let read = |field: &Field| EdgeField::of(field, around);
+                Selected::of(below, EDGE, around, read).map(Self::Edges)
             }
-            "nodes" => UserSelection::of(below, fragments).map(Self::Nodes),
+            "nodes" => UserSelection::of(below, around).map(Self::Nodes),
             _ => None,
         }
     }
 }
 
 impl EdgeField {
-    fn of(field: &Field, fragments: &Fragments) -> Option<Self> {
+    fn of(field: &Field, around: &Around<'_>) -> Option<Self> {
         match field.name.node.as_str() {
             "__typename" => Some(Self::Typename),
             "cursor" => Some(Self::Cursor),
-            "node" => UserSelection::of(&field.selection_set.node, fragments).map(Self::Node),
+            "node" => UserSelection::of(&field.selection_set.node, around).map(Self::Node),
             _ => None,
         }
     }

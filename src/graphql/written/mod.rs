@@ -9,25 +9,28 @@
 //! here. A differential test (`tests/it/written`) sends the same documents both ways.
 
 mod answered;
+mod attribute;
 mod connection;
 mod json;
 mod selection;
 mod user;
+
+use std::borrow::Cow;
 
 use async_graphql::{Context, parser::types::SelectionSet};
 use bytes::Bytes;
 
 pub(super) use answered::{Answered, ResolveAll};
 use connection::ConnectionSelection;
-use selection::Fragments;
+use selection::Around;
 use user::UserSelection;
 
-use super::{looks::PageLook, session::Session};
+use super::{attribute::reads, looks::PageLook, session::Session};
 use crate::{
-    access::{Budget, Scope},
+    access::{Budget, Need},
     attributes::AttributeName,
     envelope::{Opener, SubjectId},
-    users::{Columns, NotAtOnce, User, UserError, UserPage, UserPageRequest, Users},
+    users::{Columns, NotAtOnce, Reads, User, UserError, UserPage, UserPageRequest, Users},
 };
 
 /// A page of users. The caller may see all users.
@@ -42,13 +45,13 @@ pub(super) async fn page(
 ) -> Result<Answered<UserPage>, UserError> {
     let users = context.data_unchecked::<Users>();
     let selection = Document::of(context)
-        .and_then(|Document { set, fragments }| ConnectionSelection::of(set, fragments))
+        .and_then(|Document { set, around }| ConnectionSelection::of(set, &around))
         .map(|selection| (Look::of(selection.users()), selection))
         .filter(|(look, _)| look.is_allowed(session, None));
     let Some((look, selection)) = selection else {
-        return Ok(Answered::Resolved(users.list(request).await?));
+        return Ok(Answered::Resolved(users.list_with(request, &reads(context)).await?));
     };
-    let page = users.list_with(request, look.columns).await?;
+    let page = users.list_with(request, &look.reads).await?;
     let write = |out: &mut Vec<u8>, opener: &mut Opener| selection.write(out, &page, opener);
     match look.write(context, session, &page.users, selection.length(page.users.len()), write).await {
         Some(json) => Ok(Answered::Written(json)),
@@ -82,13 +85,14 @@ pub(super) async fn user(
         Whom::Username(_) => None,
     };
     let selection = Document::of(context)
-        .and_then(|Document { set, fragments }| UserSelection::of(set, fragments))
+        .and_then(|Document { set, around }| UserSelection::of(set, &around))
         .map(|selection| (Look::of([&selection]), selection))
         .filter(|(look, _)| look.is_allowed(session, about));
-    let columns = selection.as_ref().map_or(Columns::ALL, |(look, _)| look.columns);
+    let reads =
+        selection.as_ref().map_or_else(|| Cow::Owned(reads(context)), |(look, _)| Cow::Borrowed(&look.reads));
     let found = match whom {
-        Whom::Id(id) => users.find_with(id, columns).await?,
-        Whom::Username(name) => users.find_by_username(name, columns).await?,
+        Whom::Id(id) => users.find_with(id, &reads).await?,
+        Whom::Username(name) => users.find_by_username(name, &reads).await?,
     };
     let Some(user) = found else { return Ok(None) };
     let Some((look, selection)) = &selection else { return Ok(Some(Answered::Resolved(user))) };
@@ -103,42 +107,48 @@ pub(super) async fn user(
 /// What is selected below the field that is answered.
 struct Document<'a> {
     set: &'a SelectionSet,
-    fragments: &'a Fragments,
+    around: Around<'a>,
 }
 
 impl<'a> Document<'a> {
     fn of(context: &Context<'a>) -> Option<Self> {
         let field = &context.item.node;
         let usual = field.directives.is_empty() && context.data_opt::<ResolveAll>().is_none();
-        let (set, fragments) = (&field.selection_set.node, &context.query_env.fragments);
-        usual.then_some(Self { set, fragments })
+        let environment = context.query_env;
+        let (fragments, variables) = (&environment.fragments, &environment.variables);
+        let around = Around { fragments, variables, users: context.data_unchecked() };
+        usual.then_some(Self { set: &field.selection_set.node, around })
     }
 }
 
 /// What is looked at of each user.
 struct Look {
     /// What is read.
-    columns: Columns,
+    reads: Reads,
     /// What is opened, as it is recorded.
     names: Vec<AttributeName>,
-    /// Of each of these, one is needed.
-    scopes: Vec<&'static [Scope]>,
+    /// What the caller must have.
+    needs: Vec<Need>,
 }
 
 impl Look {
     fn of<'s>(selections: impl IntoIterator<Item = &'s UserSelection>) -> Self {
-        let mut look = Self { columns: Columns::ID, names: Vec::new(), scopes: Vec::new() };
+        let mut look = Self {
+            reads: Reads { columns: Columns::ID, ..Reads::COLUMNS },
+            names: Vec::new(),
+            needs: Vec::new(),
+        };
         for selection in selections {
-            look.columns = selection.columns().fold(look.columns, Columns::with);
+            selection.add_reads(&mut look.reads);
             add_new(&mut look.names, selection.names());
-            add_new(&mut look.scopes, selection.scopes());
+            add_new(&mut look.needs, selection.needs());
         }
         look
     }
 
     /// Whether the caller may see all of it; `about` one user, or about all.
     fn is_allowed(&self, session: &Session, about: Option<SubjectId>) -> bool {
-        self.scopes.iter().all(|scopes| session.may(scopes, about))
+        self.needs.iter().all(|need| session.may(need, about))
     }
 
     /// Opens the keys, has `write` write, and notes what was seen. `None` if users must be resolved. `length` is about that of what is

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Positioned,
+    Name, Positioned, Variables,
     parser::types::{Field, FragmentDefinition, Selection, SelectionSet},
 };
 
 use super::json::write_text;
+use crate::users::Users;
 
 /// The fields of a selection set, in the document's order, fragments expanded.
 #[derive(Debug)]
@@ -20,8 +21,13 @@ struct Named<F> {
     field: F,
 }
 
-/// The fragments of a document.
-pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+/// What stands around a selection: the fragments of the document, the values of variables, and whom it is about.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    pub(super) variables: &'a Variables,
+    pub(super) users: &'a Users,
+}
 
 /// Fragments in one another, at most. More are left to the ordinary resolvers.
 const MAX_NESTING: usize = 8;
@@ -34,11 +40,11 @@ impl<F> Selected<F> {
     pub(super) fn of(
         set: &SelectionSet,
         object: &str,
-        fragments: &Fragments,
+        around: &Around<'_>,
         read: impl Fn(&Field) -> Option<F>,
     ) -> Option<Self> {
         let mut selected = Self { fields: Vec::with_capacity(set.items.len()) };
-        selected.add(set, object, fragments, &read, 0)?;
+        selected.add(set, object, around, &read, 0)?;
         // An object of which everything was skipped is null for the library.
         (!selected.fields.is_empty()).then_some(selected)
     }
@@ -47,7 +53,7 @@ impl<F> Selected<F> {
         &mut self,
         set: &SelectionSet,
         object: &str,
-        fragments: &Fragments,
+        around: &Around<'_>,
         read: &impl Fn(&Field) -> Option<F>,
         nesting: usize,
     ) -> Option<()> {
@@ -67,7 +73,7 @@ impl<F> Selected<F> {
                     (fragment.node.type_condition.as_ref(), &fragment.node.selection_set)
                 }
                 Selection::FragmentSpread(spread) => {
-                    let fragment = &fragments.get(&spread.node.fragment_name.node)?.node;
+                    let fragment = &around.fragments.get(&spread.node.fragment_name.node)?.node;
                     if !fragment.directives.is_empty() {
                         return None;
                     }
@@ -77,7 +83,7 @@ impl<F> Selected<F> {
             if condition.is_some_and(|condition| condition.node.on.node != object) {
                 return None;
             }
-            self.add(&below.node, object, fragments, read, nesting + 1)?;
+            self.add(&below.node, object, around, read, nesting + 1)?;
         }
         Some(())
     }

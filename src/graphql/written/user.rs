@@ -1,17 +1,21 @@
-use async_graphql::parser::types::SelectionSet;
+use async_graphql::parser::types::{Field, SelectionSet};
 use chrono::{DateTime, Utc};
 
 use super::{
-    json::{write_null, write_text},
-    selection::{Fragments, Selected},
+    attribute::{AttributesSelection, write_value},
+    json::write_text,
+    selection::{Around, Selected},
 };
 use crate::{
-    access::Scope,
+    access::Need,
     attributes::AttributeName,
     entity::user::{Column, PersonalAttribute},
     envelope::Opener,
-    graphql::user::{CLEAR, MASKED, PLAIN},
-    users::{NotAtOnce, User},
+    graphql::{
+        attribute::{ANY_ATTRIBUTE, Shown},
+        user::PLAIN,
+    },
+    users::{NotAtOnce, Reads, User, UserAttribute},
 };
 
 /// The fields of users that a document selects.
@@ -19,15 +23,15 @@ use crate::{
 pub(super) struct UserSelection(Selected<UserField>);
 
 /// A field of the type `User`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum UserField {
     Typename,
     Id,
     Username,
     CreatedAt,
     UpdatedAt,
-    Clear(PersonalAttribute),
-    Masked(PersonalAttribute),
+    Personal(UserAttribute, Shown),
+    Attributes(AttributesSelection),
 }
 
 /// The type's name in the schema.
@@ -37,50 +41,73 @@ const USUAL_LENGTH: usize = 48;
 
 impl UserSelection {
     /// `None` if there is anything unusual about it.
-    pub(super) fn of(set: &SelectionSet, fragments: &Fragments) -> Option<Self> {
-        Selected::of(set, USER, fragments, |field| UserField::named(&field.name.node)).map(Self)
+    pub(super) fn of(set: &SelectionSet, around: &Around<'_>) -> Option<Self> {
+        Selected::of(set, USER, around, |field| UserField::of(field, around)).map(Self)
     }
 
-    /// The columns that hold the values.
-    pub(super) fn columns(&self) -> impl Iterator<Item = Column> {
-        self.0.fields().filter_map(|field| match field {
-            UserField::Typename => None,
-            UserField::Id => Some(Column::Id),
-            UserField::Username => Some(Column::Username),
-            UserField::CreatedAt => Some(Column::CreatedAt),
-            UserField::UpdatedAt => Some(Column::UpdatedAt),
-            UserField::Clear(attribute) | UserField::Masked(attribute) => Some(attribute.column()),
+    /// Adds what has to be read.
+    pub(super) fn add_reads(&self, reads: &mut Reads) {
+        for field in self.0.fields() {
+            let column = match field {
+                UserField::Typename => continue,
+                UserField::Id => Column::Id,
+                UserField::Username => Column::Username,
+                UserField::CreatedAt => Column::CreatedAt,
+                UserField::UpdatedAt => Column::UpdatedAt,
+                UserField::Personal(attribute, _) => {
+                    reads.add(attribute);
+                    continue;
+                }
+                UserField::Attributes(selection) => {
+                    selection.attributes().for_each(|attribute| reads.add(attribute));
+                    // When a column's value was changed.
+                    Column::UpdatedAt
+                }
+            };
+            reads.columns = reads.columns.with(column);
+        }
+    }
+
+    /// What is opened, and how it is shown.
+    fn shown(&self) -> impl Iterator<Item = (&UserAttribute, Shown)> {
+        self.0.fields().flat_map(|field| {
+            let (one, several) = match field {
+                UserField::Personal(attribute, shown) => (Some((attribute, *shown)), None),
+                UserField::Attributes(selection) => (None, Some(selection)),
+                _ => (None, None),
+            };
+            one.into_iter().chain(several.into_iter().flat_map(AttributesSelection::shown))
         })
     }
 
     /// What the audit trail calls the personal attributes that are opened.
     pub(super) fn names(&self) -> impl Iterator<Item = AttributeName> {
-        self.0.fields().filter_map(|field| match field {
-            UserField::Clear(attribute) => Some(attribute.name()),
-            UserField::Masked(attribute) => Some(attribute.name().masked()),
-            _ => None,
-        })
+        self.shown().map(|(attribute, shown)| shown.recorded(attribute))
     }
 
-    /// For each field, the scopes of which one is needed.
-    pub(super) fn scopes(&self) -> impl Iterator<Item = &'static [Scope]> {
-        self.0.fields().filter_map(|field| match field {
-            UserField::Typename | UserField::Id => None,
+    /// The scopes that the fields need.
+    pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
+        let of_fields = self.0.fields().filter_map(|field| match field {
+            UserField::Typename | UserField::Id | UserField::Personal(..) => None,
             UserField::Username | UserField::CreatedAt | UserField::UpdatedAt => Some(PLAIN),
-            UserField::Clear(_) => Some(CLEAR),
-            UserField::Masked(_) => Some(MASKED),
-        })
+            UserField::Attributes(_) => Some(ANY_ATTRIBUTE),
+        });
+        of_fields.chain(self.shown().map(|(attribute, shown)| shown.need(attribute)))
     }
 
     /// About how long one user is when written, in bytes.
     pub(super) fn length(&self) -> usize {
-        self.0.length_of_keys() + self.0.fields().count() * USUAL_LENGTH
+        let fields = self.0.fields().map(|field| match field {
+            UserField::Attributes(selection) => selection.length(),
+            _ => USUAL_LENGTH,
+        });
+        self.0.length_of_keys() + fields.sum::<usize>()
     }
 
     /// Appends a user.
     pub(super) fn write(&self, out: &mut Vec<u8>, user: &User, opener: &mut Opener) -> Result<(), NotAtOnce> {
         self.0.write(out, |out, field| {
-            match *field {
+            match field {
                 UserField::Typename => write_text(out, USER),
                 UserField::Id => {
                     write_text(
@@ -91,14 +118,8 @@ impl UserSelection {
                 UserField::Username => write_text(out, user.username()),
                 UserField::CreatedAt => write_time(out, user.created_at()),
                 UserField::UpdatedAt => write_time(out, user.updated_at()),
-                UserField::Clear(attribute) => match user.open_at_once(attribute, opener)? {
-                    Some(value) => write_text(out, value),
-                    None => write_null(out),
-                },
-                UserField::Masked(attribute) => match user.open_at_once(attribute, opener)? {
-                    Some(value) => write_text(out, &attribute.mask(value)),
-                    None => write_null(out),
-                },
+                UserField::Personal(attribute, shown) => write_value(out, user, attribute, *shown, opener)?,
+                UserField::Attributes(selection) => selection.write(out, user, opener)?,
             }
             Ok(())
         })
@@ -106,24 +127,27 @@ impl UserSelection {
 }
 
 impl UserField {
-    fn named(name: &str) -> Option<Self> {
-        let personal =
-            |name: &str| PersonalAttribute::ALL.iter().copied().find(|known| known.field() == name);
-        match name {
+    fn of(field: &Field, around: &Around<'_>) -> Option<Self> {
+        let column = |name: &str| {
+            let known = PersonalAttribute::ALL.iter().find(|known| known.field() == name);
+            known.map(|known| UserAttribute::Column(*known))
+        };
+        match field.name.node.as_str() {
             "__typename" => Some(Self::Typename),
             "id" => Some(Self::Id),
             "username" => Some(Self::Username),
             "createdAt" => Some(Self::CreatedAt),
             "updatedAt" => Some(Self::UpdatedAt),
-            _ => match name.strip_suffix("Masked") {
-                Some(name) => personal(name).map(Self::Masked),
-                None => personal(name).map(Self::Clear),
+            "attribute" | "attributes" => AttributesSelection::of(field, around).map(Self::Attributes),
+            name => match name.strip_suffix("Masked") {
+                Some(name) => column(name).map(|attribute| Self::Personal(attribute, Shown::Masked)),
+                None => column(name).map(|attribute| Self::Personal(attribute, Shown::Clear)),
             },
         }
     }
 }
 
 /// As async-graphql writes the scalar.
-fn write_time(out: &mut Vec<u8>, time: DateTime<Utc>) {
+pub(super) fn write_time(out: &mut Vec<u8>, time: DateTime<Utc>) {
     write_text(out, &time.to_rfc3339());
 }

@@ -16,9 +16,10 @@ on_both_databases!(every_caller_gets_what_the_table_says, whoever_has_no_good_to
 ///
 /// Whoever adds a field decides here.
 const FIELDS: &[(&str, &[&str])] = &[
-    ("Query.user", &["users:read"]),
+    ("Query.user", &["users:read", "pii:read"]),
     ("Query.userByUsername", &["users:read"]),
     ("Query.users", &["users:read"]),
+    ("Query.attributeDefinitions", &["users:read", "users:write", "pii:read"]),
     ("Query.erasure", &["users:read", "users:forget", "audit:read"]),
     ("Query.auditEvents", &["audit:read"]),
     ("Mutation.createUser", &["users:write"]),
@@ -30,6 +31,18 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("User.phone", &["pii:read"]),
     ("User.emailMasked", &["users:read"]),
     ("User.phoneMasked", &["users:read"]),
+    ("User.attribute", &["users:read", "users:write", "pii:read"]),
+    ("User.attributes", &["users:read", "users:write", "pii:read"]),
+    ("PersonalAttribute.name", &[]),
+    ("PersonalAttribute.kind", &[]),
+    ("PersonalAttribute.value", &["pii:read"]),
+    ("PersonalAttribute.masked", &["users:read"]),
+    ("PersonalAttribute.updatedAt", &[]),
+    ("AttributeDefinition.name", &[]),
+    ("AttributeDefinition.kind", &[]),
+    ("AttributeDefinition.maxLength", &[]),
+    ("AttributeDefinition.pattern", &[]),
+    ("AttributeDefinition.mask", &[]),
     ("User.createdAt", &["users:read", "users:write"]),
     ("User.updatedAt", &["users:read", "users:write"]),
     ("Erasure.userId", &[]),
@@ -75,6 +88,22 @@ pub(super) const REQUESTS: &[(&str, &[&str], About)] = &[
     ("query($id: ID!) { user(id: $id) { phoneMasked } }", &["Query.user", "User.phoneMasked"], About::One),
     ("query($id: ID!) { user(id: $id) { createdAt } }", &["Query.user", "User.createdAt"], About::One),
     ("query($id: ID!) { user(id: $id) { updatedAt } }", &["Query.user", "User.updatedAt"], About::One),
+    (
+        "query($id: ID!) { user(id: $id) { attribute(name: \"phone\") { name } } }",
+        &["Query.user", "User.attribute"],
+        About::One,
+    ),
+    (
+        "query($id: ID!) { user(id: $id) { attribute(name: \"email\") { value } } }",
+        &["Query.user", "User.attribute", "PersonalAttribute.value"],
+        About::One,
+    ),
+    (
+        "query($id: ID!) { user(id: $id) { attributes(names: [\"email\"]) { masked } } }",
+        &["Query.user", "User.attributes", "PersonalAttribute.masked"],
+        About::One,
+    ),
+    ("{ attributeDefinitions { name } }", &["Query.attributeDefinitions"], About::Nobody),
     (
         "query($name: String!) { userByUsername(username: $name) { id } }",
         &["Query.userByUsername"],
@@ -122,6 +151,8 @@ pub(super) const REQUESTS: &[(&str, &[&str], About)] = &[
 pub(super) enum About {
     One,
     All,
+    /// What everybody may know whom a scope lets in.
+    Nobody,
 }
 
 /// Whom a caller's token is for.
@@ -184,7 +215,7 @@ async fn every_caller_gets_what_the_table_says(stack: TestStack) {
             };
             let token = app.token(&scopes.to_string(), bound).await;
             for (query, fields, about) in REQUESTS {
-                let allowed = expected(scopes, whose, fields, *about);
+                let allowed = expected(&scopes, whose, fields, *about);
                 refused += usize::from(!allowed);
                 check(&app, &token, query, *id, person, allowed).await;
             }
@@ -238,16 +269,20 @@ pub(super) async fn assert_unauthenticated(
     assert_eq!(answer.as_object().unwrap().len(), 1, "{what}: {answer}");
 }
 
-fn expected(scopes: Scopes, whose: For, fields: &[&str], about: About) -> bool {
-    let has = |needs: &[&str]| needs.iter().any(|scope| scopes.contains(scope.parse().unwrap()));
+fn expected(scopes: &Scopes, whose: For, fields: &[&str], about: About) -> bool {
+    let has = |needs: &[&str]| {
+        needs.iter().any(|scope| {
+            Scope::ALL.into_iter().any(|known| known.as_str() == *scope && scopes.contains(known))
+        })
+    };
     let by_scope = fields.iter().all(|field| {
         let (_, needs) = FIELDS.iter().find(|(path, _)| path == field).unwrap();
         has(needs)
     });
     let by_subject = match whose {
         For::Everybody => true,
-        For::Themselves => about == About::One,
-        For::SomebodyElse => false,
+        For::Themselves => about != About::All,
+        For::SomebodyElse => about == About::Nobody,
     };
     by_scope && by_subject
 }
@@ -289,7 +324,8 @@ async fn a_field_that_is_refused_is_null_and_the_rest_is_answered() {
     assert_eq!(answer["errors"].as_array().unwrap().len(), 2);
     for error in answer["errors"].as_array().unwrap() {
         assert_eq!(error["extensions"]["code"], "FORBIDDEN");
-        assert_eq!(error["message"], "this needs the scope `pii:read`");
+        let attribute = error["path"][1].as_str().unwrap();
+        assert_eq!(error["message"], format!("this needs the scope `pii:read` or `pii:read:{attribute}`"));
     }
 }
 

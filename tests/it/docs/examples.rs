@@ -63,12 +63,20 @@ fn examples() -> Vec<Example> {
     examples
 }
 
+/// With a name of its own in place of one that an operator chooses.
+fn named(text: &str, example: &Example) -> String {
+    let name = format!("n{}", example.lines.start);
+    ["backends", "attributes"].iter().fold(text.to_owned(), |text, section| {
+        text.replace(&format!("{section}.NAME"), &format!("{section}.{name}"))
+    })
+}
+
 /// The table that `default.toml` makes with these lines uncommented.
 fn with_uncommented(example: &Example) -> Table {
     let text = default_toml();
     let lines = text.lines().enumerate().map(|(number, line)| {
         let bare = line.strip_prefix("# ").filter(|_| example.lines.contains(&number));
-        bare.unwrap_or(line).replace("backends.NAME", &format!("backends.n{}", example.lines.start))
+        named(bare.unwrap_or(line), example)
     });
     lines.collect::<Vec<_>>().join("\n").parse().unwrap_or_else(|error| panic!("{example:?}: {error}"))
 }
@@ -92,12 +100,14 @@ fn an_example_that_is_uncommented_adds_what_it_says_and_changes_nothing_else() {
     let plain: Table = default_toml().parse().unwrap();
     let examples = examples();
     let names: Vec<_> = examples.iter().map(|example| example.text.lines().next().unwrap()).collect();
-    assert_eq!(names, ["[http.tls]", "[auth.jwt]", "[keys.backends.NAME]", "[keys.backends.NAME]"]);
+    let heads: Vec<_> = names.iter().map(|name| name.split(']').next().unwrap()).collect();
+    assert_eq!(
+        heads,
+        ["[http.tls", "[auth.jwt", "[keys.backends.NAME", "[keys.backends.NAME", "[attributes.NAME"]
+    );
     for example in examples {
-        let name = format!("n{}", example.lines.start);
         let mut expected = leaves(&plain);
-        let added: Table =
-            example.text.replace("backends.NAME", &format!("backends.{name}")).parse().unwrap();
+        let added: Table = named(&example.text, &example).parse().unwrap();
         expected.extend(leaves(&added));
         expected.sort_by(|one, other| one.0.cmp(&other.0));
         let mut found = leaves(&with_uncommented(&example));
@@ -112,10 +122,8 @@ fn an_example_that_is_uncommented_adds_what_it_says_and_changes_nothing_else() {
 #[test]
 fn an_example_that_is_uncommented_is_taken() {
     for example in examples() {
-        let name = format!("n{}", example.lines.start);
         // An ellipsis stands for what only the reader knows.
-        let text =
-            example.text.replace("backends.NAME", &format!("backends.{name}")).replace('…', "example.com");
+        let text = named(&example.text, &example).replace('…', "example.com");
         let folder = tempfile::TempDir::new().unwrap();
         for file in ["default.toml", "local.toml"] {
             fs::copy(repository("config").join(file), folder.path().join(file)).unwrap();
@@ -139,7 +147,7 @@ fn an_example_that_is_uncommented_is_taken() {
             let found = found.or_else(|| Some(Value::String(line()?.value.clone())));
             assert!(found.as_ref().is_some_and(|found| same(found, &value)), "{key} is {found:?}");
         }
-        if let Some(backend) = config.keys.backends.get(&name) {
+        if let Some(backend) = config.keys.backends.get(&format!("n{}", example.lines.start)) {
             assert!(text.contains(&format!("kind = \"{}\"", backend.kind)));
         }
     }

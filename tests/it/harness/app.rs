@@ -10,6 +10,7 @@ use oubliette::{
         tokens::{self, NewToken},
     },
     app::App,
+    attributes::Declarations,
     audit::{Origin, Trail},
     config::{AuthMode, Config},
     database,
@@ -23,7 +24,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Person, TestBackend, TestStack, create_visits, log_everything, registry_with_visits};
+use super::{
+    ATTRIBUTES, Person, TestBackend, TestStack, create_visits, declared, log_everything, registry_with_visits,
+};
 
 /// A whole Oubliette in this process, behind real HTTP.
 pub(crate) struct TestApp {
@@ -66,6 +69,7 @@ impl TestApp {
         config.limits.refusals_per_minute_per_token = 0;
         config.http.playground = true;
         config.graphql.introspection = true;
+        declared(ATTRIBUTES)(&mut config);
         configure(&mut config);
         let mut db_of_server = database::connect(&config.database).await.unwrap();
         database::migrate(&db_of_server).await.unwrap();
@@ -79,7 +83,9 @@ impl TestApp {
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db_of_server).await.unwrap();
         create_visits(&db_of_server).await;
         let tables = registry_with_visits();
-        let app = App::assemble(&config, db_of_server, backends, tables, authenticator, metrics);
+        let declarations = Declarations::of(&config.attributes).unwrap();
+        let app =
+            App::assemble(&config, db_of_server, backends, tables, declarations, authenticator, metrics);
         tokio::spawn(app.authenticator.keep_fresh());
         let listener = http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -40,7 +40,7 @@ pub(crate) fn server_log() -> (PathBuf, File) {
 }
 
 /// What no log may contain.
-pub(super) fn remember_personal_values(values: &[&str]) {
+pub(crate) fn remember_personal_values(values: &[&str]) {
     remember(&PERSONAL_VALUES, values);
 }
 

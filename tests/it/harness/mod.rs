@@ -1,6 +1,7 @@
 //! What the tests stand on: databases, servers, people, a key backend that counts and fails on cue.
 
 mod app;
+mod attributes;
 mod authority;
 mod backend;
 mod kms_proxy;
@@ -23,12 +24,13 @@ mod standby;
 mod visits;
 
 pub(crate) use app::TestApp;
+pub(crate) use attributes::{ATTRIBUTES, declared};
 pub(crate) use authority::{Authority, Pair};
 pub(crate) use backend::TestBackend;
 pub(crate) use kms_proxy::{Fault, KmsProxy};
 pub(crate) use localstack::localstack;
-pub(crate) use logs::{log_everything, server_log};
-pub(crate) use person::{EMAIL_MARK, PHONE_MARK, Person, change_of_email, change_of_phone};
+pub(crate) use logs::{log_everything, remember_personal_values, server_log};
+pub(crate) use person::{EMAIL, EMAIL_MARK, PHONE, PHONE_MARK, Person, change_of_email, change_of_phone};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use population::populate;
 pub(crate) use process::{Finished, Sandbox, Server, finish};
@@ -38,7 +40,7 @@ pub(crate) use raw_connection::RawConnection;
 pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};
 pub(crate) use size::{is_long, sized};
 pub(crate) use soon::soon;
-pub(crate) use stack::TestStack;
+pub(crate) use stack::{TestStack, tables_contain};
 pub(crate) use standby::Replicated;
 pub(crate) use visits::{Note, add_visit, create_visits, notes, registry_with_visits};
 

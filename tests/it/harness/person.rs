@@ -1,8 +1,8 @@
 use oubliette::{
     attributes::Change,
-    entity::user::PersonalChanges,
+    entity::user::{PersonalAttribute, PersonalChanges},
     envelope::{Attribute, Personal},
-    users::{NewUser, UserChanges, Username},
+    users::{NewUser, UserAttribute, UserChanges, Username},
 };
 use rand::RngExt;
 
@@ -12,6 +12,11 @@ use super::logs;
 pub(crate) const EMAIL_MARK: &str = "@personal-value.example";
 /// The beginning of every test's phone number, and of nothing else: Berlin, then digits.
 pub(crate) const PHONE_MARK: &str = "+493059";
+
+/// The e-mail address, as an attribute.
+pub(crate) const EMAIL: UserAttribute = UserAttribute::Column(PersonalAttribute::Email);
+/// The phone number.
+pub(crate) const PHONE: UserAttribute = UserAttribute::Column(PersonalAttribute::Phone);
 
 /// Somebody who does not exist, with values that can be found again wherever they leak.
 #[derive(Clone, Debug)]
@@ -37,18 +42,18 @@ impl Person {
     /// As the API makes one of what was typed.
     pub(crate) fn new_user(&self) -> NewUser {
         let personal = PersonalChanges { email: replaced(&self.email), phone: replaced(&self.phone) };
-        NewUser { username: Username::parse(&self.username).unwrap(), personal }
+        NewUser { username: Username::parse(&self.username).unwrap(), personal: personal.into() }
     }
 }
 
 pub(crate) fn change_of_email(email: &str) -> UserChanges {
     let personal = PersonalChanges { email: replaced(email), ..PersonalChanges::default() };
-    UserChanges { username: None, personal }
+    UserChanges { username: None, personal: personal.into() }
 }
 
 pub(crate) fn change_of_phone(phone: &str) -> UserChanges {
     let personal = PersonalChanges { phone: replaced(phone), ..PersonalChanges::default() };
-    UserChanges { username: None, personal }
+    UserChanges { username: None, personal: personal.into() }
 }
 
 fn replaced<A: Attribute>(input: &str) -> Change<Personal<A>> {

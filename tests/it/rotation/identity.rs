@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use oubliette::{
     KeyMetrics,
-    attributes::{Email, Phone},
     audit::Origin,
     config::KeysConfig,
     envelope::SubjectId,
@@ -16,7 +15,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Person, Replicated, Sandbox, Server, Site, TestStack, change_of_email, change_of_phone,
+    EMAIL, PHONE, Person, Replicated, Sandbox, Server, Site, TestStack, change_of_email, change_of_phone,
     on_both_databases, populate,
 };
 
@@ -43,7 +42,7 @@ async fn what_is_sealed_is_sealed_under_the_key_that_the_table_has(stack: TestSt
     let rotate = || site.done(&["keys", "rotate", "--all", "--yes", "--json"]);
     rotate();
     for id in &ids {
-        users.find(*id).await.unwrap().unwrap().open::<Email>().await.unwrap();
+        users.find(*id).await.unwrap().unwrap().open(&EMAIL).await.unwrap();
     }
     for sql in [
         "DELETE FROM users",
@@ -62,12 +61,12 @@ async fn what_is_sealed_is_sealed_under_the_key_that_the_table_has(stack: TestSt
     site.verify(people.len());
     // And a look first.
     let found = users.find(ids[1]).await.unwrap().unwrap();
-    assert!(found.open::<Email>().await.unwrap().is_some());
-    assert!(found.open::<Phone>().await.unwrap().is_some());
+    assert!(found.open(&EMAIL).await.unwrap().is_some());
+    assert!(found.open(&PHONE).await.unwrap().is_some());
     let changes = change_of_phone("+442079460958");
     users.update(ids[1], changes, &Origin::new("a test")).await.unwrap();
     site.verify(people.len());
-    assert!(early.open::<Email>().await.unwrap().is_some());
+    assert!(early.open(&EMAIL).await.unwrap().is_some());
 }
 
 async fn identities_are_random_and_outlive_a_rewrap(stack: TestStack) {

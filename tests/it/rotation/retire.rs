@@ -11,7 +11,6 @@ use std::{
 use futures::future::join_all;
 use oubliette::{
     KeyMetrics,
-    attributes::Email,
     audit::Origin,
     config::KeysConfig,
     database::Before,
@@ -27,7 +26,9 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Person, Site, TestBackend, TestStack, change_of_email, on_both_databases, populate};
+use crate::harness::{
+    EMAIL, Person, Site, TestBackend, TestStack, change_of_email, on_both_databases, populate,
+};
 
 on_both_databases!(
     a_data_key_made_before_its_wrapping_key_was_retired_is_not_stored,
@@ -168,7 +169,7 @@ async fn an_update_that_waits_for_its_data_key_is_sealed_under_the_new_one(stack
     updating.await.unwrap().unwrap();
     all_are_under_next(&site, 2).await;
     let (users, _) = server_on(&site, "data/local.toml");
-    let email = users.find(subject).await.unwrap().unwrap().open::<Email>().await.unwrap();
+    let email = users.find(subject).await.unwrap().unwrap().open(&EMAIL).await.unwrap();
     assert_eq!(email.unwrap().into_exposed(), "new@example.com");
 }
 
@@ -180,7 +181,7 @@ async fn a_server_that_sees_an_old_key_file_stores_nothing_under_a_retired_key(s
     std::fs::copy(site.sandbox.path("data/local.toml"), site.sandbox.path("data/seen.toml")).unwrap();
     let (users, backend) = server_on(&site, "data/seen.toml");
     let subject = SubjectId::from(people[0].0);
-    users.find(subject).await.unwrap().unwrap().open::<Email>().await.unwrap();
+    users.find(subject).await.unwrap().unwrap().open(&EMAIL).await.unwrap();
     change_wrapping_key(&site, &old);
     let refused = create(&users, &Person::new()).await.unwrap_err();
     let UserError::Keys(cause) = &refused else { panic!("{refused}") };
@@ -191,7 +192,7 @@ async fn a_server_that_sees_an_old_key_file_stores_nothing_under_a_retired_key(s
     );
     assert_eq!(backend.generated(), 2, "it looked once more");
     // What it has open it still reads, and changes.
-    users.find(subject).await.unwrap().unwrap().open::<Email>().await.unwrap();
+    users.find(subject).await.unwrap().unwrap().open(&EMAIL).await.unwrap();
     let changes = change_of_email("x@example.com");
     users.update(subject, changes, &Origin::new("a test")).await.unwrap();
     all_are_under_next(&site, 3).await;

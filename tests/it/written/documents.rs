@@ -56,6 +56,18 @@ const USER_FIELDS: [&str; 9] = [
     "updatedAt",
     "__typename",
 ];
+/// Fields that answer attributes: by a variable, too, and of such as there are not.
+const ATTRIBUTE_FIELDS: [&str; 8] = [
+    "attribute(name: \"full_name\")",
+    "attribute(name: \"email\")",
+    "attribute(name: $name)",
+    "attribute(name: \"shoe_size\")",
+    "attributes(names: [\"full_name\", \"email\", \"full_name\", \"date_of_birth\"])",
+    "attributes(names: [$name, \"phone\"])",
+    "attributes(names: [])",
+    "attributes",
+];
+const PERSONAL_ATTRIBUTE_FIELDS: [&str; 6] = ["name", "kind", "value", "masked", "updatedAt", "__typename"];
 const PAGE_INFO_FIELDS: [&str; 5] =
     ["hasPreviousPage", "hasNextPage", "startCursor", "endCursor", "__typename"];
 /// Those that leave a field out are as often as those that do not.
@@ -69,6 +81,8 @@ pub(super) fn documents() -> impl Strategy<Value = Case> {
         1 => Just("pii:read"),
         1 => Just("users:write pii:read"),
         1 => Just("users:read users:write"),
+        1 => Just("users:read pii:read:full_name"),
+        1 => Just("pii:read:full_name pii:read:email"),
     ];
     let own = prop_oneof![4 => Just(None), 1 => (0..8_usize).prop_map(Some)];
     let limit = prop_oneof![4 => Just(None), 1 => (0..8_u32).prop_map(Some)];
@@ -105,7 +119,10 @@ fn root() -> impl Strategy<Value = Root> {
 }
 
 fn user() -> impl Strategy<Value = Vec<Item>> {
-    set("User", &leaf(&USER_FIELDS))
+    let below = set("PersonalAttribute", &leaf(&PERSONAL_ATTRIBUTE_FIELDS));
+    let attributes = (prop::sample::select(&ATTRIBUTE_FIELDS[..]), below);
+    let field = prop_oneof![4 => leaf(&USER_FIELDS), 1 => field(attributes)];
+    set("User", &field.boxed())
 }
 
 fn connection() -> impl Strategy<Value = Vec<Item>> {
@@ -156,7 +173,7 @@ impl Case {
     }
 
     pub(super) fn text_about(&self, ids: &[Uuid], names: &[String]) -> String {
-        let (mut text, mut fragments) = ("query($yes: Boolean!, $no: Boolean!) {".to_owned(), String::new());
+        let (mut text, mut fragments) = (String::new(), String::new());
         for (number, root) in self.roots.iter().enumerate() {
             let (head, items) = match root {
                 Root::ById(whom, items) => (format!("user(id: \"{}\")", ids[*whom]), items),
@@ -165,11 +182,13 @@ impl Case {
                 }
                 Root::Page(Page { arguments }, items) => (format!("users({arguments})"), items),
             };
-            // All variables are used.
             write!(text, " r{number}: {head} @include(if: $yes) @skip(if: $no)").unwrap();
             write_set(&mut text, &mut fragments, items);
         }
-        text + " }" + &fragments
+        let body = text + " }" + &fragments;
+        // All variables are used.
+        let name = if body.contains("$name") { ", $name: String! = \"full_name\"" } else { "" };
+        format!("query($yes: Boolean!, $no: Boolean!{name}) {{{body}")
     }
 }
 

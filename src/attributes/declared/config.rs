@@ -1,0 +1,31 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AttributeKind, Mask, Normalisation};
+
+/// `[attributes]`: what is kept of a person, beside the e-mail address and the phone number. By name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct AttributesConfig(pub BTreeMap<String, AttributeConfig>);
+
+/// `[attributes.<name>]`: one attribute.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeConfig {
+    /// What its values are.
+    pub kind: AttributeKind,
+    /// Most characters of a text, after it was normalised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<u32>,
+    /// What a whole text must match, after it was normalised: a regular expression of the crate `regex`, which takes time in
+    /// proportion to the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// What is done to a text before it is checked. Without: it is trimmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<Vec<Normalisation>>,
+    /// How it is shown to whoever may not see it.
+    #[serde(default)]
+    pub mask: Mask,
+}

@@ -1,0 +1,73 @@
+use std::sync::Arc;
+
+use super::{UserAttribute, UserError};
+use crate::{
+    attributes::{AttributeName, Change, Declaration},
+    entity::user::PersonalChanges,
+    envelope::{AttributeError, PersonalText},
+};
+
+/// What becomes of a user's personal attributes, checked.
+#[derive(Debug, Default)]
+pub struct AttributeChanges {
+    pub(super) columns: PersonalChanges,
+    pub(super) declared: Vec<DeclaredChange>,
+}
+
+/// What becomes of one that was declared.
+#[derive(Debug)]
+pub(super) struct DeclaredChange {
+    pub(super) declaration: Arc<Declaration>,
+    pub(super) change: Change<PersonalText>,
+}
+
+impl AttributeChanges {
+    /// Checks what becomes of one more.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Invalid`]: by the attribute's own rules, or since it was given already.
+    pub fn add(&mut self, attribute: &UserAttribute, change: Change<&str>) -> Result<(), UserError> {
+        let refused =
+            |problem: String| UserError::Invalid { field: attribute.name().to_owned().into(), problem };
+        if self.has(attribute) {
+            return Err(refused("is given twice".to_owned()));
+        }
+        let checked: Result<(), AttributeError> = match attribute {
+            UserAttribute::Column(attribute) => self.columns.set(*attribute, change),
+            UserAttribute::Declared(declaration) => {
+                change.try_map(|value| declaration.parse(value)).map(|change| {
+                    self.declared.push(DeclaredChange { declaration: declaration.clone(), change });
+                })
+            }
+        };
+        checked.map_err(|error| refused(error.to_string()))
+    }
+
+    fn has(&self, attribute: &UserAttribute) -> bool {
+        match attribute {
+            UserAttribute::Column(attribute) => self.columns.has(*attribute),
+            UserAttribute::Declared(declaration) => {
+                self.declared.iter().any(|known| known.declaration.name() == declaration.name())
+            }
+        }
+    }
+
+    /// The names of the attributes that change.
+    #[must_use]
+    pub fn names(&self) -> Vec<AttributeName> {
+        let declared = self.declared.iter().map(|one| AttributeName::of_field(one.declaration.name()));
+        self.columns.names().into_iter().chain(declared).collect()
+    }
+
+    /// Whether anything has to be sealed.
+    pub(super) fn seals(&self) -> bool {
+        self.columns.seals() || self.declared.iter().any(|one| matches!(one.change, Change::Replace(_)))
+    }
+}
+
+impl From<PersonalChanges> for AttributeChanges {
+    fn from(columns: PersonalChanges) -> Self {
+        Self { columns, declared: Vec::new() }
+    }
+}

@@ -1,0 +1,172 @@
+//! What is stored of declared attributes, whoever declared them: how many values of which, and those that do not fit.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Query},
+};
+use uuid::Uuid;
+
+use super::Users;
+use crate::{
+    attributes::Declaration,
+    audit::{self, Action, NewEvent, Origin},
+    database::{begin_write, on_the_primary},
+    entity::{
+        SealedName,
+        personal_value::{Column, Entity, Model},
+    },
+    envelope::{DataKeyId, SealedRow, SubjectId},
+    keys::subjects::Unreadable,
+    users::UserError,
+};
+
+/// Most values in one transaction, or in one statement.
+const BATCH: u64 = 1_000;
+
+/// A value that does not fit its declaration, as it is now.
+#[derive(Debug)]
+pub struct Misfit {
+    /// Whose.
+    pub subject: SubjectId,
+    /// Why: the rule that it breaks, without the value; or why it does not open.
+    pub problem: Result<String, Unreadable>,
+}
+
+impl Users {
+    /// The names of all attributes of which there are values, and that are not declared. Their values are kept, rotated and forgotten, and
+    /// answered to nobody.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn orphaned_attributes(&self) -> Result<Vec<String>, DbErr> {
+        let mut orphaned = Vec::new();
+        let mut last: Option<SealedName> = None;
+        // From one name to the next by the index, since there may be many values and there are few names.
+        loop {
+            let mut select = Entity::find().select_only().column(Column::Attribute);
+            if let Some(last) = &last {
+                select = select.filter(Column::Attribute.gt(last.clone()));
+            }
+            let next =
+                select.order_by_asc(Column::Attribute).limit(1).into_tuple::<SealedName>().one(&self.db);
+            let Some(name) = next.await? else { return Ok(orphaned) };
+            if self.declarations.get(name.name()).is_none() {
+                orphaned.push(name.name().to_owned());
+            }
+            last = Some(name);
+        }
+    }
+
+    /// How many values there are of each attribute that is declared or has any.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn count_values(&self) -> Result<BTreeMap<String, u64>, DbErr> {
+        let counts: Vec<(SealedName, i64)> = Entity::find()
+            .select_only()
+            .column(Column::Attribute)
+            .column_as(Column::Attribute.count(), "number")
+            .group_by(Column::Attribute)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        let mut all: BTreeMap<_, _> =
+            self.declarations.iter().map(|declaration| (declaration.name().to_owned(), 0)).collect();
+        all.extend(counts.into_iter().map(|(name, number)| (name.name().to_owned(), number.cast_unsigned())));
+        Ok(all)
+    }
+
+    /// How many values there are of one attribute.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn count_values_of(&self, name: &str) -> Result<u64, DbErr> {
+        Entity::find().filter(Column::Attribute.eq(SealedName::of(name))).count(&self.db).await
+    }
+
+    /// Removes values of an attribute, up to a thousand in one transaction, which leaves an event in the audit trail. Gives their number: call
+    /// until that is none.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn purge_some(&self, name: &str, origin: &Origin) -> Result<u64, UserError> {
+        on_the_primary(&self.db, || self.try_purge(name, origin)).await
+    }
+
+    async fn try_purge(&self, name: &str, origin: &Origin) -> Result<u64, UserError> {
+        let transaction = begin_write(&self.db).await?;
+        let own = || Column::Attribute.eq(SealedName::of(name));
+        let mut some = Query::select();
+        some.column(Column::SubjectId)
+            .from(Entity)
+            .and_where(own())
+            .order_by(Column::SubjectId, sea_orm::Order::Asc);
+        some.limit(BATCH);
+        let these = Expr::col(Column::SubjectId).in_subquery(some);
+        let removed =
+            Entity::delete_many().filter(own()).filter(these).exec(&transaction).await?.rows_affected;
+        if removed > 0 {
+            let count = u32::try_from(removed).unwrap_or(u32::MAX);
+            let event = NewEvent::new(origin, Action::AttributePurge).target(name).times(count);
+            audit::append(&transaction, [&event]).await?;
+            transaction.commit().await?;
+        }
+        Ok(removed)
+    }
+
+    /// Opens the next values of an attribute, in the order of their subjects, and finds those that its declaration does not permit any more.
+    /// Gives them, with the number of all that were opened, and the last subject: call with that one until none is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn check_some(
+        &self,
+        declaration: &Declaration,
+        after: Option<SubjectId>,
+    ) -> Result<(Vec<Misfit>, u64, Option<SubjectId>), UserError> {
+        let mut select = Entity::find().filter(Column::Attribute.eq(SealedName::of(declaration.name())));
+        if let Some(after) = after {
+            select = select.filter(Column::SubjectId.gt(*after.as_uuid()));
+        }
+        let rows: Vec<Model> = select.order_by_asc(Column::SubjectId).limit(BATCH).all(&self.db).await?;
+        let ids: Vec<_> = rows.iter().filter_map(key_of).collect();
+        // Each is opened by itself below; a page of them costs one statement here.
+        let _opened = self.keyring.open_many(&ids).await;
+        let mut misfits = Vec::new();
+        for row in &rows {
+            let subject = row.subject();
+            match self.open_or_skip(row, declaration).await {
+                Ok(None) => {}
+                Ok(Some(problem)) => misfits.push(Misfit { subject, problem: Ok(problem) }),
+                Err(error) => misfits.push(Misfit { subject, problem: Err(error) }),
+            }
+        }
+        Ok((misfits, rows.len() as u64, rows.last().map(SealedRow::subject)))
+    }
+
+    /// What a value breaks; nothing if it fits, or was changed or forgotten meanwhile.
+    async fn open_or_skip(
+        &self,
+        row: &Model,
+        declaration: &Declaration,
+    ) -> Result<Option<String>, Unreadable> {
+        let sealed = crate::envelope::Sealed::new(&row.attribute, row.sealed.as_bytes());
+        match self.keyring.open_sealed(row.subject(), sealed).await {
+            Ok(text) => Ok(declaration.parse(text.expose()).err().map(|error| error.to_string())),
+            Err(error) if error.is_key_gone() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn key_of(row: &Model) -> Option<DataKeyId> {
+    let version = row.sealed.header().ok()?.key_version;
+    Some(DataKeyId { subject: Uuid::into(row.subject_id), version })
+}

@@ -1,0 +1,178 @@
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Iterable,
+    JoinType, QueryFilter, QueryResult, QuerySelect, QueryTrait, Select, Set,
+    sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement, SimpleExpr},
+};
+use uuid::Uuid;
+
+use super::{Columns, UserAttribute, UserError, Users, changes::DeclaredChange, columns::rows};
+use crate::{
+    attributes::{Change, Declaration},
+    database::{WriteTransaction, one_of},
+    entity::{
+        SealedName,
+        personal_value::{ActiveModel, Column, Entity, Model},
+        user,
+    },
+    envelope::{SealError, SubjectId},
+    keys::subjects::Sealer,
+};
+
+/// A user's row, and their values of the declared attributes that are read.
+pub(super) type WithValues = (user::Model, Vec<Model>);
+
+/// Of so many attributes at most, values come in the same statement as the users: each repeats its user's row.
+const FEW: usize = 3;
+
+/// Users, with their values of declared attributes: one statement if they are few, else two. In any order.
+pub(super) async fn users_with_values(
+    db: &DatabaseConnection,
+    users: Select<user::Entity>,
+    declared: &[Arc<Declaration>],
+) -> Result<Vec<WithValues>, DbErr> {
+    if declared.is_empty() || declared.len() > FEW {
+        return and_values(db, rows(db, users).await?, declared).await;
+    }
+    let mut found: Vec<WithValues> = Vec::new();
+    for row in db.query_all(&joined(db.get_database_backend(), users, declared)).await? {
+        let id: Uuid = row.try_get_by_index(user::Column::Id as usize)?;
+        let value = value_at(&row, id, Columns::count())?;
+        // Those of one user come one after the other.
+        match found.last_mut().filter(|(last, _)| last.id == id) {
+            Some((_, values)) => values.extend(value),
+            None => found.push((user::Model::by_places(&row)?, value.into_iter().collect())),
+        }
+    }
+    Ok(found)
+}
+
+/// The same of users whose rows were read. Nothing is asked if nothing was declared.
+pub(super) async fn and_values(
+    db: &DatabaseConnection,
+    rows: Vec<user::Model>,
+    declared: &[Arc<Declaration>],
+) -> Result<Vec<WithValues>, DbErr> {
+    if rows.is_empty() || declared.is_empty() {
+        return Ok(rows.into_iter().map(|row| (row, Vec::new())).collect());
+    }
+    let these = one_of(db.get_database_backend(), Column::SubjectId, rows.iter().map(|row| row.id).collect());
+    let select = Entity::find()
+        .select_only()
+        .columns([Column::SubjectId, Column::Attribute, Column::Sealed, Column::UpdatedAt])
+        .filter(these)
+        .filter(is_one_of(declared));
+    let mut of_each: HashMap<Uuid, Vec<Model>> = HashMap::new();
+    for row in db.query_all(&select.into_query()).await? {
+        let id = row.try_get_by_index(0)?;
+        of_each.entry(id).or_default().extend(value_at(&row, id, 1)?);
+    }
+    let with_values = |row: user::Model| {
+        let values = of_each.remove(&row.id).unwrap_or_default();
+        (row, values)
+    };
+    Ok(rows.into_iter().map(with_values).collect())
+}
+
+/// The columns of users, and of one value behind them. The values are looked up for one user after the other: PostgreSQL would else take
+/// a plan for its whole tables.
+fn joined(backend: DbBackend, users: Select<user::Entity>, declared: &[Arc<Declaration>]) -> SelectStatement {
+    let mut joined = Query::select();
+    for column in user::Column::iter() {
+        joined.column((USERS, column));
+    }
+    joined.from_subquery(users.into_query(), USERS);
+    let own = Expr::col((Entity, Column::SubjectId)).equals((USERS, user::Column::Id));
+    if backend == DbBackend::Postgres {
+        let mut values = Query::select();
+        values.columns([Column::Attribute, Column::Sealed, Column::UpdatedAt]).from(Entity);
+        values.and_where(own).and_where(is_one_of(declared)).offset(0);
+        for column in [Column::Attribute, Column::Sealed, Column::UpdatedAt] {
+            joined.column((VALUES, column));
+        }
+        joined.join_lateral(JoinType::LeftJoin, values, VALUES, Condition::all());
+    } else {
+        for column in [Column::Attribute, Column::Sealed, Column::UpdatedAt] {
+            joined.column((Entity, column));
+        }
+        joined.left_join(Entity, own.and(is_one_of(declared)));
+    }
+    joined
+}
+
+const USERS: &str = "page";
+const VALUES: &str = "of_each";
+
+/// In few texts, as `one_of` has it.
+fn is_one_of(declared: &[Arc<Declaration>]) -> SimpleExpr {
+    let padding = declared.len().next_power_of_two() - declared.len();
+    let again = declared.last().into_iter().cycle().take(padding);
+    Column::Attribute.is_in(declared.iter().chain(again).map(|declaration| declaration.name()))
+}
+
+/// The value in a row, whose columns begin at this place; nothing if there is none.
+fn value_at(row: &QueryResult, subject_id: Uuid, place: usize) -> Result<Option<Model>, DbErr> {
+    let Some(attribute) = row.try_get_by_index(place)? else { return Ok(None) };
+    let [sealed, updated_at] = [place + 1, place + 2];
+    let sealed = row.try_get_by_index(sealed)?;
+    Ok(Some(Model { subject_id, attribute, sealed, updated_at: row.try_get_by_index(updated_at)? }))
+}
+
+/// Stores what becomes of a user's values, in the caller's transaction, which has the user's lock. New values need a sealer.
+pub(super) async fn change(
+    transaction: &WriteTransaction,
+    subject: SubjectId,
+    changes: &[DeclaredChange],
+    sealer: Option<Sealer<'_>>,
+    now: DateTime<Utc>,
+) -> Result<(), UserError> {
+    let (mut replaced, mut removed) = (Vec::new(), Vec::new());
+    for DeclaredChange { declaration, change } in changes {
+        match change {
+            Change::Keep => {}
+            Change::Remove => removed.push(SealedName::of(declaration.name())),
+            Change::Replace(value) => {
+                let sealer = sealer.ok_or(SealError)?;
+                replaced.push(ActiveModel {
+                    subject_id: Set(subject.into()),
+                    attribute: Set(SealedName::of(declaration.name())),
+                    sealed: Set(sealer.seal_named(declaration.sealed_name(), value)?),
+                    updated_at: Set(now),
+                });
+            }
+        }
+    }
+    if !removed.is_empty() {
+        let own = Column::SubjectId.eq(*subject.as_uuid());
+        Entity::delete_many().filter(own).filter(Column::Attribute.is_in(removed)).exec(transaction).await?;
+    }
+    if !replaced.is_empty() {
+        let again = OnConflict::columns([Column::SubjectId, Column::Attribute])
+            .update_columns([Column::Sealed, Column::UpdatedAt])
+            .to_owned();
+        Entity::insert_many(replaced).on_conflict(again).exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}
+
+impl Users {
+    /// An attribute's sealed bytes as the database has them now, if there are any; `None` if there is no such user any more.
+    pub(super) async fn sealed_now(
+        &self,
+        subject: SubjectId,
+        attribute: &UserAttribute,
+    ) -> Result<Option<Option<Vec<u8>>>, DbErr> {
+        let id = *subject.as_uuid();
+        let Some(row) = user::Entity::find_by_id(id).one(&self.db).await? else { return Ok(None) };
+        Ok(Some(match attribute {
+            UserAttribute::Column(attribute) => attribute.sealed(&row).map(|value| value.as_bytes().to_vec()),
+            UserAttribute::Declared(declaration) => {
+                let key = (id, SealedName::of(declaration.name()));
+                let value = Entity::find_by_id(key).one(&self.db).await?;
+                value.map(|value| value.sealed.as_bytes().to_vec())
+            }
+        }))
+    }
+}
