@@ -1,6 +1,6 @@
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IdenStatic, Iterable, QuerySelect, QueryTrait,
-    Select, sea_query::Expr,
+    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IdenStatic, Iterable, QuerySelect, Select,
+    Statement, sea_query::Expr,
 };
 
 use crate::entity::user::{Column, Entity, Model, PersonalAttribute};
@@ -61,7 +61,7 @@ impl Columns {
 /// # Errors
 ///
 /// The database's error.
-pub(super) async fn rows(db: &DatabaseConnection, select: Select<Entity>) -> Result<Vec<Model>, DbErr> {
-    let rows = db.query_all(&select.into_query()).await?;
+pub(super) async fn rows(db: &DatabaseConnection, statement: Statement) -> Result<Vec<Model>, DbErr> {
+    let rows = db.query_all_raw(statement).await?;
     rows.iter().map(Model::by_places).collect()
 }

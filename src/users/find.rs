@@ -47,7 +47,8 @@ impl Users {
             return Ok(None);
         }
         let select = reads.columns.select().filter(user::Column::Username.eq(username));
-        self.with_values(rows(&self.db, select).await?.pop(), reads, Vec::new()).await
+        let statement = self.db.get_database_backend().build(&select.into_query());
+        self.with_values(rows(&self.db, statement).await?.pop(), reads, Vec::new()).await
     }
 
     async fn with_values(

@@ -1,4 +1,4 @@
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
 use super::{Reads, User, UserError, Users, values::users_with_values};
 use crate::{entity::user, envelope::SubjectId};
@@ -61,7 +61,7 @@ impl Users {
             select.order_by_asc(user::Column::Id)
         };
         // One more than asked for tells whether there are more, without counting.
-        let mut rows = users_with_values(&self.db, select.limit(size + 1), &reads.declared).await?;
+        let mut rows = users_with_values(&self.db, select, size + 1, &reads.declared).await?;
         rows.sort_unstable_by_key(|(row, _)| row.id);
         let more = rows.len() as u64 > size;
         // At the other end: a client that has a cursor has seen that user.

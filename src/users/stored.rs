@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::Users;
+use super::{UserError, Users};
 use crate::{
     attributes::Declaration,
     audit::{self, Action, NewEvent, Origin},
@@ -17,9 +17,8 @@ use crate::{
         SealedName,
         personal_value::{Column, Entity, Model},
     },
-    envelope::{DataKeyId, SealedRow, SubjectId},
+    envelope::{DataKeyId, Sealed, SealedRow, SubjectId},
     keys::subjects::Unreadable,
-    users::UserError,
 };
 
 /// Most values in one transaction, or in one statement.
@@ -157,7 +156,7 @@ impl Users {
         row: &Model,
         declaration: &Declaration,
     ) -> Result<Option<String>, Unreadable> {
-        let sealed = crate::envelope::Sealed::new(&row.attribute, row.sealed.as_bytes());
+        let sealed = Sealed::new(&row.attribute, row.sealed.as_bytes());
         match self.keyring.open_sealed(row.subject(), sealed).await {
             Ok(text) => Ok(declaration.parse(text.expose()).err().map(|error| error.to_string())),
             Err(error) if error.is_key_gone() => Ok(None),

@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Iterable,
-    JoinType, QueryFilter, QueryResult, QuerySelect, QueryTrait, Select, Set,
+    JoinType, QueryFilter, QueryResult, QuerySelect, QueryTrait, Select, Set, Statement,
     sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement, SimpleExpr},
 };
 use uuid::Uuid;
@@ -27,17 +27,21 @@ pub(super) type WithValues = (user::Model, Vec<Model>);
 /// Of so many attributes at most, values come in the same statement as the users: each repeats its user's row.
 const FEW: usize = 3;
 
-/// Users, with their values of declared attributes: one statement if they are few, else two. In any order.
+/// So many users, with their values of declared attributes: one statement if these are few, else two. In any order.
 pub(super) async fn users_with_values(
     db: &DatabaseConnection,
     users: Select<user::Entity>,
+    limit: u64,
     declared: &[Arc<Declaration>],
 ) -> Result<Vec<WithValues>, DbErr> {
+    let (users, backend) = (users.limit(limit), db.get_database_backend());
     if declared.is_empty() || declared.len() > FEW {
-        return and_values(db, rows(db, users).await?, declared).await;
+        let statement = with_known_limit(backend.build(&users.into_query()), limit);
+        return and_values(db, rows(db, statement).await?, declared).await;
     }
+    let statement = with_known_limit(backend.build(&joined(backend, users, declared)), limit);
     let mut found: Vec<WithValues> = Vec::new();
-    for row in db.query_all(&joined(db.get_database_backend(), users, declared)).await? {
+    for row in db.query_all_raw(statement).await? {
         let id: Uuid = row.try_get_by_index(user::Column::Id as usize)?;
         let value = value_at(&row, id, Columns::count())?;
         // Those of one user come one after the other.
@@ -100,6 +104,15 @@ fn joined(backend: DbBackend, users: Select<user::Entity>, declared: &[Arc<Decla
         joined.left_join(Entity, own.and(is_one_of(declared)));
     }
     joined
+}
+
+/// The same statement with its first limit in the text. For one in a parameter, PostgreSQL expects a tenth of the table, so it makes a plan for the
+/// parameters each time: 40 µs for a page of users, 200 for one with values.
+fn with_known_limit(statement: Statement, limit: u64) -> Statement {
+    let Some((before, rest)) = statement.sql.split_once("LIMIT $") else { return statement };
+    let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let sql = format!("{before}LIMIT {limit}{rest}");
+    Statement { sql, ..statement }
 }
 
 const USERS: &str = "page";
