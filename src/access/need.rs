@@ -12,6 +12,8 @@ pub enum Need {
     OneOfForAny(&'static [Scope]),
     /// This one, for all attributes or for this one.
     For(Scope, AttributeName),
+    /// What is enough to know whether somebody has a value of this attribute: to see it masked, to read it, or to write it.
+    There(AttributeName),
 }
 
 impl Need {
@@ -22,9 +24,15 @@ impl Need {
             Self::OneOf(any) => any.iter().any(|scope| scopes.contains(*scope)),
             Self::OneOfForAny(any) => any.iter().any(|scope| scopes.contains_for_any(*scope)),
             Self::For(scope, attribute) => scopes.contains_for(*scope, attribute.as_str()),
+            Self::There(attribute) => {
+                THERE.iter().any(|scope| scopes.contains_for(*scope, attribute.as_str()))
+            }
         }
     }
 }
+
+/// Whoever has one of these may know that there is a value.
+const THERE: [Scope; 3] = [Scope::UsersRead, Scope::PiiRead, Scope::UsersWrite];
 
 impl From<&'static [Scope]> for Need {
     fn from(any: &'static [Scope]) -> Self {
@@ -47,6 +55,10 @@ impl fmt::Display for Need {
                 f.write_str(&any.join(" or "))
             }
             Self::For(scope, attribute) => write!(f, "`{scope}` or `{scope}:{}`", attribute.as_str()),
+            Self::There(attribute) => {
+                let name = attribute.as_str();
+                write!(f, "`users:read`, `pii:read:{name}` or `users:write:{name}`")
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 /// Most names in one list.
 pub(super) const MAX_NAMES: usize = 100;
 
-/// What may ask for attributes: the scopes of which one is needed, if only for some attribute. What is theirs needs more.
+/// Who may know which attributes there are.
 pub(super) const ANY_ATTRIBUTE: Need =
     Need::OneOfForAny(&[Scope::UsersRead, Scope::UsersWrite, Scope::PiiRead]);
 
@@ -138,6 +138,8 @@ impl AttributeObject {
 pub(super) enum Shown {
     Clear,
     Masked,
+    /// Not at all, but that there is one. For whom it concerns, no less than a mask tells.
+    There,
 }
 
 impl Shown {
@@ -146,6 +148,7 @@ impl Shown {
         match self {
             Self::Clear => Need::For(Scope::PiiRead, attribute.recorded()),
             Self::Masked => Need::OneOf(&[Scope::UsersRead]),
+            Self::There => Need::There(attribute.recorded()),
         }
     }
 
@@ -153,7 +156,7 @@ impl Shown {
     pub(super) fn recorded(self, attribute: &UserAttribute) -> AttributeName {
         match self {
             Self::Clear => attribute.recorded(),
-            Self::Masked => attribute.recorded().masked(),
+            Self::Masked | Self::There => attribute.recorded().masked(),
         }
     }
 }
@@ -172,40 +175,49 @@ pub(super) async fn look(
         session.note_look(subject, &name, opened.is_ok());
         Ok(opened?.map(|value| match shown {
             Shown::Clear => value.into_exposed(),
-            Shown::Masked => attribute.masked(value.expose()),
+            Shown::Masked | Shown::There => attribute.masked(value.expose()),
         }))
     })
     .await
 }
 
-/// Some attributes of a user, those without a value left out. What is selected of one that has none is a look, too: that there is none is
-/// something about a person.
+/// Some attributes of a user, those without a value left out. That there is one or none is a look at least: it tells something about a person.
 pub(super) async fn attributes_of(
     context: &Context<'_>,
     user: &User,
     attributes: Vec<UserAttribute>,
 ) -> Result<Vec<AttributeObject>> {
     let session = Session::of(context)?;
-    session.allow(ANY_ATTRIBUTE, Some(user.id()))?;
+    let budget = context.data_unchecked::<Budget>();
+    for attribute in &attributes {
+        let name = Shown::There.recorded(attribute);
+        session.allow_look(budget, Shown::There.need(attribute), user.id(), &name)?;
+    }
     let mut reads = Reads::COLUMNS;
     for attribute in &attributes {
         reads.add(attribute);
     }
     let user = user.clone().reading(&reads).await?;
-    let shown: Vec<_> = context.field().selection_set().filter_map(|field| shown_by(field.name())).collect();
+    let mut shown: Vec<_> =
+        context.field().selection_set().filter_map(|field| shown_by(field.name())).collect();
+    let is_shown = !shown.is_empty();
+    if !is_shown {
+        shown.push(Shown::There);
+    }
     let mut found = Vec::with_capacity(attributes.len());
     for attribute in attributes {
-        if let Some(updated_at) = user.changed_at(&attribute) {
-            found.push(AttributeObject { user: user.clone(), attribute, updated_at });
-            continue;
-        }
-        for shown in &shown {
-            let name = shown.recorded(&attribute);
-            let budget = context.data_unchecked::<Budget>();
-            if session.allow_look(budget, shown.need(&attribute), user.id(), &name).is_ok() {
-                session.note_look(user.id(), &name, true);
+        let updated_at = user.changed_at(&attribute);
+        // Those that are shown are noted where they are opened.
+        if updated_at.is_none() || !is_shown {
+            for shown in shown.iter().filter(|shown| session.may(&shown.need(&attribute), Some(user.id()))) {
+                session.note_look(user.id(), &shown.recorded(&attribute), true);
             }
         }
+        found.extend(updated_at.map(|updated_at| AttributeObject {
+            user: user.clone(),
+            attribute,
+            updated_at,
+        }));
     }
     Ok(found)
 }
@@ -234,9 +246,14 @@ pub(super) fn named(
     })
 }
 
-/// The attributes with these names, each once; without names, all.
-pub(super) fn all_named(users: &Users, names: Option<&[String]>) -> Result<Vec<UserAttribute>> {
-    let Some(names) = names else { return Ok(users.attributes().collect()) };
+/// The attributes with these names, each once; without names, all whose presence the caller may know of.
+pub(super) fn all_named(context: &Context<'_>, names: Option<&[String]>) -> Result<Vec<UserAttribute>> {
+    let users = context.data_unchecked::<Users>();
+    let Some(names) = names else {
+        let caller = Session::of(context)?.caller();
+        let may = |attribute: &UserAttribute| caller.allow(Shown::There.need(attribute)).is_ok();
+        return Ok(users.attributes().filter(may).collect());
+    };
     if names.len() > MAX_NAMES {
         return Err(bad_input("names", &format!("has more than {MAX_NAMES} names")));
     }

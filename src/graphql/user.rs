@@ -83,7 +83,7 @@ impl UserObject {
         context: &Context<'_>,
         names: Option<Vec<String>>,
     ) -> Result<Vec<AttributeObject>> {
-        let attributes = all_named(context.data_unchecked(), names.as_deref())?;
+        let attributes = all_named(context, names.as_deref())?;
         attributes_of(context, &self.0, attributes).await
     }
 }
@@ -100,7 +100,7 @@ impl UserObject {
 }
 
 /// What the caller who wrote a user may see of them, so that no change is made whose answer is refused.
-pub(super) const PLAIN: Need = Need::OneOfForAny(&[Scope::UsersRead, Scope::UsersWrite]);
+pub(super) const PLAIN: Need = Need::OneOf(&[Scope::UsersRead, Scope::UsersWrite]);
 
 /// A list costs its fields once per attribute that it may hold.
 fn list_complexity(names: Option<&[String]>, child_complexity: usize) -> usize {

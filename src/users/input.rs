@@ -30,6 +30,12 @@ pub struct UserChanges {
 }
 
 impl UserChanges {
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names().is_empty()
+    }
+
     /// The names of what changes.
     pub(super) fn names(&self) -> Vec<AttributeName> {
         self.username.iter().map(|_| AttributeName::plain(USERNAME)).chain(self.personal.names()).collect()

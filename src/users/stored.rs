@@ -1,6 +1,6 @@
 //! What is stored of declared attributes, whoever declared them: how many values of which, and those that do not fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -18,7 +18,7 @@ use crate::{
         personal_value::{Column, Entity, Model},
     },
     envelope::{DataKeyId, Sealed, SealedRow, SubjectId},
-    keys::subjects::Unreadable,
+    keys::{OpenedKey, subjects::Unreadable},
 };
 
 /// Most values in one transaction, or in one statement.
@@ -136,12 +136,11 @@ impl Users {
         }
         let rows: Vec<Model> = select.order_by_asc(Column::SubjectId).limit(BATCH).all(&self.db).await?;
         let ids: Vec<_> = rows.iter().filter_map(key_of).collect();
-        // Each is opened by itself below; a page of them costs one statement here.
-        let _opened = self.keyring.open_many(&ids).await;
+        let opened: HashMap<_, _> = ids.iter().copied().zip(self.keyring.open_many(&ids).await).collect();
         let mut misfits = Vec::new();
         for row in &rows {
             let subject = row.subject();
-            match self.open_or_skip(row, declaration).await {
+            match self.problem_of(row, &opened, declaration).await {
                 Ok(None) => {}
                 Ok(Some(problem)) => misfits.push(Misfit { subject, problem: Ok(problem) }),
                 Err(error) => misfits.push(Misfit { subject, problem: Err(error) }),
@@ -151,13 +150,20 @@ impl Users {
     }
 
     /// What a value breaks; nothing if it fits, or was changed or forgotten meanwhile.
-    async fn open_or_skip(
+    async fn problem_of(
         &self,
         row: &Model,
+        opened: &HashMap<DataKeyId, OpenedKey>,
         declaration: &Declaration,
     ) -> Result<Option<String>, Unreadable> {
         let sealed = Sealed::new(&row.attribute, row.sealed.as_bytes());
-        match self.keyring.open_sealed(row.subject(), sealed).await {
+        let key = key_of(row).and_then(|id| opened.get(&id)?.as_ref().ok());
+        let text = match key.and_then(|key| key.open_sealed(sealed).ok()) {
+            Some(text) => Ok(text),
+            // Says why, or opens it with the key that the table has now.
+            None => self.keyring.open_sealed(row.subject(), sealed).await,
+        };
+        match text {
             Ok(text) => Ok(declaration.parse(text.expose()).err().map(|error| error.to_string())),
             Err(error) if error.is_key_gone() => Ok(None),
             Err(error) => Err(error),

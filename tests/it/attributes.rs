@@ -359,9 +359,10 @@ async fn what_is_not_there_is_a_look_too(stack: TestStack) {
     );
     assert!(events.contains(&("read_pii".to_owned(), json!(["full_name", "national_id"]))), "{events:?}");
     assert!(events.contains(&("read_pii".to_owned(), json!(["postal_address_masked"]))), "{events:?}");
+    assert!(events.contains(&("read_pii".to_owned(), json!(["full_name_masked"]))), "{events:?}");
     assert_eq!(
         events.iter().filter(|(action, _)| action == "read_pii").count(),
-        3,
-        "creating, and two looks: {events:?}"
+        4,
+        "creating, and three looks: {events:?}"
     );
 }

@@ -1,18 +1,17 @@
-use std::sync::Arc;
-
 use clap::Args;
 use serde_json::json;
 
 use crate::{
     admin::{
         context::{self, Actor, AdminContext},
-        terminal::{self, Output, grouped},
+        terminal::{Output, emit, grouped},
     },
     attributes::Declaration,
     audit::{self, Action, NewEvent},
     causes,
     config::LoadedConfig,
-    users::Users,
+    ledger::rollbacks,
+    users::{Misfit, Users},
 };
 
 /// Opens all values of declared attributes, and lists those that their declarations do not permit any more: by user and rule, without the value. They
@@ -36,6 +35,12 @@ pub struct Check {
 impl Check {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let context = AdminContext::open(loaded).await?;
+        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
+            anyhow::bail!(
+                "the erasure ledger went back: {rollback}. Who was forgotten there is not opened again: see `oubliette-admin \
+                 ledger status`"
+            );
+        }
         let declarations = match &self.name {
             None => context.declarations.iter().cloned().collect(),
             Some(name) => match context.declarations.get(name) {
@@ -48,33 +53,29 @@ impl Check {
         let event = if let Some(name) = &self.name { event.target(name) } else { event };
         context::record(&context.db, event.outcome(audit::Outcome::Ok)).await?;
         let users = context.users();
-        let (mut text, mut well) = (String::new(), true);
+        let mut well = true;
         for declaration in declarations {
-            let (misfits, lines) = self.check(&users, &declaration).await?;
-            text.push_str(&lines);
-            well &= misfits == 0;
+            well &= self.check(&users, &declaration).await? == 0;
         }
         context.close().await?;
-        Ok(if well { text.into() } else { Output::unwell(text) })
+        Ok(if well { String::new().into() } else { Output::unwell(String::new()) })
     }
 
-    async fn check(&self, users: &Users, declaration: &Arc<Declaration>) -> anyhow::Result<(u64, String)> {
-        let (name, mut lines) = (declaration.name(), String::new());
+    /// Prints what does not fit as it is found, and gives the number of it.
+    async fn check(&self, users: &Users, declaration: &Declaration) -> anyhow::Result<u64> {
+        let name = declaration.name();
         let (mut opened, mut misfits, mut last) = (0, 0, None);
         loop {
             let (some, number, end) = users.check_some(declaration, last).await?;
-            for misfit in some {
+            for Misfit { subject, problem } in some {
                 misfits += 1;
-                let subject = misfit.subject;
                 let problem =
-                    misfit.problem.unwrap_or_else(|error| format!("does not open: {}", causes::line(&error)));
-                lines.push_str(&if self.json {
-                    terminal::json(
-                        &json!({ "user": subject.to_string(), "attribute": name, "problem": problem }),
-                    )?
+                    problem.unwrap_or_else(|error| format!("does not open: {}", causes::line(&error)));
+                if self.json {
+                    emit(&json!({ "user": subject.to_string(), "attribute": name, "problem": problem }));
                 } else {
-                    format!("{subject}  {name} {problem}\n")
-                });
+                    emit(&format!("{subject}  {name} {problem}"));
+                }
             }
             opened += number;
             last = end;
@@ -82,11 +83,11 @@ impl Check {
                 break;
             }
         }
-        lines.push_str(&if self.json {
-            terminal::json(&json!({ "attribute": name, "values": opened, "misfits": misfits }))?
+        if self.json {
+            emit(&json!({ "attribute": name, "values": opened, "misfits": misfits }));
         } else {
-            format!("{name}: {} values, of which {} do not fit\n", grouped(opened), grouped(misfits))
-        });
-        Ok((misfits, lines))
+            emit(&format!("{name}: {} values, of which {} do not fit", grouped(opened), grouped(misfits)));
+        }
+        Ok(misfits)
     }
 }

@@ -40,9 +40,9 @@ pub(super) fn say(line: &str) {
 }
 
 /// Prints a line of data before the command's end. The reader may have seen enough.
-pub(super) fn emit(json: &serde_json::Value) {
+pub(super) fn emit(line: &impl std::fmt::Display) {
     // A closed pipe does not stop a run half-way.
-    let _ = writeln!(std::io::stdout(), "{json}");
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Pretty JSON, and a newline.

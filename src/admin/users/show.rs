@@ -11,6 +11,7 @@ use crate::{
     attributes::{AttributeName, SEALED_PREFIX},
     audit::{self, Action, NewEvent},
     causes,
+    characters::is_invisible,
     config::LoadedConfig,
     envelope::SubjectId,
     keys::store,
@@ -137,7 +138,7 @@ fn as_text(user: &User, shown: &[Shown], keys: &[(u32, String)]) -> String {
     let mut text = format!("{:<width$} {}\n{:<width$} {}\n", "id", user.id(), "username", user.username());
     for (name, value) in shown {
         let value = match value {
-            Ok(Some(value)) => value.clone(),
+            Ok(Some(value)) => one_line(value),
             Ok(None) => "none".to_owned(),
             Err(error) => format!("ERROR: {error}"),
         };
@@ -150,4 +151,12 @@ fn as_text(user: &User, shown: &[Shown], keys: &[(u32, String)]) -> String {
         text.push_str(&format!("{:<width$} {version}, under {kek}\n", "data key"));
     }
     text
+}
+
+/// A value as it can be printed: what would break the line, or act on the terminal, is written out.
+fn one_line(value: &str) -> String {
+    let printed = |c: char| {
+        if c.is_control() || is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() }
+    };
+    value.replace('\n', "\\n").chars().map(printed).collect()
 }

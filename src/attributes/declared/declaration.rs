@@ -142,6 +142,10 @@ impl TextRules {
         if text.expose().chars().count() > *max_length {
             return Err(too_long());
         }
+        // They would act on the terminal of whoever is shown it.
+        if text.expose().chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+            return Err(AttributeError::new("has a control character other than a line break or a tab"));
+        }
         match pattern {
             Some((pattern, regex)) if !regex.is_match(text.expose()) => {
                 Err(AttributeError::new(format!("does not match the pattern {pattern}")))
@@ -192,6 +196,9 @@ mod tests {
             parse("kind = 'text'", &"a".repeat(1_000_000)).unwrap_err(),
             "is longer than 200 characters"
         );
+        for control in ["a\u{1b}[2J", "a\0b", "a\rb", "a\u{9b}b"] {
+            assert!(parse("kind = 'text'", control).unwrap_err().starts_with("has a control character"));
+        }
         for empty in ["", " \n", "\u{a0}"] {
             assert!(parse("kind = 'text'", empty).unwrap_err().starts_with("is empty"));
         }

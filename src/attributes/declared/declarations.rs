@@ -9,8 +9,20 @@ use crate::{
 /// Most attributes that can be declared.
 pub const MAX_DECLARED: usize = 64;
 
-/// What names something else of a user already.
-pub const RESERVED: [&str; 4] = ["id", "username", Email::FIELD, Phone::FIELD];
+/// What names something else of a user already, in the API, in the audit trail, or in what `oubliette-admin users show --json` prints.
+pub const RESERVED: [&str; 9] = [
+    "id",
+    "username",
+    Email::FIELD,
+    Phone::FIELD,
+    "masked",
+    "errors",
+    "data_keys",
+    "created_at",
+    "updated_at",
+];
+/// How the audit trail marks a look at a masked value.
+const MASKED: &str = "_masked";
 
 /// All attributes that an operator declared. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +52,11 @@ impl Declarations {
         }
         let declare = |(name, config): (&String, _)| {
             let refused = |problem| DeclarationError { key: format!("attributes.{name}"), problem };
+            if name.ends_with(MASKED) {
+                return Err(refused(format!(
+                    "must not end in {MASKED}, which the audit trail puts behind names"
+                )));
+            }
             if RESERVED.contains(&name.as_str()) {
                 return Err(refused(
                     "is there already, and cannot be declared: choose another name".to_owned(),
@@ -90,6 +107,8 @@ mod tests {
     fn names_that_are_taken_or_none_and_too_many_are_refused() {
         for (toml, key, problem) in [
             ("email = { kind = 'email' }", "attributes.email", "is there already"),
+            ("tax_id_masked = { kind = 'text' }", "attributes.tax_id_masked", "must not end in _masked"),
+            ("data_keys = { kind = 'text' }", "attributes.data_keys", "is there already"),
             ("FullName = { kind = 'text' }", "attributes.FullName", "is not a name for an attribute"),
             ("a = { kind = 'date', mask = 'email' }", "attributes.a.mask", "\"email\" is for"),
         ] {

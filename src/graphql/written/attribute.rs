@@ -56,17 +56,19 @@ impl AttributesSelection {
         self.attributes.iter()
     }
 
-    /// How each of them is shown.
+    /// How each of them is shown; if it is not, that it is there.
     pub(super) fn shown(&self) -> impl Iterator<Item = (&UserAttribute, Shown)> {
-        self.fields.fields().flat_map(|field| {
-            let shown = match field {
-                AttributeField::Value(shown) => Some(*shown),
-                _ => None,
-            };
-            shown
-                .into_iter()
-                .flat_map(|shown| self.attributes.iter().map(move |attribute| (attribute, shown)))
-        })
+        let shown = self.fields.fields().filter_map(|field| match field {
+            AttributeField::Value(shown) => Some(*shown),
+            _ => None,
+        });
+        let there = (!self.opens()).then_some(Shown::There);
+        shown.chain(there).flat_map(|shown| self.attributes.iter().map(move |attribute| (attribute, shown)))
+    }
+
+    /// Whether any value is opened.
+    pub(super) fn opens(&self) -> bool {
+        self.fields.fields().any(|field| matches!(field, AttributeField::Value(_)))
     }
 
     /// About how long it is when written, in bytes.
@@ -130,7 +132,7 @@ pub(super) fn write_value(
 ) -> Result<(), NotAtOnce> {
     match (user.open_at_once(attribute, opener)?, shown) {
         (Some(value), Shown::Clear) => write_text(out, value),
-        (Some(value), Shown::Masked) => write_text(out, &attribute.masked(value)),
+        (Some(value), Shown::Masked | Shown::There) => write_text(out, &attribute.masked(value)),
         (None, _) => write_null(out),
     }
     Ok(())
@@ -145,8 +147,8 @@ fn one(field: &Field, around: &Around<'_>) -> Option<UserAttribute> {
 
 fn several(field: &Field, around: &Around<'_>) -> Option<Vec<UserAttribute>> {
     let names = match argument(field, "names", around.variables)? {
-        Value::Null => return Some(around.users.attributes().collect()),
         Value::List(names) if names.len() <= MAX_NAMES => names,
+        // Without names, the caller decides which.
         _ => return None,
     };
     let mut attributes = Vec::with_capacity(names.len());

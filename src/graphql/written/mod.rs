@@ -125,10 +125,12 @@ impl<'a> Document<'a> {
 struct Look {
     /// What is read.
     reads: Reads,
-    /// What is opened, as it is recorded.
+    /// What is looked at, as it is recorded.
     names: Vec<AttributeName>,
     /// What the caller must have.
     needs: Vec<Need>,
+    /// Whether any value is opened.
+    opens: bool,
 }
 
 impl Look {
@@ -137,11 +139,13 @@ impl Look {
             reads: Reads { columns: Columns::ID, ..Reads::COLUMNS },
             names: Vec::new(),
             needs: Vec::new(),
+            opens: false,
         };
         for selection in selections {
             selection.add_reads(&mut look.reads);
             add_new(&mut look.names, selection.names());
             add_new(&mut look.needs, selection.needs());
+            look.opens |= selection.opens();
         }
         look
     }
@@ -166,7 +170,7 @@ impl Look {
             if !session.may_look_at(context.data_unchecked::<Budget>(), subjects) {
                 return None;
             }
-            if let Some(user) = users.first() {
+            if let Some(user) = users.first().filter(|_| self.opens) {
                 user.open_keys().await;
             }
         }

@@ -11,10 +11,7 @@ use crate::{
     attributes::AttributeName,
     entity::user::{Column, PersonalAttribute},
     envelope::Opener,
-    graphql::{
-        attribute::{ANY_ATTRIBUTE, Shown},
-        user::PLAIN,
-    },
+    graphql::{attribute::Shown, user::PLAIN},
     users::{NotAtOnce, Reads, User, UserAttribute},
 };
 
@@ -85,14 +82,32 @@ impl UserSelection {
         self.shown().map(|(attribute, shown)| shown.recorded(attribute))
     }
 
+    /// Whether any value is opened.
+    pub(super) fn opens(&self) -> bool {
+        self.0.fields().any(|field| match field {
+            UserField::Personal(..) => true,
+            UserField::Attributes(selection) => selection.opens(),
+            _ => false,
+        })
+    }
+
+    /// What is needed to know that attributes are there.
+    fn there(&self) -> impl Iterator<Item = Need> {
+        let attributes = self.0.fields().filter_map(|field| match field {
+            UserField::Attributes(selection) => Some(selection.attributes()),
+            _ => None,
+        });
+        attributes.flatten().map(|attribute| Shown::There.need(attribute))
+    }
+
     /// The scopes that the fields need.
     pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
         let of_fields = self.0.fields().filter_map(|field| match field {
-            UserField::Typename | UserField::Id | UserField::Personal(..) => None,
+            UserField::Typename | UserField::Id | UserField::Personal(..) | UserField::Attributes(_) => None,
             UserField::Username | UserField::CreatedAt | UserField::UpdatedAt => Some(PLAIN),
-            UserField::Attributes(_) => Some(ANY_ATTRIBUTE),
         });
-        of_fields.chain(self.shown().map(|(attribute, shown)| shown.need(attribute)))
+        let shown = self.shown().map(|(attribute, shown)| shown.need(attribute));
+        of_fields.chain(shown).chain(self.there())
     }
 
     /// About how long one user is when written, in bytes.

@@ -13,7 +13,7 @@ const REQUESTS: &[(&str, &[&[&str]])] = &[
     ("query($id: ID!) { user(id: $id) { id } }", &[&["users:read", "pii:read", "pii:read:*"]]),
     (
         "query($id: ID!) { user(id: $id) { username } }",
-        &[&["users:read", "pii:read", "pii:read:*"], &["users:read", "users:write", "users:write:*"]],
+        &[&["users:read", "pii:read", "pii:read:*"], &["users:read", "users:write"]],
     ),
     (
         "query($id: ID!) { user(id: $id) { email } }",
@@ -25,6 +25,26 @@ const REQUESTS: &[(&str, &[&[&str]])] = &[
         &[&["pii:read", "pii:read:full_name"]],
     ),
     ("query($id: ID!) { user(id: $id) { attribute(name: \"full_name\") { masked } } }", &[&["users:read"]]),
+    // That there is one, or none.
+    (
+        "query($id: ID!) { user(id: $id) { attribute(name: \"full_name\") { name } } }",
+        &[
+            &["users:read", "pii:read", "pii:read:*"],
+            &["users:read", "pii:read", "pii:read:full_name", "users:write", "users:write:full_name"],
+        ],
+    ),
+    (
+        "query($id: ID!) { user(id: $id) { attributes(names: [\"full_name\", \"email\"]) { updatedAt } } }",
+        &[
+            &["users:read", "pii:read", "pii:read:*"],
+            &["users:read", "pii:read", "pii:read:full_name", "users:write", "users:write:full_name"],
+            &["users:read", "pii:read", "pii:read:email", "users:write", "users:write:email"],
+        ],
+    ),
+    (
+        "query($id: ID!) { user(id: $id) { attributes { name } } }",
+        &[&["users:read", "pii:read", "pii:read:*"]],
+    ),
     (
         "query($id: ID!) { user(id: $id) { attributes(names: [\"full_name\"]) { name value } } }",
         &[&["pii:read", "pii:read:full_name"]],
@@ -50,13 +70,15 @@ const REQUESTS: &[(&str, &[&[&str]])] = &[
         &[&["users:write", "users:write:full_name"]],
     ),
     (
-        "mutation($id: ID!) { updateUser(id: $id, input: { email: \"ada@example.com\" }) { username } }",
+        "mutation($id: ID!) { updateUser(id: $id, input: { email: \"ada@example.com\" }) { id } }",
         &[&["users:write", "users:write:email"]],
     ),
     (
         "mutation($id: ID!) { updateUser(id: $id, input: { attributes: [{ name: \"email\" }, { name: \"full_name\" , value: \"Ada\" }] }) { id } }",
         &[&["users:write", "users:write:email"], &["users:write", "users:write:full_name"]],
     ),
+    ("mutation($id: ID!) { updateUser(id: $id, input: { email: null }) { username } }", &[&["users:write"]]),
+    ("mutation($id: ID!) { updateUser(id: $id, input: {}) { id } }", &[&["users:write"]]),
     (
         "mutation($id: ID!) { updateUser(id: $id, input: { username: \"another\" }) { id } }",
         &[&["users:write"]],
