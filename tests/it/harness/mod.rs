@@ -40,7 +40,7 @@ pub(crate) use raw_connection::RawConnection;
 pub(crate) use site::{Site, kms_backend, kms_proxy, local_backend};
 pub(crate) use size::{is_long, sized};
 pub(crate) use soon::soon;
-pub(crate) use stack::{TestStack, tables_contain};
+pub(crate) use stack::TestStack;
 pub(crate) use standby::Replicated;
 pub(crate) use visits::{Note, add_visit, create_visits, notes, registry_with_visits};
 

@@ -99,12 +99,6 @@ impl TestStack {
     }
 }
 
-/// Whether the tables and indexes of PostgreSQL contain it, its write-ahead log left aside.
-pub(crate) fn tables_contain(needle: &[u8]) -> bool {
-    postgres::server().checkpoint();
-    files_contain(&postgres::server().data_dir().join("base"), needle)
-}
-
 /// Whether any file in the folder, or in those within, contains `needle`.
 pub(super) fn files_contain(folder: &Path, needle: &[u8]) -> bool {
     let finder = memchr::memmem::Finder::new(needle);
