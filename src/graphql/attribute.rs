@@ -231,17 +231,19 @@ pub(super) fn shown_by(field: &str) -> Option<Shown> {
     }
 }
 
-/// The attribute with a name that a caller gave, at some place of a list. The name is not repeated: it may be a value by mistake.
+/// The attribute with a name that a caller gave, in a list at some place. The name is not repeated: it may be a value by mistake.
 pub(super) fn named(
     users: &Users,
     field: &'static str,
-    place: usize,
+    place: Option<usize>,
     name: &str,
 ) -> Result<UserAttribute, UserError> {
     users.attribute(name).ok_or_else(|| {
-        let problem = format!(
-            "has no name of an attribute at place {place}: attributeDefinitions has those that there are"
-        );
+        let problem = match place {
+            Some(place) => format!("has no name of an attribute at place {place}"),
+            None => "is the name of no attribute".to_owned(),
+        };
+        let problem = format!("{problem}: attributeDefinitions has those that there are");
         UserError::Invalid { field: field.into(), problem }
     })
 }
@@ -259,7 +261,7 @@ pub(super) fn all_named(context: &Context<'_>, names: Option<&[String]>) -> Resu
     }
     let mut attributes = Vec::with_capacity(names.len());
     for (name, place) in names.iter().zip(1..) {
-        let attribute = named(users, "names", place, name)?;
+        let attribute = named(users, "names", Some(place), name)?;
         if !attributes.contains(&attribute) {
             attributes.push(attribute);
         }
@@ -288,7 +290,7 @@ pub(super) fn add_all(
     }
     given.iter().zip(1..).try_for_each(|(AttributeInput { name, value }, place)| {
         let change = value.as_deref().map_or(Change::Remove, Change::Replace);
-        changes.add(&named(users, "attributes", place, name)?, change)
+        changes.add(&named(users, "attributes", Some(place), name)?, change)
     })
 }
 

@@ -65,18 +65,18 @@ impl UserObject {
         Ok(self.0.updated_at())
     }
 
-    /// A personal attribute; null if the user has no value of it. Needs `users:read`, `users:write` or `pii:read`, if only for some
+    /// A personal attribute; null if the user has no value of it. Needs `users:read`; or `users:write` or `pii:read`, if only for this
     /// attribute.
     async fn attribute(&self, context: &Context<'_>, name: String) -> Nullable<AttributeObject> {
         nullable(async {
-            let attribute = named(context.data_unchecked(), "name", 1, &name)?;
+            let attribute = named(context.data_unchecked(), "name", None, &name)?;
             Ok(attributes_of(context, &self.0, vec![attribute]).await?.pop())
         })
         .await
     }
 
-    /// Personal attributes, `email` and `phone` among them; those of which the user has no value are left out. Without `names`, all; at
-    /// most 100 names. Needs `users:read`, `users:write` or `pii:read`, if only for some attribute.
+    /// Personal attributes, `email` and `phone` among them; those of which the user has no value are left out. Without `names`, all
+    /// that the caller may know of; at most 100 names. Needs `users:read`; or `users:write` or `pii:read`, if only for each of these.
     #[graphql(complexity = "list_complexity(names.as_deref(), child_complexity)")]
     async fn attributes(
         &self,

@@ -196,3 +196,21 @@ impl Users {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_limit_is_in_the_text_and_another_is_not() {
+        let with =
+            |sql: &str, limit| with_known_limit(Statement::from_string(DbBackend::Postgres, sql), limit).sql;
+        let sql = "SELECT 1 WHERE id > $1 LIMIT $12) OFFSET $3";
+        for limit in USUAL_LIMITS {
+            assert_eq!(with(sql, limit), format!("SELECT 1 WHERE id > $1 LIMIT {limit}) OFFSET $3"));
+        }
+        assert_eq!(with(sql, 12), sql);
+        // As SQLite has it.
+        assert_eq!(with("SELECT 1 LIMIT ?", 101), "SELECT 1 LIMIT ?");
+    }
+}

@@ -24,11 +24,13 @@ struct Wanted {
 }
 
 impl Keyring {
-    /// Loads keys that are not cached. Positions are carried along.
+    /// Loads keys that are not cached. Positions are carried along. Whether those that are unwrapped in this process are kept, the caller
+    /// says.
     pub(super) async fn load(
         self,
         missing: Vec<(usize, DataKeyId)>,
         found: Vec<FoundKey>,
+        kept: bool,
     ) -> Vec<(usize, OpenedKey)> {
         let wanted = |&(position, id): &(usize, DataKeyId)| {
             let found = found.iter().find(|found| found.id == id);
@@ -59,7 +61,7 @@ impl Keyring {
         }
         let mut loaded = Vec::new();
         for (backend, together) in here.into_values() {
-            loaded.extend(self.load_together(backend, together).await);
+            loaded.extend(self.load_together(backend, together, kept).await);
         }
         let this = &self;
         let loads = elsewhere.into_iter().map(|(Wanted { position, id, ticket }, stored)| async move {
@@ -69,14 +71,14 @@ impl Keyring {
         loaded
     }
 
-    /// Whether keys are loaded without waiting for anything, and are not kept.
-    pub(super) fn is_momentary(&self, missing: &[(usize, DataKeyId)], found: &[FoundKey]) -> bool {
+    /// Whether all of these were found, and are unwrapped in this process: without waiting for anything.
+    pub(super) fn are_unwrapped_here(&self, missing: &[(usize, DataKeyId)], found: &[FoundKey]) -> bool {
         let in_process = |id: DataKeyId| {
             let found = found.iter().find(|found| found.id == id);
             let owner = found.and_then(|found| self.0.backends.owner(&found.stored.wrapped.kek_id));
             owner.is_some_and(KeyBackend::unwraps_in_process)
         };
-        !self.0.cache.has_room(missing.len()) && missing.iter().all(|(_, id)| in_process(*id))
+        missing.iter().all(|(_, id)| in_process(*id))
     }
 
     /// Keys as the table has them, or had them just now. One alone is read together with those that others want.
@@ -101,18 +103,18 @@ impl Keyring {
         &self,
         backend: &dyn KeyBackend,
         wanted: Vec<(Wanted, &StoredKey)>,
+        kept: bool,
     ) -> Vec<(usize, OpenedKey)> {
         let contexts: Vec<_> = wanted.iter().map(|(wanted, _)| KeyContext::from(wanted.id)).collect();
         let keys: Vec<_> =
             wanted.iter().zip(&contexts).map(|((_, stored), context)| (&stored.wrapped, context)).collect();
         let unwrapped = backend.unwrap_many(&keys).await;
         let mut loaded = Vec::with_capacity(wanted.len());
-        let is_kept = self.0.cache.has_room(wanted.len());
         for ((Wanted { position, id, ticket }, stored), material) in wanted.into_iter().zip(unwrapped) {
             let key = match material {
                 Ok(material) => {
                     let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), stored.identity));
-                    if is_kept {
+                    if kept {
                         self.0.cache.insert(ticket, key.clone()).await;
                     }
                     Ok(key)

@@ -228,8 +228,10 @@ impl Keyring {
             return opened;
         }
         observer.cached(CacheEvent::Miss, missing.len() as u64);
-        let momentary = self.is_momentary(&missing, &found);
-        let load = self.clone().load(missing.clone(), found).in_current_span();
+        // Once: what is kept must not be loaded here, however much room there is a moment later.
+        let kept = self.0.cache.has_room(missing.len());
+        let momentary = !kept && self.are_unwrapped_here(&missing, &found);
+        let load = self.clone().load(missing.clone(), found, kept).in_current_span();
         // In a task of its own: a client that goes away must not stop a load half-way (see KeyCache), and
         // what was unwrapped at a cost is worth keeping.
         let loaded = if momentary { Ok(load.await) } else { tokio::spawn(load).await };
