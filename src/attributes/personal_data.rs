@@ -139,6 +139,17 @@ macro_rules! personal_data {
                 }
             }
 
+            /// The new value of one attribute, if there is one.
+            #[must_use]
+            pub fn new_value(&self, attribute: PersonalAttribute) -> Option<&$crate::envelope::PersonalText> {
+                match attribute {
+                    $(PersonalAttribute::$attribute => match &self.$field {
+                        $crate::attributes::Change::Replace(value) => Some(value.as_text()),
+                        _ => None,
+                    },)*
+                }
+            }
+
             /// Whether anything has to be sealed.
             #[must_use]
             pub fn seals(&self) -> bool {

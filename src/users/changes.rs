@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{UserAttribute, UserError};
 use crate::{
     attributes::{AttributeName, Change, Declaration},
-    entity::user::PersonalChanges,
+    entity::user::{PersonalAttribute, PersonalChanges},
     envelope::{AttributeError, PersonalText},
 };
 
@@ -58,6 +58,18 @@ impl AttributeChanges {
     pub fn names(&self) -> Vec<AttributeName> {
         let declared = self.declared.iter().map(|one| AttributeName::of_field(one.declaration.name()));
         self.columns.names().into_iter().chain(declared).collect()
+    }
+
+    /// The new values, each with its attribute.
+    pub(super) fn new_values(&self) -> impl Iterator<Item = (UserAttribute, &PersonalText)> {
+        let columns = PersonalAttribute::ALL.iter().filter_map(|attribute| {
+            Some((UserAttribute::Column(*attribute), self.columns.new_value(*attribute)?))
+        });
+        let declared = self.declared.iter().filter_map(|one| match &one.change {
+            Change::Replace(value) => Some((UserAttribute::Declared(one.declaration.clone()), value)),
+            Change::Keep | Change::Remove => None,
+        });
+        columns.chain(declared)
     }
 
     /// Whether anything has to be sealed.

@@ -36,6 +36,12 @@ impl<A> Personal<A> {
         self.text.expose()
     }
 
+    /// The same value of no attribute in particular.
+    #[must_use]
+    pub fn as_text(&self) -> &PersonalText {
+        &self.text
+    }
+
     /// The plaintext, given away: from here on, nobody wipes it.
     #[must_use]
     pub fn into_exposed(self) -> String {

@@ -3,7 +3,7 @@
 //! A subject's rows are the subject's lock: see [`LockedSubject`]. A data key is added only when the subject is new; a
 //! rotation changes the newest row in place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
 use crate::{
-    database::{Before, Together, WriteTransaction, begin_write, clock, one_of},
+    database::{Before, Together, WriteTransaction, begin_write, clock, insert_together, one_of, read_clock},
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
@@ -36,17 +36,21 @@ pub struct StoredKey {
 /// What a transaction that stores a data key has still to ask before it is committed.
 #[derive(Debug)]
 #[must_use = "a data key may come under an active wrapping key only"]
-pub struct Unconfirmed(KekId);
+pub struct Unconfirmed(BTreeSet<KekId>);
 
 impl Unconfirmed {
-    /// Asks whether the wrapping key is active, and locks it. Comes last in the transaction: see
+    /// Asks whether each wrapping key is active, and locks it. Comes last in the transaction: see
     /// [`wrapping_keys`].
     ///
     /// # Errors
     ///
     /// [`NotStored`]; then the transaction must not be committed.
     pub async fn confirm(self, transaction: &WriteTransaction, backend: &str) -> Result<(), NotStored> {
-        wrapping_keys::require_active(transaction, &self.0, backend).await
+        // In one order, whoever locks them.
+        for kek_id in &self.0 {
+            wrapping_keys::require_active(transaction, kek_id, backend).await?;
+        }
+        Ok(())
     }
 }
 
@@ -60,7 +64,7 @@ pub async fn insert(
     id: DataKeyId,
     StoredKey { identity, wrapped }: StoredKey,
 ) -> Result<Unconfirmed, DbErr> {
-    let unconfirmed = Unconfirmed(wrapped.kek_id.clone());
+    let unconfirmed = Unconfirmed([wrapped.kek_id.clone()].into());
     let row = ActiveModel { subject_id: Set(id.subject.into()), ..fresh(id.version, identity, wrapped)? };
     // SeaORM inserts values only, and the time is the database's.
     let backend = transaction.get_database_backend();
@@ -70,6 +74,37 @@ pub async fn insert(
     insert.values(values).map_err(|error| DbErr::Query(RuntimeErr::Internal(error.to_string())))?;
     transaction.execute(&insert).await?;
     Ok(unconfirmed)
+}
+
+/// Stores the new data keys of several subjects, in the caller's transaction, which ends with [`Unconfirmed::confirm`].
+///
+/// # Errors
+///
+/// The database's error; also if a subject already has a key of this version.
+pub async fn insert_many(
+    transaction: &WriteTransaction,
+    keys: impl IntoIterator<Item = (DataKeyId, &StoredKey)>,
+) -> Result<Unconfirmed, DbErr> {
+    let created_at = read_clock(transaction).await?;
+    let mut kek_ids = BTreeSet::new();
+    let row = |(id, StoredKey { identity, wrapped }): (DataKeyId, &StoredKey)| {
+        if !kek_ids.contains(&wrapped.kek_id) {
+            kek_ids.insert(wrapped.kek_id.clone());
+        }
+        Ok(Model {
+            subject_id: id.subject.into(),
+            version: version_column(id.version)?,
+            kek_id: wrapped.kek_id.as_str().to_owned(),
+            wrapped: wrapped.bytes.clone(),
+            created_at,
+            rewrapped_at: None,
+            id: (*identity).into(),
+            commitment: None,
+        })
+    };
+    let rows = keys.into_iter().map(row).collect::<Result<Vec<_>, DbErr>>()?;
+    insert_together(transaction, &rows).await?;
+    Ok(Unconfirmed(kek_ids))
 }
 
 /// Puts a fresh data key into the place of a subject's newest one, and deletes the others, in the caller's transaction, which
@@ -84,7 +119,7 @@ pub async fn replace(
     version: KeyVersion,
     StoredKey { identity, wrapped }: StoredKey,
 ) -> Result<Unconfirmed, DbErr> {
-    let unconfirmed = Unconfirmed(wrapped.kek_id.clone());
+    let unconfirmed = Unconfirmed([wrapped.kek_id.clone()].into());
     let Some(((newest, _), older)) = locked.keys().split_last() else { return Err(DbErr::RecordNotUpdated) };
     let own = || Column::SubjectId.eq(*locked.subject().as_uuid());
     if !older.is_empty() {

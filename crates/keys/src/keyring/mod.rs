@@ -1,5 +1,6 @@
 mod error;
 mod found;
+mod generate;
 mod load;
 
 #[cfg(feature = "local")]
@@ -12,14 +13,14 @@ use tracing::Instrument;
 pub use self::{
     error::KeyringError,
     found::{FoundKey, WithKeys},
+    generate::NewDataKey,
 };
 
 use super::{
-    Backends, CacheEvent, DataKeyIdentity, GeneratedKey, Inactive, KekState, NotStored, OpenDataKey,
-    RecentMisses, SharedObserver, Ticket,
+    Backends, CacheEvent, DataKeyIdentity, Inactive, KekState, NotStored, OpenDataKey, RecentMisses,
+    SharedObserver,
     cache::{Cached, KeyCache},
     store::{self, StoredKey, Unconfirmed},
-    subjects::Sealer,
     wrapping_keys,
 };
 #[cfg(feature = "local")]
@@ -27,7 +28,7 @@ use crate::{BackendSettings, OpenBackendError, local::LocalBackendConfig, unobse
 use crate::{
     config::KeysConfig,
     database::{Together, WriteTransaction},
-    envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
+    envelope::{DataKeyId, SubjectId},
 };
 
 /// Expired keys leave the memory at most this long after they expired.
@@ -51,24 +52,6 @@ struct Inner {
 
 /// A data key, open; or why it is not, shared by all who waited for it.
 pub type OpenedKey = Result<Arc<OpenDataKey>, Arc<KeyringError>>;
-
-/// A data key that is not stored yet.
-#[derive(Debug)]
-pub struct NewDataKey {
-    /// The open key.
-    pub key: Arc<OpenDataKey>,
-    /// The key as the table has it.
-    pub stored: StoredKey,
-    ticket: Ticket,
-}
-
-impl NewDataKey {
-    /// What seals the first values of the new subject.
-    #[must_use]
-    pub fn sealer(&self) -> Sealer<'_> {
-        Sealer::new(self.key.data_key())
-    }
-}
 
 impl Keyring {
     /// A keyring over the data keys of `db`, with an empty cache. The observer is told of the cache; the backends have their own.
@@ -103,20 +86,6 @@ impl Keyring {
         let backend = local.open("local", &observer).await?;
         let backends = Backends::new(backend, Vec::new(), &config, observer.clone());
         Ok(Self::new(db, backends, &config, observer))
-    }
-
-    /// Makes a subject's first data key, without storing it. One backend call.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyringError::Backend`].
-    pub async fn generate(&self, subject: SubjectId) -> Result<NewDataKey, KeyringError> {
-        let id = DataKeyId { subject, version: KeyVersion::FIRST };
-        let ticket = self.0.cache.ticket(subject);
-        let GeneratedKey { material, wrapped } = self.0.backends.active().generate(&id.into()).await?;
-        let identity = DataKeyIdentity::generate();
-        let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), identity));
-        Ok(NewDataKey { key, stored: StoredKey { identity, wrapped }, ticket })
     }
 
     /// Caches a generated key. Call after the transaction that stored it was committed.

@@ -1,5 +1,6 @@
 //! The connection to the database, and whether its schema is the one this release needs.
 
+mod bulk;
 mod clock;
 mod config;
 mod durability;
@@ -23,6 +24,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
+pub use bulk::{insert_new_together, insert_together};
 pub use clock::{Before, clock, now, read_clock};
 pub use config::{DatabaseConfig, DatabaseUrlError};
 pub use durability::warn_of_loss;

@@ -1,0 +1,112 @@
+//! Bringing users from elsewhere: many in one transaction, each once, and none who is there is changed.
+
+mod compare;
+mod create;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::create::would_create;
+use super::{NewUser, UserError, Users, run_to_completion};
+use crate::{
+    audit::Origin,
+    envelope::SubjectId,
+    keys::sweep::{Pace, SweepOptions, Tally},
+    ledger::rollbacks,
+};
+
+/// How often a batch is tried again of which somebody else made some meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// A user who comes from elsewhere, checked.
+#[derive(Debug)]
+pub struct ImportedUser {
+    /// The id that the user has there, and will have here; without one, a new one.
+    pub id: Option<SubjectId>,
+    /// What there is of them.
+    pub new: NewUser,
+}
+
+/// What became of a user who was to be brought in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// The user is new here.
+    Created(SubjectId),
+    /// The user was here already, and what is given is what is here.
+    Same(SubjectId),
+    /// The user was here already and is as before: these are other than what is given.
+    Different(SubjectId, Vec<Difference>),
+    /// The user cannot be brought in.
+    Refused {
+        /// What is wrong: `id` or `username`.
+        field: &'static str,
+        /// Why, as the end of a sentence.
+        problem: String,
+    },
+}
+
+/// Something that is other than what is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The name of the attribute, or `username`.
+    pub field: String,
+    /// Why, as the end of a sentence, without the value.
+    pub problem: &'static str,
+}
+
+/// Brings users in. Cheap to clone: all clones share one pace.
+#[derive(Clone, Debug)]
+pub struct Import {
+    users: Users,
+    origin: Origin,
+    pace: Arc<Pace>,
+    dry_run: bool,
+}
+
+impl Users {
+    /// What brings in users in the name of somebody. Of the options, it takes the concurrency, the rate and the patience of calls to the
+    /// key backend. A dry run stores nothing but the looks at users who are here already.
+    #[must_use]
+    pub fn import(&self, origin: &Origin, options: &SweepOptions, dry_run: bool) -> Import {
+        // What is in hand is always finished.
+        let pace = Pace::new(options, &CancellationToken::new(), Arc::new(Tally::default()));
+        Import { users: self.clone(), origin: origin.clone(), pace: Arc::new(pace), dry_run }
+    }
+}
+
+impl Import {
+    /// Brings in users, in one transaction, and says what became of each, in their order. Users who are here already are known by their
+    /// id, or by their username if no id is given. They are compared with what is given, which is recorded as a look at masked values.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`], [`UserError::Contended`]: then none of them is new
+    /// here, unless only the answer was lost. In any case, all of them can be brought again.
+    pub async fn bring(&self, users: Vec<ImportedUser>) -> Result<Vec<Imported>, UserError> {
+        run_to_completion(self.clone().bring_now(users)).await
+    }
+
+    async fn bring_now(self, users: Vec<ImportedUser>) -> Result<Vec<Imported>, UserError> {
+        let mut outcomes: Vec<Option<Imported>> = vec![None; users.len()];
+        for _ in 0..ATTEMPTS {
+            self.require_trusted_ledger().await?;
+            self.look_up(&users, &mut outcomes).await?;
+            let new = users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none());
+            if self.dry_run {
+                would_create(new);
+            } else {
+                self.create(new.collect()).await?;
+            }
+            if outcomes.iter().all(Option::is_some) {
+                return Ok(outcomes.into_iter().flatten().collect());
+            }
+        }
+        Err(UserError::Contended)
+    }
+
+    async fn require_trusted_ledger(&self) -> Result<(), UserError> {
+        let waiting = rollbacks::waiting_or(&self.users.db, &[]).await?;
+        if waiting.is_empty() { Ok(()) } else { Err(UserError::LedgerWentBack) }
+    }
+}
