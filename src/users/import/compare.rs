@@ -34,14 +34,16 @@ impl Import {
         let mut looks: BTreeMap<Vec<AttributeName>, Vec<SubjectId>> = BTreeMap::new();
         for (user, outcome) in users.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
             if user.id.is_some_and(|id| forgotten.contains(&id)) {
-                *outcome = refused("id", "is that of a user who was forgotten, which stays so".to_owned());
+                *outcome =
+                    Some(refused("id", "is that of a user who was forgotten, which stays so".to_owned()));
                 continue;
             }
             let by_username = known.by_username.get(user.new.username.as_str()).copied();
             let by_id = user.id.filter(|id| known.by_id.contains_key(id));
             match (by_id, by_username) {
                 (None, Some(other)) if user.id.is_some() => {
-                    *outcome = refused("username", format!("is that of user {other}, who has another id"));
+                    *outcome =
+                        Some(refused("username", format!("is that of user {other}, who has another id")));
                     continue;
                 }
                 _ => {}
@@ -145,6 +147,6 @@ async fn compare(given: &ImportedUser, known: &User) -> Result<Option<Imported>,
 
 const OTHER: &str = "is another one here";
 
-fn refused(field: &'static str, problem: String) -> Option<Imported> {
-    Some(Imported::Refused { field, problem })
+fn refused(field: &'static str, problem: String) -> Imported {
+    Imported::Refused { field, problem }
 }
