@@ -1,6 +1,7 @@
 //! Attributes that an operator declares: from the configuration to the database and back.
 
 mod admin;
+mod import;
 mod pages;
 mod scopes;
 

@@ -1,0 +1,178 @@
+//! What becomes of users who are brought in, many at a time.
+
+use oubliette::{
+    attributes::{AttributeName, Change},
+    audit::{self, EventPageRequest, Filter, Origin},
+    envelope::SubjectId,
+    keys::sweep::SweepOptions,
+    users::{Difference, Import, Imported, ImportedUser, UserError},
+};
+use uuid::Uuid;
+
+use super::{rows_of, sorted, values};
+use crate::harness::{Person, TestApp, TestStack, on_both_databases};
+
+on_both_databases!(
+    users_are_brought_in_once_and_nobody_who_is_here_is_changed,
+    whoever_was_forgotten_is_not_brought_back,
+    two_who_bring_the_same_users_bring_each_once,
+    a_dry_run_stores_nobody,
+);
+
+type Values = Vec<(&'static str, String)>;
+
+fn import(app: &TestApp, dry_run: bool) -> Import {
+    app.users.import(&Origin::new("admin:import"), &SweepOptions::default(), dry_run)
+}
+
+fn imported(app: &TestApp, id: Option<Uuid>, person: &Person, values: &Values) -> ImportedUser {
+    let mut new = person.new_user();
+    for (name, value) in values {
+        new.personal.add(&app.users.attribute(name).unwrap(), Change::Replace(value)).unwrap();
+    }
+    ImportedUser { id: id.map(SubjectId::from), new }
+}
+
+async fn count(app: &TestApp, table: &str) -> i64 {
+    app.rows(&format!("SELECT COUNT(*) FROM {table}")).await[0].try_get_by_index(0).unwrap()
+}
+
+/// How many are there of users, values, data keys, and events.
+async fn counts(app: &TestApp) -> [i64; 4] {
+    let [users, values] = [count(app, "users").await, count(app, "personal_values").await];
+    [users, values, count(app, "data_keys").await, count(app, "audit_events").await]
+}
+
+async fn users_are_brought_in_once_and_nobody_who_is_here_is_changed(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let import = import(&app, false);
+    let own = Uuid::new_v4();
+    let people: Vec<_> = (0..3).map(|_| (Person::new(), values())).collect();
+    let ids = [Some(own), None, None];
+    let all = || {
+        let each = people.iter().zip(ids).map(|((person, values), id)| imported(&app, id, person, values));
+        each.collect::<Vec<_>>()
+    };
+    let created = import.bring(all()).await.unwrap();
+    let ids: Vec<Uuid> = created
+        .iter()
+        .map(|one| match one {
+            Imported::Created(id) => *id.as_uuid(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids[0], own);
+    assert_eq!(counts(&app).await, [3, 18, 3, 3]);
+    // Each is sealed under the own key, and opens.
+    for (id, (person, values)) in ids.iter().zip(&people) {
+        let user = app.data(
+            "query($id: ID!) { user(id: $id) { attributes { name value } } }",
+            serde_json::json!({ "id": id }),
+        );
+        let mut expected = values.clone();
+        expected.extend([("email", person.email.clone()), ("phone", person.phone.clone())]);
+        assert_eq!(super::named(&user.await["user"]["attributes"], "value"), sorted(&expected));
+        assert_eq!(rows_of(&app, *id).await.len(), 6);
+    }
+    // The same again: nobody is new, and it was a look.
+    let events = counts(&app).await[3];
+    let again = import.bring(all()).await.unwrap();
+    assert_eq!(again, ids.iter().map(|id| Imported::Same((*id).into())).collect::<Vec<_>>());
+    assert_eq!(counts(&app).await[..3], [3, 18, 3]);
+    let filter = Filter { subject: Some(own.into()), ..Filter::default() };
+    let request = EventPageRequest { size: 100, after: None, before: None };
+    let looks = audit::page(&app.db, &filter, request).await.unwrap().events;
+    let look = looks.iter().rfind(|event| event.actor == "admin:import").unwrap();
+    assert_eq!((&*look.action, look.count, look.subjects.len()), ("read_pii", 3, 3));
+    assert!(look.sequence > events && look.attributes.iter().all(|name| name.ends_with("_masked")));
+    let known = AttributeName::of_field("full_name").masked().to_string();
+    assert!(look.attributes.contains(&known), "{:?}", look.attributes);
+    // Others are reported, and stay as they are.
+    let (person, mut changed) = people[1].clone();
+    changed.retain(|(name, _)| ["full_name", "national_id"].contains(name));
+    changed[0].1 = "Somebody Else".to_owned();
+    let renamed = Person { username: Person::new().username, ..people[0].0.clone() };
+    let taken = Person { username: people[2].0.username.clone(), ..Person::new() };
+    let other = Uuid::new_v4();
+    let outcomes = import
+        .bring(vec![
+            imported(&app, None, &person, &changed),
+            imported(&app, Some(own), &renamed, &people[0].1),
+            imported(&app, Some(other), &taken, &Vec::new()),
+        ])
+        .await
+        .unwrap();
+    let differs = |id: Uuid, field: &str| {
+        let problem = "is another one here";
+        Imported::Different(id.into(), vec![Difference { field: field.to_owned(), problem }])
+    };
+    let problem = format!("is that of user {}, who has another id", ids[2]);
+    assert_eq!(
+        outcomes,
+        [
+            differs(ids[1], "full_name"),
+            differs(own, "username"),
+            Imported::Refused { field: "username", problem }
+        ]
+    );
+    assert_eq!(counts(&app).await[..3], [3, 18, 3]);
+    assert!(audit::verify(&app.db, None).await.unwrap().fault.is_none());
+}
+
+async fn whoever_was_forgotten_is_not_brought_back(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let import = import(&app, false);
+    let (own, person, values) = (Uuid::new_v4(), Person::new(), values());
+    import.bring(vec![imported(&app, Some(own), &person, &values)]).await.unwrap();
+    app.forget(own).await;
+    let (back, new) =
+        (imported(&app, Some(own), &person, &values), imported(&app, None, &Person::new(), &values));
+    let outcomes = import.bring(vec![back, new]).await.unwrap();
+    let problem = "is that of a user who was forgotten, which stays so".to_owned();
+    assert_eq!(outcomes[0], Imported::Refused { field: "id", problem });
+    assert!(matches!(outcomes[1], Imported::Created(_)));
+    assert_eq!(counts(&app).await[..3], [1, 6, 1]);
+    // As long as nobody knows who was forgotten, nobody is brought in.
+    let rollback = "INSERT INTO ledger_rollbacks (id, seen_sequence, seen_digest, found_sequence, found_digest, noticed_at, noticed_by)";
+    let (id, digest) = (app.literal(Uuid::new_v4()), app.bytes(&[1; 32]));
+    let at = "'2026-01-01 00:00:00+00:00'";
+    app.sql(&format!("{rollback} VALUES ({id}, 2, {digest}, 1, {digest}, {at}, 'a test')")).await;
+    let refused = import.bring(vec![imported(&app, None, &Person::new(), &values)]).await;
+    assert!(matches!(refused, Err(UserError::LedgerWentBack)), "{refused:?}");
+    assert_eq!(counts(&app).await[..3], [1, 6, 1]);
+}
+
+async fn two_who_bring_the_same_users_bring_each_once(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let values = values();
+    let people: Vec<_> = (0..200).map(|_| Person::new()).collect();
+    let own = Uuid::new_v4();
+    let all = |turned: bool| {
+        let mut all: Vec<_> = people.iter().map(|person| imported(&app, None, person, &values)).collect();
+        // Twice in one batch, with one id.
+        all.push(imported(&app, Some(own), &Person::new(), &values));
+        all.push(imported(&app, Some(own), &Person::new(), &values));
+        if turned {
+            all.reverse();
+        }
+        all
+    };
+    let (one, other) = (import(&app, false), import(&app, false));
+    let (one, other) = tokio::join!(one.bring(all(false)), other.bring(all(true)));
+    let outcomes: Vec<_> = one.unwrap().into_iter().chain(other.unwrap()).collect();
+    let created = outcomes.iter().filter(|one| matches!(one, Imported::Created(_))).count();
+    let same = outcomes.iter().filter(|one| matches!(one, Imported::Same(_))).count();
+    let different = outcomes.iter().filter(|one| matches!(one, Imported::Different(..))).count();
+    assert_eq!((created, same, different), (201, 200, 3));
+    assert_eq!(counts(&app).await[..3], [201, 201 * 6, 201]);
+    assert!(audit::verify(&app.db, None).await.unwrap().fault.is_none());
+}
+
+async fn a_dry_run_stores_nobody(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let here = imported(&app, None, &Person::new(), &values());
+    let outcomes = import(&app, true).bring(vec![here]).await.unwrap();
+    assert!(matches!(outcomes[..], [Imported::Created(_)]));
+    assert_eq!(counts(&app).await, [0, 0, 0, 0]);
+    assert_eq!(app.backend.generated(), 0);
+}
