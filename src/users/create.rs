@@ -3,7 +3,7 @@ use sea_orm::{ActiveModelTrait, EntityTrait, SqlErr};
 use super::{AttributeChanges, NewUser, User, UserError, Users, run_to_completion, values};
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, now, on_the_primary},
+    database::{begin_write, on_the_primary},
     entity::user,
     envelope::{SealedRow, SubjectId},
     keys::{NewDataKey, store},
@@ -40,15 +40,7 @@ impl Users {
         // Before the transaction: none is held open over a call to the key backend.
         let data_key = self.keyring.generate(subject).await?;
         let event = NewEvent::new(origin, Action::Create).about(subject).attributes(&new.names());
-        let now = now();
-        let mut row = user::Model {
-            id: subject.into(),
-            username: new.username.as_str().to_owned(),
-            created_at: now,
-            updated_at: now,
-            ..user::Model::default()
-        };
-        new.personal.columns.apply(Some(data_key.sealer()), &mut row)?;
+        let row = new.row(subject, data_key.sealer())?;
         on_the_primary(&self.db, || self.store(&row, &new.personal, &data_key, &event)).await?;
         let key = data_key.key.clone();
         self.keyring.remember(data_key).await;

@@ -1,6 +1,10 @@
 use super::{AttributeChanges, UserError};
 use crate::{
     attributes::{AttributeName, Change},
+    database::now,
+    entity::user,
+    envelope::{SealError, SubjectId},
+    keys::subjects::Sealer,
     names::is_name,
 };
 
@@ -14,6 +18,20 @@ pub struct NewUser {
 }
 
 impl NewUser {
+    /// The row, made now.
+    pub(super) fn row(&self, subject: SubjectId, sealer: Sealer<'_>) -> Result<user::Model, SealError> {
+        let now = now();
+        let mut row = user::Model {
+            id: subject.into(),
+            username: self.username.as_str().to_owned(),
+            created_at: now,
+            updated_at: now,
+            ..user::Model::default()
+        };
+        self.personal.columns.apply(Some(sealer), &mut row)?;
+        Ok(row)
+    }
+
     /// The names of what is given.
     pub(super) fn names(&self) -> Vec<AttributeName> {
         [AttributeName::plain(USERNAME)].into_iter().chain(self.personal.names()).collect()

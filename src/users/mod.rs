@@ -1,4 +1,4 @@
-//! What one can do with users: create, find, list, update, forget.
+//! What one can do with users: create, find, list, update, forget, and bring in many.
 //!
 //! The only room that joins entities, the envelope and keys. What leaves it is a [`User`], whose personal
 //! attributes are opened when they are asked for, and not before.

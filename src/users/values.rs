@@ -2,8 +2,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Iterable,
-    JoinType, QueryFilter, QueryResult, QuerySelect, QueryTrait, Select, Set, Statement,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
+    EntityTrait, IntoActiveModel, Iterable, JoinType, QueryFilter, QueryResult, QuerySelect, QueryTrait,
+    Select, Statement,
     sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement, SimpleExpr},
 };
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::{
     database::{WriteTransaction, one_of},
     entity::{
         SealedName,
-        personal_value::{ActiveModel, Column, Entity, Model},
+        personal_value::{Column, Entity, Model},
         user,
     },
     envelope::{SealError, SubjectId},
@@ -148,22 +149,9 @@ pub(super) async fn change(
     sealer: Option<Sealer<'_>>,
     now: DateTime<Utc>,
 ) -> Result<(), UserError> {
-    let (mut replaced, mut removed) = (Vec::new(), Vec::new());
-    for DeclaredChange { declaration, change } in changes {
-        match change {
-            Change::Keep => {}
-            Change::Remove => removed.push(SealedName::of(declaration.name())),
-            Change::Replace(value) => {
-                let sealer = sealer.ok_or(SealError)?;
-                replaced.push(ActiveModel {
-                    subject_id: Set(subject.into()),
-                    attribute: Set(SealedName::of(declaration.name())),
-                    sealed: Set(sealer.seal_named(declaration.sealed_name(), value)?),
-                    updated_at: Set(now),
-                });
-            }
-        }
-    }
+    let replaced = sealed(subject, changes, sealer, now)?;
+    let removed = changes.iter().filter(|one| one.change == Change::Remove);
+    let removed: Vec<_> = removed.map(|one| SealedName::of(one.declaration.name())).collect();
     if !removed.is_empty() {
         let own = Column::SubjectId.eq(*subject.as_uuid());
         Entity::delete_many().filter(own).filter(Column::Attribute.is_in(removed)).exec(transaction).await?;
@@ -172,9 +160,31 @@ pub(super) async fn change(
         let again = OnConflict::columns([Column::SubjectId, Column::Attribute])
             .update_columns([Column::Sealed, Column::UpdatedAt])
             .to_owned();
+        let replaced = replaced.into_iter().map(|value| value.into_active_model().reset_all());
         Entity::insert_many(replaced).on_conflict(again).exec_without_returning(transaction).await?;
     }
     Ok(())
+}
+
+/// The new values among the changes, sealed.
+pub(super) fn sealed(
+    subject: SubjectId,
+    changes: &[DeclaredChange],
+    sealer: Option<Sealer<'_>>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Model>, SealError> {
+    let mut values = Vec::new();
+    for DeclaredChange { declaration, change } in changes {
+        if let Change::Replace(value) = change {
+            values.push(Model {
+                subject_id: subject.into(),
+                attribute: SealedName::of(declaration.name()),
+                sealed: sealer.ok_or(SealError)?.seal_named(declaration.sealed_name(), value)?,
+                updated_at: now,
+            });
+        }
+    }
+    Ok(values)
 }
 
 impl Users {

@@ -88,9 +88,7 @@ pub async fn insert_many(
     let created_at = read_clock(transaction).await?;
     let mut kek_ids = BTreeSet::new();
     let row = |(id, StoredKey { identity, wrapped }): (DataKeyId, &StoredKey)| {
-        if !kek_ids.contains(&wrapped.kek_id) {
-            kek_ids.insert(wrapped.kek_id.clone());
-        }
+        kek_ids.insert(wrapped.kek_id.clone());
         Ok(Model {
             subject_id: id.subject.into(),
             version: version_column(id.version)?,

@@ -33,6 +33,10 @@ impl Import {
         let known = self.known(open.iter().map(|(user, _)| *user)).await?;
         let mut looks: BTreeMap<Vec<AttributeName>, Vec<SubjectId>> = BTreeMap::new();
         for (user, outcome) in users.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
+            if user.id.is_some_and(|id| id.as_uuid().is_nil()) {
+                *outcome = Some(refused("id", "is the nil UUID, which nobody can have".to_owned()));
+                continue;
+            }
             if user.id.is_some_and(|id| forgotten.contains(&id)) {
                 *outcome =
                     Some(refused("id", "is that of a user who was forgotten, which stays so".to_owned()));
@@ -40,13 +44,9 @@ impl Import {
             }
             let by_username = known.by_username.get(user.new.username.as_str()).copied();
             let by_id = user.id.filter(|id| known.by_id.contains_key(id));
-            match (by_id, by_username) {
-                (None, Some(other)) if user.id.is_some() => {
-                    *outcome =
-                        Some(refused("username", format!("is that of user {other}, who has another id")));
-                    continue;
-                }
-                _ => {}
+            if let (Some(_), None, Some(other)) = (user.id, by_id, by_username) {
+                *outcome = Some(refused("username", format!("is that of user {other}, who has another id")));
+                continue;
             }
             if let Some(known) = by_id.or(by_username).and_then(|id| known.by_id.get(&id)) {
                 *outcome = compare(user, known).await?;

@@ -1,15 +1,14 @@
 use std::collections::HashSet;
 
-use super::{Import, Imported, ImportedUser, compare::forgotten};
+use super::{Import, Imported, ImportedUser, compare::forgotten, require_trusted_ledger};
 use crate::{
     attributes::AttributeName,
     audit::{self, Action, NewEvent},
-    database::{begin_write, insert_new_together, insert_together, now, on_the_primary},
-    entity::{SealedName, personal_value, user},
+    database::{begin_write, insert_new_together, insert_together, on_the_primary},
+    entity::{personal_value, user},
     envelope::{SealError, SubjectId},
     keys::{KeyringError, NewDataKey, store, sweep::Refusal},
-    ledger::rollbacks,
-    users::{UserAttribute, UserError},
+    users::{UserError, values},
 };
 
 /// A user who is about to be stored.
@@ -38,13 +37,14 @@ impl Import {
             .into_iter()
             .map(|(user, outcome)| (user.id.unwrap_or_else(SubjectId::generate), user, outcome))
             .collect();
+        // In one order, whoever brings the same users at the same time: who waits for the other one is not waited for.
+        new.sort_by(|(_, one, _), (_, other, _)| one.new.username.as_str().cmp(other.new.username.as_str()));
+        // The database says by the id who is stored.
+        let mut ids = HashSet::new();
+        new.retain(|(subject, ..)| ids.insert(*subject));
         if new.is_empty() {
             return Ok(());
         }
-        // In one order, whoever brings the same users at the same time: who waits for the other one is not waited for.
-        new.sort_unstable_by(|(_, one, _), (_, other, _)| {
-            one.new.username.as_str().cmp(other.new.username.as_str())
-        });
         let given: Vec<_> = new.iter().map(|(subject, user, _)| (*subject, *user)).collect();
         let mut created = self.try_create(&given).await;
         if created.as_ref().is_err_and(UserError::is_inactive_wrapping_key) {
@@ -52,11 +52,9 @@ impl Import {
             self.users.keyring.look().await;
             created = self.try_create(&given).await;
         }
-        let mut created = created?;
-        for (subject, _, outcome) in new {
-            if created.remove(&subject) {
-                *outcome = Some(Imported::Created(subject));
-            }
+        let created = created?;
+        for (subject, _, outcome) in new.into_iter().filter(|(subject, ..)| created.contains(subject)) {
+            *outcome = Some(Imported::Created(subject));
         }
         Ok(())
     }
@@ -71,27 +69,21 @@ impl Import {
         let keys = self.users.keyring.generate_many(&subjects, &self.pace).await.map_err(refused)?;
         let sealed = given.iter().zip(keys).map(|((subject, user), key)| seal(*subject, user, key));
         let sealed = sealed.collect::<Result<Vec<_>, _>>()?;
-        let with_own_id = given.iter().filter(|(_, user)| user.id.is_some()).map(|(subject, _)| *subject);
-        let with_own_id: Vec<_> = with_own_id.collect();
-        on_the_primary(&self.users.db, || self.store(&sealed, &with_own_id)).await
+        let own_ids: Vec<_> = given.iter().filter_map(|(_, user)| user.id).collect();
+        on_the_primary(&self.users.db, || self.store(&sealed, &own_ids)).await
     }
 
-    async fn store(
-        &self,
-        sealed: &[Sealed],
-        with_own_id: &[SubjectId],
-    ) -> Result<HashSet<SubjectId>, UserError> {
+    async fn store(&self, sealed: &[Sealed], own_ids: &[SubjectId]) -> Result<HashSet<SubjectId>, UserError> {
         let transaction = begin_write(&self.users.db).await?;
         let users = sealed.iter().map(|user| &user.row);
-        let mut created = insert_new_together(&transaction, users, user::Column::Id).await?;
+        let created = insert_new_together(&transaction, users, user::Column::Id).await?;
         // Only now: an id that was taken and forgotten meanwhile was waited for.
-        let forgotten = forgotten(&transaction, with_own_id.to_vec()).await?;
-        if !forgotten.is_empty() {
+        if !forgotten(&transaction, own_ids.to_vec()).await?.is_empty() {
             transaction.rollback().await?;
             return Ok(HashSet::new());
         }
-        // The first of several with one id.
-        let new: Vec<_> = sealed.iter().filter(|user| created.remove(&user.row.id)).collect();
+        require_trusted_ledger(&transaction).await?;
+        let new: Vec<_> = sealed.iter().filter(|user| created.contains(&user.row.id)).collect();
         insert_together(&transaction, new.iter().flat_map(|user| &user.values)).await?;
         let keys = new.iter().map(|user| (user.key.key.id(), &user.key.stored));
         let unconfirmed = store::insert_many(&transaction, keys).await?;
@@ -99,10 +91,6 @@ impl Import {
             NewEvent::new(&self.origin, Action::Create).about(user.subject).attributes(&user.names)
         };
         audit::append(&transaction, &new.iter().map(event).collect::<Vec<_>>()).await?;
-        if !rollbacks::waiting_or(&transaction, &[]).await?.is_empty() {
-            transaction.rollback().await?;
-            return Err(UserError::LedgerWentBack);
-        }
         self.users.keyring.confirm(&transaction, unconfirmed).await?;
         transaction.commit().await?;
         Ok(new.into_iter().map(|user| user.subject).collect())
@@ -110,26 +98,8 @@ impl Import {
 }
 
 fn seal(subject: SubjectId, user: &ImportedUser, key: NewDataKey) -> Result<Sealed, SealError> {
-    let (sealer, now) = (key.sealer(), now());
-    let mut row = user::Model {
-        id: subject.into(),
-        username: user.new.username.as_str().to_owned(),
-        created_at: now,
-        updated_at: now,
-        ..user::Model::default()
-    };
-    user.new.personal.columns.apply(Some(sealer), &mut row)?;
-    let mut values = Vec::new();
-    for (attribute, value) in user.new.personal.new_values() {
-        if let UserAttribute::Declared(declaration) = attribute {
-            values.push(personal_value::Model {
-                subject_id: subject.into(),
-                attribute: SealedName::of(declaration.name()),
-                sealed: sealer.seal_named(declaration.sealed_name(), value)?,
-                updated_at: now,
-            });
-        }
-    }
+    let row = user.new.row(subject, key.sealer())?;
+    let values = values::sealed(subject, &user.new.personal.declared, Some(key.sealer()), row.created_at)?;
     Ok(Sealed { subject, row, values, names: user.new.names(), key })
 }
 

@@ -5,6 +5,7 @@ mod create;
 
 use std::sync::Arc;
 
+use sea_orm::ConnectionTrait;
 use tokio_util::sync::CancellationToken;
 
 use self::create::would_create;
@@ -65,8 +66,8 @@ pub struct Import {
 }
 
 impl Users {
-    /// What brings in users in the name of somebody. Of the options, it takes the concurrency, the rate and the patience of calls to the
-    /// key backend. A dry run stores nothing but the looks at users who are here already.
+    /// What brings in users in the name of somebody. Of the options, it takes those about calls to the key backend: how many at the
+    /// same time and a second, and for how long a failing one is made again. A dry run stores nothing but the looks at users who are here already.
     #[must_use]
     pub fn import(&self, origin: &Origin, options: &SweepOptions, dry_run: bool) -> Import {
         // What is in hand is always finished.
@@ -76,13 +77,14 @@ impl Users {
 }
 
 impl Import {
-    /// Brings in users, in one transaction, and says what became of each, in their order. Users who are here already are known by their
+    /// Brings in users, and says what became of each, in their order: in one transaction, and one more for those who were in the way of
+    /// each other, or of somebody else. Some thousands at a time at most, since all of them are in memory. Users who are here already are known by their
     /// id, or by their username if no id is given. They are compared with what is given, which is recorded as a look at masked values.
     ///
     /// # Errors
     ///
-    /// [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`], [`UserError::Contended`]: then none of them is new
-    /// here, unless only the answer was lost. In any case, all of them can be brought again.
+    /// [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`], [`UserError::Contended`]: then some of them may be here
+    /// all the same, each of them whole. All of them can be brought again.
     pub async fn bring(&self, users: Vec<ImportedUser>) -> Result<Vec<Imported>, UserError> {
         run_to_completion(self.clone().bring_now(users)).await
     }
@@ -90,7 +92,7 @@ impl Import {
     async fn bring_now(self, users: Vec<ImportedUser>) -> Result<Vec<Imported>, UserError> {
         let mut outcomes: Vec<Option<Imported>> = vec![None; users.len()];
         for _ in 0..ATTEMPTS {
-            self.require_trusted_ledger().await?;
+            require_trusted_ledger(&self.users.db).await?;
             self.look_up(&users, &mut outcomes).await?;
             let new = users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none());
             if self.dry_run {
@@ -104,9 +106,10 @@ impl Import {
         }
         Err(UserError::Contended)
     }
+}
 
-    async fn require_trusted_ledger(&self) -> Result<(), UserError> {
-        let waiting = rollbacks::waiting_or(&self.users.db, &[]).await?;
-        if waiting.is_empty() { Ok(()) } else { Err(UserError::LedgerWentBack) }
-    }
+/// Asks the database, and not what a server remembers: this writes.
+async fn require_trusted_ledger(db: &impl ConnectionTrait) -> Result<(), UserError> {
+    let waiting = rollbacks::waiting_or(db, &[]).await?;
+    if waiting.is_empty() { Ok(()) } else { Err(UserError::LedgerWentBack) }
 }

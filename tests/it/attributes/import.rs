@@ -16,6 +16,7 @@ on_both_databases!(
     users_are_brought_in_once_and_nobody_who_is_here_is_changed,
     whoever_was_forgotten_is_not_brought_back,
     two_who_bring_the_same_users_bring_each_once,
+    whoever_has_the_id_or_the_name_of_another_in_the_batch_is_left_out_whole,
     a_dry_run_stores_nobody,
 );
 
@@ -41,6 +42,13 @@ async fn count(app: &TestApp, table: &str) -> i64 {
 async fn counts(app: &TestApp) -> [i64; 4] {
     let [users, values] = [count(app, "users").await, count(app, "personal_values").await];
     [users, values, count(app, "data_keys").await, count(app, "audit_events").await]
+}
+
+/// Everything of everybody opens.
+async fn require_all_open(app: &TestApp, users: u64) {
+    let verified = app.users.verify().sample(1000).await.unwrap();
+    assert!(verified.faults.is_empty(), "{:?}", verified.faults);
+    assert_eq!((verified.subjects, verified.data_keys), (users, users));
 }
 
 async fn users_are_brought_in_once_and_nobody_who_is_here_is_changed(stack: TestStack) {
@@ -116,6 +124,8 @@ async fn users_are_brought_in_once_and_nobody_who_is_here_is_changed(stack: Test
         ]
     );
     assert_eq!(counts(&app).await[..3], [3, 18, 3]);
+    // As they were.
+    assert!(import.bring(all()).await.unwrap().iter().all(|one| matches!(one, Imported::Same(_))));
     assert!(audit::verify(&app.db, None).await.unwrap().fault.is_none());
 }
 
@@ -165,7 +175,36 @@ async fn two_who_bring_the_same_users_bring_each_once(stack: TestStack) {
     let different = outcomes.iter().filter(|one| matches!(one, Imported::Different(..))).count();
     assert_eq!((created, same, different), (201, 200, 3));
     assert_eq!(counts(&app).await[..3], [201, 201 * 6, 201]);
+    require_all_open(&app, 201).await;
     assert!(audit::verify(&app.db, None).await.unwrap().fault.is_none());
+}
+
+async fn whoever_has_the_id_or_the_name_of_another_in_the_batch_is_left_out_whole(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
+    let named = |name: &str| Person { username: name.to_owned(), ..Person::new() };
+    let [first, same_name, same_id] = [named("ada"), named("ada"), named("bob")];
+    let outcomes = import(&app, false)
+        .bring(vec![
+            imported(&app, Some(one), &first, &values()),
+            imported(&app, Some(two), &same_name, &values()),
+            imported(&app, Some(two), &same_id, &values()),
+            imported(&app, Some(Uuid::nil()), &Person::new(), &values()),
+        ])
+        .await
+        .unwrap();
+    let created = |id: Uuid| Imported::Created(id.into());
+    let problem = format!("is that of user {one}, who has another id");
+    let of_nobody = "is the nil UUID, which nobody can have".to_owned();
+    let expected = [
+        created(one),
+        Imported::Refused { field: "username", problem },
+        created(two),
+        Imported::Refused { field: "id", problem: of_nobody },
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(counts(&app).await[..3], [2, 12, 2]);
+    require_all_open(&app, 2).await;
 }
 
 async fn a_dry_run_stores_nobody(stack: TestStack) {

@@ -38,7 +38,7 @@ impl Keyring {
     pub async fn generate(&self, subject: SubjectId) -> Result<NewDataKey, KeyringError> {
         let ticket = self.0.cache.ticket(subject);
         let generated = self.0.backends.active().generate(&first(subject).into()).await?;
-        Ok(new(subject, ticket, generated))
+        Ok(new_data_key(subject, ticket, generated))
     }
 
     /// Makes the first data keys of many subjects, without storing them: in as few calls as the backend takes, at a pace. In the order of
@@ -66,7 +66,7 @@ impl Keyring {
             try_join_all(contexts.iter().map(|context| pace.call(|| backend.generate(context)))).await?
         };
         let new = subjects.iter().zip(tickets).zip(generated);
-        Ok(new.map(|((subject, ticket), generated)| self::new(*subject, ticket, generated)).collect())
+        Ok(new.map(|((subject, ticket), generated)| new_data_key(*subject, ticket, generated)).collect())
     }
 }
 
@@ -74,7 +74,11 @@ fn first(subject: SubjectId) -> DataKeyId {
     DataKeyId { subject, version: KeyVersion::FIRST }
 }
 
-fn new(subject: SubjectId, ticket: Ticket, GeneratedKey { material, wrapped }: GeneratedKey) -> NewDataKey {
+fn new_data_key(
+    subject: SubjectId,
+    ticket: Ticket,
+    GeneratedKey { material, wrapped }: GeneratedKey,
+) -> NewDataKey {
     let identity = DataKeyIdentity::generate();
     let key = Arc::new(OpenDataKey::new(DataKey::new(first(subject), &material), identity));
     NewDataKey { key, stored: StoredKey { identity, wrapped }, ticket }

@@ -12,11 +12,13 @@ use super::WriteTransaction;
 /// SQLite permits so many values in one statement.
 const MAX_VALUES_ON_SQLITE: usize = 32_766;
 
-/// Inserts rows of one table together: on PostgreSQL in one statement, whose text does not depend on their number.
+/// Inserts rows of one table together: on PostgreSQL in one statement, whose text does not depend on their number. Columns may hold ids,
+/// texts, bytes, `i32` and moments.
 ///
 /// # Errors
 ///
-/// The database's error; then none is there once the transaction is undone.
+/// The database's error; then none is there once the transaction is undone. [`DbErr::Type`] for a column of another type; or if some of its
+/// values are NULL and others are not, unless these are texts or bytes and none is empty.
 pub async fn insert_together<'r, M: ModelTrait + 'r>(
     transaction: &WriteTransaction,
     rows: impl IntoIterator<Item = &'r M>,
@@ -81,13 +83,18 @@ fn by_arrays<M: ModelTrait>(
         let Some(array) = Array::of(name, cells)? else { continue };
         parameters.push(array.value);
         arrays.push(format!("(SELECT ${}::{}[])", parameters.len(), array.type_name));
-        values.push(if array.has_nulls { format!("NULLIF(new.{name}, '')") } else { format!("new.{name}") });
-        names.push(name);
+        values.push(if array.has_nulls {
+            format!("NULLIF(new.\"{name}\", '')")
+        } else {
+            format!("new.\"{name}\"")
+        });
+        names.push(format!("\"{name}\""));
     }
-    let end = unless_known.map_or_else(String::new, |id| format!(" ON CONFLICT DO NOTHING RETURNING {id}"));
+    let end =
+        unless_known.map_or_else(String::new, |id| format!(" ON CONFLICT DO NOTHING RETURNING \"{id}\""));
     let table = <M::Entity as Default>::default().table_name().to_owned();
     let sql = format!(
-        "INSERT INTO {table} ({names}) SELECT {} FROM unnest({}) AS new({names}){end}",
+        "INSERT INTO \"{table}\" ({names}) SELECT {} FROM unnest({}) AS new({names}){end}",
         values.join(", "),
         arrays.join(", "),
         names = names.join(", "),
@@ -116,14 +123,17 @@ impl Array {
             Value::ChronoDateTimeUtc(_) => (ArrayType::ChronoDateTimeUtc, "timestamptz"),
             _ => return Err(refused()),
         };
-        let mut has_nulls = false;
-        for cell in cells.iter_mut().filter(|cell| is_null(cell)) {
-            *cell = match array {
-                ArrayType::Bytes => Value::from(Vec::<u8>::new()),
-                ArrayType::String => Value::from(""),
-                _ => return Err(refused()),
-            };
-            has_nulls = true;
+        let empty = match array {
+            ArrayType::Bytes => Some(Value::from(Vec::<u8>::new())),
+            ArrayType::String => Some(Value::from("")),
+            _ => None,
+        };
+        let has_nulls = cells.iter().any(is_null);
+        if has_nulls && (empty.is_none() || cells.iter().any(|cell| Some(cell) == empty.as_ref())) {
+            return Err(refused());
+        }
+        if let Some(empty) = empty {
+            cells.iter_mut().filter(|cell| is_null(cell)).for_each(|cell| *cell = empty.clone());
         }
         Ok(Some(Self { type_name, value: Value::Array(array, Some(Box::new(cells))), has_nulls }))
     }
