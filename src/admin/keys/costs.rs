@@ -11,7 +11,7 @@ pub(super) fn kind_of(config: &KeysConfig, backend: &str) -> Option<&'static dyn
 }
 
 /// What calls to a configured backend cost, if anything.
-pub(super) fn cost_of(config: &KeysConfig, backend: &str) -> Option<Cost> {
+pub(in crate::admin) fn cost_of(config: &KeysConfig, backend: &str) -> Option<Cost> {
     kind_of(config, backend)?.cost()
 }
 
@@ -58,12 +58,14 @@ fn costs() -> impl Iterator<Item = Cost> {
 
 /// The help of `--max-rate`.
 pub(super) fn help_of_the_rate() -> String {
+    format!("Most calls a second to key backends, all together; 0: no limit [default: {}]", default_rates())
+}
+
+/// The rates that are kept by themselves.
+pub(in crate::admin) fn default_rates() -> String {
     let defaults: Vec<_> =
         costs().map(|cost| format!("{} if one of them is {}", cost.polite_rate, cost.service)).collect();
-    format!(
-        "Most calls a second to key backends, all together; 0: no limit [default: {}]",
-        defaults.join(", ")
-    )
+    defaults.join(", ")
 }
 
 /// The help of `--price-per-call`.

@@ -1,6 +1,6 @@
 //! `oubliette-admin keys`: data keys, and the wrapping keys they are under.
 
-mod costs;
+pub(super) mod costs;
 mod local;
 mod retire;
 mod retire_check;
@@ -8,6 +8,7 @@ mod rewrap;
 mod rotate;
 mod run;
 mod status;
+mod sweep;
 mod verify;
 
 use clap::Subcommand;

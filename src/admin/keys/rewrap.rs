@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::{
     costs::{Estimate, cost_of, kind_of},
     run::{RunArguments, event, made_before, outcome, record_run},
+    sweep,
 };
 use crate::{
     admin::{
         context::AdminContext,
-        terminal::{Align, Output, Watch, confirm, counted, emit, grouped, say, table, time},
+        terminal::{Align, Output, confirm, counted, emit, grouped, say, table, time},
     },
     audit::{Action, NewEvent},
     config::{KeysConfig, LoadedConfig},
@@ -85,13 +86,13 @@ impl RewrapCommand {
     }
 
     async fn try_out(&self, rewrap: &Rewrap, plan: &Plan, options: &SweepOptions) -> anyhow::Result<Output> {
-        let watch = Watch::new(self.sample, self.run.json, self.run.failures.as_deref())?;
-        let tried = rewrap.try_out(plan, self.sample, options, watch.controls());
+        let (watch, controls) = sweep::watch(self.sample, self.run.json, self.run.failures.as_deref())?;
+        let tried = rewrap.try_out(plan, self.sample, options, &controls);
         let mut text = String::new();
         let mut well = true;
         for (source, dealt) in plan.sources.iter().zip(watch.during(tried).await??) {
             well &= dealt.failures.is_empty();
-            dealt.failures.iter().for_each(|failure| (watch.controls().on_failure)(failure));
+            dealt.failures.iter().for_each(|failure| (controls.on_failure)(failure));
             let failed = dealt.failures.len() as u64;
             if self.run.json {
                 let tried =
@@ -122,9 +123,9 @@ impl RewrapCommand {
         options: &SweepOptions,
     ) -> anyhow::Result<Output> {
         let planned = self.run.limited(plan.data_keys());
-        let watch = Watch::new(planned, self.run.json, self.run.failures.as_deref())?;
+        let (watch, controls) = sweep::watch(planned, self.run.json, self.run.failures.as_deref())?;
         let origin = self.run.actor.origin();
-        let run = rewrap.run(plan, &origin, options, watch.controls());
+        let run = rewrap.run(plan, &origin, options, &controls);
         let ended = watch.during(run).await.and_then(|report| Ok(report?));
         let report = record_run(context, NewEvent::new(&origin, Action::KeyRewrap), ended).await?;
         let left = match self.from {

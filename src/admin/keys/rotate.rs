@@ -6,11 +6,12 @@ use uuid::Uuid;
 use super::{
     costs::{Estimate, cost_of},
     run::{RunArguments, event, made_before, outcome, record_run},
+    sweep,
 };
 use crate::{
     admin::{
         context::AdminContext,
-        terminal::{Output, Watch, confirm, counted, emit, grouped, say, time},
+        terminal::{Output, confirm, counted, emit, grouped, say, time},
     },
     audit::{Action, NewEvent},
     config::LoadedConfig,
@@ -98,8 +99,9 @@ impl RotateCommand {
             if self.run.json { String::new() } else { "this was a dry run: nothing was done\n".to_owned() }
                 .into()
         } else if planned == 0 || confirm("Replace them?", self.run.yes)? {
-            let watch = Watch::new(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
-            let run = rotate.run(&options, watch.controls());
+            let (watch, controls) =
+                sweep::watch(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
+            let run = rotate.run(&options, &controls);
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
             let report = record_run(context, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
             let left = format!("left that were made before {}", time(before.moment()));

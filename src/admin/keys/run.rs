@@ -11,20 +11,20 @@ use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-use super::costs::{Estimate, cost_of, help_of_the_price, help_of_the_rate};
+use super::{
+    costs::{Estimate, cost_of, help_of_the_price, help_of_the_rate},
+    sweep::SweepWatch,
+};
 use crate::{
     admin::{
         context::{self, Actor, AdminContext},
-        terminal::{Output, Watch, counted, grouped, time},
+        terminal::{INTERRUPTED, Output, counted, grouped, tenths, time},
     },
     audit::{self, NewEvent},
     config::KeysConfig,
     database::Before,
     keys::sweep::{Report, RunOutcome, SweepOptions},
 };
-
-/// The exit status of a run that was asked to end, as shells have it after Ctrl-C.
-const INTERRUPTED: u8 = 130;
 
 /// How a run goes through data keys.
 #[derive(Args, Debug)]
@@ -143,17 +143,17 @@ pub(super) fn outcome(
     left: &str,
     go_on: &str,
     report: &Report,
-    watch: &Watch,
+    watch: &SweepWatch,
     json: bool,
 ) -> Output {
-    let counts = watch.controls().tally.counts();
+    let counts = watch.progress().counts();
     let status = status(report.outcome);
     let seconds = watch.elapsed().as_secs_f64();
     if json {
         let result = json!({
             "event": "result", "outcome": report.outcome.to_string(), "done": counts.done,
             "changed": counts.changed, "failed": counts.failed, "calls": counts.calls, "retries": counts.retries,
-            "left": report.left, "seconds": (seconds * 10.0).round() / 10.0,
+            "left": report.left, "seconds": tenths(seconds),
             "stops": report.stops.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "go_on": (status != 0 || report.left > 0).then_some(go_on),
         });

@@ -8,10 +8,11 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
+use super::sweep::{self, SweepWatch};
 use crate::{
     admin::{
         context::{self, Actor, AdminContext},
-        terminal::{Failures, Output, Watch, counted, grouped},
+        terminal::{Failures, INTERRUPTED, Output, counted, grouped, tenths},
     },
     audit::{self, Action, NewEvent},
     config::LoadedConfig,
@@ -54,18 +55,18 @@ impl Verify {
         let context = AdminContext::open_for(loaded, self.concurrency).await?;
         let (engine, concurrency) = (context.users().verify(), context.config.max_concurrent_calls);
         let planned = engine.count().await?.min(self.sample.unwrap_or(u64::MAX));
-        let watch = Watch::new(planned, self.json, self.failures.as_deref())?;
-        let ended = watch.during(self.verify(&engine, &watch, concurrency)).await.flatten();
+        let (watch, controls) = sweep::watch(planned, self.json, self.failures.as_deref())?;
+        let ended = watch.during(self.verify(&engine, &watch, &controls, concurrency)).await.flatten();
         let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
         let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
         let event = NewEvent::new(&self.actor.origin(), Action::KeyVerify).outcome(outcome);
         let left = context::record(&context.db, event).await;
         let verified = ended?;
         left?;
-        let interrupted = watch.controls().stop.is_cancelled() && verified.subjects < planned;
+        let interrupted = watch.stop().is_cancelled() && verified.subjects < planned;
         let status = match () {
             () if !verified.faults.is_empty() => 1,
-            () if interrupted => 130,
+            () if interrupted => INTERRUPTED,
             () => 0,
         };
         context.close().await?;
@@ -75,7 +76,8 @@ impl Verify {
     async fn verify(
         &self,
         engine: &Engine,
-        watch: &Watch,
+        watch: &SweepWatch,
+        controls: &Controls,
         concurrency: NonZeroUsize,
     ) -> anyhow::Result<Verified> {
         if let Some(size) = self.sample {
@@ -96,19 +98,19 @@ impl Verify {
         };
         let failures = watch.failures();
         // The faults are what is listed, and not the data keys that they are under.
-        let controls = Controls { on_failure: Arc::new(|_| ()), ..watch.controls().clone() };
+        let controls = Controls { on_failure: Arc::new(|_| ()), ..controls.clone() };
         let on_fault = Arc::new(move |fault: &Fault| add_to(&failures, fault));
         Ok(engine.run(&options, &controls, on_fault).await?)
     }
 
-    fn text(&self, verified: &Verified, watch: &Watch, interrupted: bool) -> String {
+    fn text(&self, verified: &Verified, watch: &SweepWatch, interrupted: bool) -> String {
         let Verified { subjects: users, data_keys, attributes, faults, .. } = verified;
         let faults = faults.len() as u64;
         let seconds = watch.elapsed().as_secs_f64();
         if self.json {
             let result = json!({
                 "event": "result", "users": users, "data_keys": data_keys, "attributes": attributes,
-                "faults": faults, "interrupted": interrupted, "seconds": (seconds * 10.0).round() / 10.0,
+                "faults": faults, "interrupted": interrupted, "seconds": tenths(seconds),
             });
             return format!("{result}\n");
         }
@@ -132,5 +134,5 @@ impl Verify {
 
 fn add_to(failures: &Failures, fault: &Fault) {
     let object = json!({ "subject": fault.subject.to_string(), "place": fault.place, "cause": fault.cause });
-    failures.add_line(&object, &format!("{} of user {}: {}", fault.place, fault.subject, fault.cause));
+    failures.add(&object, &format!("{} of user {}: {}", fault.place, fault.subject, fault.cause));
 }

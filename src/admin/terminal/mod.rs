@@ -1,6 +1,7 @@
 //! What commands and people say to each other: tables, questions, progress.
 
 mod confirm;
+mod failures;
 mod progress;
 mod table;
 
@@ -9,8 +10,14 @@ use std::io::{IsTerminal, Write};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 pub(super) use confirm::confirm;
-pub(super) use progress::{Failures, Watch};
+pub(super) use failures::Failures;
+pub(super) use progress::{Bar, Progress, Watch, rate, tenths};
 pub(super) use table::{Align, bar, table};
+
+use crate::characters::is_invisible;
+
+/// The exit status of a run that was asked to end, as shells have it after Ctrl-C.
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// What a command prints to standard output, and its exit status.
 #[derive(Debug)]
@@ -58,6 +65,14 @@ pub(super) fn time(moment: DateTime<Utc>) -> String {
 /// The same to the second, for what takes longer than that.
 pub(super) fn second(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A text as it can be printed: what would break the line, or act on the terminal, is written out.
+pub(super) fn one_line(text: &str) -> String {
+    let printed = |c: char| {
+        if c.is_control() || is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() }
+    };
+    text.replace('\n', "\\n").chars().map(printed).collect()
 }
 
 /// Whether people look at standard error.

@@ -1,6 +1,7 @@
 //! `oubliette-admin users`: what somebody on call needs without the API.
 
 mod forget;
+mod import;
 mod show;
 
 use clap::Subcommand;
@@ -13,6 +14,8 @@ use crate::config::LoadedConfig;
 pub enum UsersCommand {
     /// Forget a user: destroy the data keys and the row, and record the erasure
     Forget(forget::Forget),
+    /// Bring people in from a CSV or JSON Lines file
+    Import(import::ImportCommand),
     /// Show a user, personal values masked
     Show(show::Show),
 }
@@ -21,6 +24,7 @@ impl UsersCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         match self {
             Self::Forget(forget) => forget.run(loaded).await,
+            Self::Import(import) => import.run(loaded).await,
             Self::Show(show) => show.run(loaded).await,
         }
     }

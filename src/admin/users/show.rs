@@ -6,12 +6,11 @@ use super::forget::receipt;
 use crate::{
     admin::{
         context::{self, Actor, AdminContext},
-        terminal::{self, Output, time},
+        terminal::{self, Output, one_line, time},
     },
     attributes::{AttributeName, SEALED_PREFIX},
     audit::{self, Action, NewEvent},
     causes,
-    characters::is_invisible,
     config::LoadedConfig,
     envelope::SubjectId,
     keys::store,
@@ -151,12 +150,4 @@ fn as_text(user: &User, shown: &[Shown], keys: &[(u32, String)]) -> String {
         text.push_str(&format!("{:<width$} {version}, under {kek}\n", "data key"));
     }
     text
-}
-
-/// A value as it can be printed: what would break the line, or act on the terminal, is written out.
-fn one_line(value: &str) -> String {
-    let printed = |c: char| {
-        if c.is_control() || is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() }
-    };
-    value.replace('\n', "\\n").chars().map(printed).collect()
 }

@@ -1,0 +1,75 @@
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::Context;
+
+/// The failures that are printed. All of them are in the file, if there is one.
+const SHOWN: usize = 10;
+
+/// Keeps the failures of a run: some for the screen, all for a file.
+#[derive(Debug)]
+pub(in crate::admin) struct Failures {
+    path: Option<PathBuf>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    file: Option<std::io::BufWriter<File>>,
+    shown: Vec<String>,
+    count: usize,
+    error: Option<std::io::Error>,
+}
+
+impl Failures {
+    pub(in crate::admin) fn new(path: Option<&Path>) -> anyhow::Result<Self> {
+        let make = |path: &Path| {
+            File::create(path).with_context(|| format!("cannot make the file `{}`", path.display()))
+        };
+        let file = path.map(make).transpose()?.map(std::io::BufWriter::new);
+        let kept = Kept { file, shown: Vec::new(), count: 0, error: None };
+        Ok(Self { path: path.map(Path::to_owned), kept: Mutex::new(kept) })
+    }
+
+    /// Keeps a failure, as an object and as a line.
+    pub(in crate::admin) fn add(&self, object: &serde_json::Value, line: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.count += 1;
+        if kept.shown.len() < SHOWN {
+            kept.shown.push(line.to_owned());
+        }
+        if let Some(file) = &mut kept.file
+            && let Err(error) = writeln!(file, "{object}")
+        {
+            kept.error = Some(error);
+        }
+    }
+
+    /// Some of the failures, for people. Empty if there are none.
+    pub(in crate::admin) fn lines(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text: String = kept.shown.iter().map(|line| format!("  {line}\n")).collect();
+        let more = kept.count - kept.shown.len();
+        match &self.path {
+            _ if kept.count == 0 => {}
+            Some(path) => text.push_str(&format!("  all of them: {}\n", path.display())),
+            None if more > 0 => text.push_str(&format!("  and {more} more: --failures FILE lists all\n")),
+            None => {}
+        }
+        text
+    }
+
+    pub(in crate::admin) fn flush(&self) -> anyhow::Result<()> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = kept.file.as_mut().map_or(Ok(()), Write::flush);
+        match kept.error.take() {
+            Some(error) => Err(error),
+            None => flushed,
+        }
+        .context("the list of failures cannot be written")
+    }
+}

@@ -1,0 +1,181 @@
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{bail, ensure};
+
+use crate::{
+    admin::terminal::one_line,
+    users::{UserAttribute, Users},
+};
+
+/// A column of the file, as the file names it.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) target: Target,
+}
+
+/// What a column holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Id,
+    Username,
+    Attribute(UserAttribute),
+    /// Nothing that is wanted.
+    Ignored,
+    /// Nothing: it has no name, as spreadsheets leave them at the end of each line.
+    Nameless,
+}
+
+/// The columns that a file may have: what they are called here, and what an operator says of others.
+#[derive(Debug)]
+pub(super) struct Columns {
+    known: HashMap<String, Arc<Column>>,
+    /// Those that the operator named, of which each is to be there.
+    named: Vec<String>,
+}
+
+impl Columns {
+    /// `mapped` are names in the file with names here.
+    pub(super) fn new(
+        users: &Users,
+        mapped: &[(String, String)],
+        ignored: &[String],
+    ) -> anyhow::Result<Self> {
+        let own: Vec<_> = [Target::Id, Target::Username]
+            .into_iter()
+            .chain(users.attributes().map(Target::Attribute))
+            .collect();
+        let mut columns = Self { known: HashMap::new(), named: Vec::new() };
+        for target in &own {
+            columns.add(target.name().to_owned(), target.clone());
+        }
+        let mut taken: HashMap<&str, &str> = HashMap::new();
+        for (name, to) in mapped {
+            let Some(target) = own.iter().find(|target| target.name() == to) else {
+                let names: Vec<_> = own.iter().map(Target::name).collect();
+                bail!("--map {name}={to}: there is no attribute `{to}`, but {}", listed(&names));
+            };
+            if let Some(other) = taken.insert(to, name) {
+                bail!("--map: `{other}` and `{name}` are both `{to}`");
+            }
+            columns.name(name, target.clone())?;
+        }
+        for name in ignored {
+            columns.name(name, Target::Ignored)?;
+        }
+        Ok(columns)
+    }
+
+    fn add(&mut self, name: String, target: Target) {
+        self.known.insert(name.clone(), Arc::new(Column { name, target }));
+    }
+
+    fn name(&mut self, name: &str, target: Target) -> anyhow::Result<()> {
+        ensure!(!self.named.iter().any(|known| known == name), "column `{name}` is given twice");
+        self.named.push(name.to_owned());
+        self.add(name.to_owned(), target);
+        Ok(())
+    }
+
+    /// What this column holds.
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Column>> {
+        self.known.get(name)
+    }
+
+    /// The columns of a header, of which each must be known. The header's names are repeated only if it is one: else it may be a person.
+    pub(super) fn of_header(&self, header: &[String]) -> anyhow::Result<Vec<Arc<Column>>> {
+        let is_username =
+            |name: &String| self.get(name).is_some_and(|column| column.target == Target::Username);
+        if !header.iter().any(is_username) {
+            if let [one] = header
+                && let Some(delimiter) =
+                    [';', '\t', ',', '|'].into_iter().find(|one_of| one.contains(*one_of))
+            {
+                let delimiter = if delimiter == '\t' { "tab".to_owned() } else { format!("'{delimiter}'") };
+                bail!(
+                    "the first line is one single column. Is the delimiter another one? --delimiter {delimiter}"
+                );
+            }
+            bail!(
+                "no column of the first line is `username`. It has to name the columns; --map COLUMN=username says which one it is"
+            );
+        }
+        let missing: Vec<_> = self.named.iter().filter(|name| !header.contains(name)).collect();
+        ensure!(missing.is_empty(), "the first line has no column {}", listed(&missing));
+        let mut unknown = Vec::new();
+        let mut columns: Vec<Arc<Column>> = Vec::with_capacity(header.len());
+        for name in header {
+            let nameless = || Arc::new(Column { name: String::new(), target: Target::Nameless });
+            match self.get(name) {
+                Some(column) => columns.push(column.clone()),
+                None if name.is_empty() => columns.push(nameless()),
+                None => unknown.push(name),
+            }
+        }
+        if !unknown.is_empty() {
+            bail!(
+                "the first line has columns that are not known here: {}. --map COLUMN=ATTRIBUTE says what one is, --ignore COLUMN leaves it \
+                 out. Attributes are {}",
+                listed(&unknown),
+                listed(&self.own())
+            );
+        }
+        for (place, column) in columns.iter().enumerate() {
+            let is_same = |other: &&Arc<Column>| column.is_same(other);
+            if let Some(other) = columns[..place].iter().find(is_same) {
+                let (one, other) = (one_line(&other.name), one_line(&column.name));
+                bail!(
+                    "the columns `{one}` and `{other}` of the first line are both `{}`",
+                    column.target.name()
+                );
+            }
+        }
+        Ok(columns)
+    }
+
+    /// The names of attributes, whatever the file calls them.
+    fn own(&self) -> Vec<&str> {
+        let names = self.known.values().filter_map(|column| match &column.target {
+            Target::Attribute(attribute) => Some(attribute.name()),
+            _ => None,
+        });
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// What the file calls a field of users.
+    pub(super) fn name_of<'a>(&'a self, field: &'a str) -> &'a str {
+        let mut named = self.named.iter().filter_map(|name| self.get(name));
+        named.find(|column| column.target.name() == field).map_or(field, |column| &column.name)
+    }
+}
+
+impl Column {
+    /// Whether both hold the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.target == other.target && !matches!(self.target, Target::Ignored | Target::Nameless)
+    }
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Self::Id => "id",
+            Self::Username => "username",
+            Self::Attribute(attribute) => attribute.name(),
+            Self::Ignored | Self::Nameless => "",
+        }
+    }
+}
+
+fn listed(names: &[impl AsRef<str>]) -> String {
+    const MOST: usize = 20;
+    let mut text: Vec<_> =
+        names.iter().take(MOST).map(|name| format!("`{}`", one_line(name.as_ref()))).collect();
+    if names.len() > MOST {
+        text.push(format!("{} more", names.len() - MOST));
+    }
+    text.join(", ")
+}

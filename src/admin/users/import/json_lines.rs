@@ -1,0 +1,184 @@
+use std::{
+    fmt,
+    io::{BufRead, BufReader, Read},
+    sync::Arc,
+};
+
+use anyhow::{Context, ensure};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use super::{
+    MAX_LINE,
+    columns::{Columns, Target},
+    line::{Cell, Line, Problem},
+    source::{Lines, Text},
+};
+use crate::admin::terminal::one_line;
+
+/// One JSON object a line.
+pub(super) struct JsonLines {
+    reader: BufReader<Text>,
+    columns: Arc<Columns>,
+    line: Vec<u8>,
+    number: u64,
+    position: u64,
+}
+
+impl JsonLines {
+    pub(super) fn new(text: Text, columns: Arc<Columns>) -> Self {
+        let reader = BufReader::with_capacity(64 << 10, text);
+        Self { reader, columns, line: Vec::new(), number: 0, position: 0 }
+    }
+
+    fn cells(&self) -> Result<Vec<Cell>, Problem> {
+        let Object(members) = serde_json::from_slice(&self.line).map_err(|error| {
+            // Not its own words, which may repeat a value.
+            Problem::of_all(format!("is not a JSON object, at character {}", error.column()))
+        })?;
+        let mut cells: Vec<Cell> = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            match (&*name, &value) {
+                ("masked", Value::Bool(false)) | ("errors", Value::List(0)) => continue,
+                ("masked", _) => {
+                    return Err(Problem::of_all(
+                        "is masked: `oubliette-admin users export --reveal` writes what can be imported",
+                    ));
+                }
+                ("errors", _) => {
+                    return Err(Problem::of_all("has values that did not open where it was exported"));
+                }
+                _ => {}
+            }
+            let Some(column) = self.columns.get(&name) else {
+                let problem = "is not known here: --map COLUMN=ATTRIBUTE says what it is, --ignore COLUMN leaves it out";
+                let name = one_line(&name.chars().take(64).collect::<String>());
+                return Err(Problem::of(&name, problem));
+            };
+            if cells.iter().any(|cell| cell.column.is_same(column)) {
+                return Err(Problem::of(&column.name, "is given twice"));
+            }
+            match value {
+                _ if column.target == Target::Ignored => {}
+                Value::Null => cells.push(Cell { column: column.clone(), text: String::new() }),
+                Value::Text(text) => cells.push(Cell { column: column.clone(), text }),
+                Value::Bool(_) | Value::List(_) | Value::Other => {
+                    return Err(Problem::of(&column.name, "is neither a text, in quotes, nor null"));
+                }
+            }
+        }
+        Ok(cells)
+    }
+}
+
+impl Lines for JsonLines {
+    fn next(&mut self) -> anyhow::Result<Option<Line>> {
+        loop {
+            self.line.clear();
+            let mut bounded = (&mut self.reader).take(MAX_LINE as u64 + 1);
+            let read = bounded.read_until(b'\n', &mut self.line);
+            let number = self.number + 1;
+            let read = read.with_context(|| format!("the file cannot be read, at line {number}"))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            ensure!(read <= MAX_LINE, "line {number} has more than 16 MiB");
+            (self.number, self.position) = (number, self.position + read as u64);
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some(Line { number, cells: self.cells() }));
+            }
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+/// The members of an object, each as often as it is there.
+struct Object(Vec<(String, Value)>);
+
+/// What a member may be.
+enum Value {
+    Null,
+    Text(String),
+    Bool(bool),
+    /// Of so many.
+    List(usize),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(Value::Bool(value))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut length = 0;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    length += 1;
+                }
+                Ok(Value::List(length))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}

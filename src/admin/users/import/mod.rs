@@ -1,0 +1,209 @@
+//! `oubliette-admin users import`: from a file to [`crate::users::Import`], without ever holding more than a few batches of it.
+//!
+//! | piece | what it is |
+//! | --- | --- |
+//! | source | the file: CSV or JSON Lines, and what else it may turn out to be |
+//! | columns | what each column holds |
+//! | line | a person of the file, with all that is wrong with them |
+//! | seen | which usernames and ids the file had already |
+//! | run | reads, checks and brings batches, several at a time |
+
+mod columns;
+mod csv;
+mod json_lines;
+mod line;
+mod progress;
+mod run;
+mod seen;
+mod source;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::json;
+
+use self::{
+    columns::Columns,
+    progress::{Counts, ImportProgress, people},
+    run::{Ended, Run},
+    source::Source,
+};
+use crate::{
+    admin::{
+        context::{Actor, AdminContext},
+        keys::costs::{cost_of, default_rates},
+        terminal::{Bar, INTERRUPTED, Output, Watch, counted, grouped, rate, tenths},
+    },
+    config::LoadedConfig,
+    keys::sweep::SweepOptions,
+    ledger::rollbacks,
+};
+
+/// Most bytes of one line: no person has more.
+const MAX_LINE: usize = 16 << 20;
+
+/// Brings people in from a file: CSV in UTF-8 with a header, or JSON Lines, one object a line.
+///
+/// The columns are `username`, which each person needs; `email`, `phone` and declared attributes; and `id`, a UUID that the
+/// person keeps. An empty cell says nothing. Each person is imported whole or not at all, under a data key of their own.
+///
+/// Nobody who is here already is changed: who is known by the id, or without one by the username, is compared with the file, and
+/// reported if anything differs. So a run that was interrupted, or that left something out, is simply run again. Who was forgotten is
+/// not brought back.
+///
+/// Exit status: 0 if everybody is here as the file has them, 1 if anybody is not, 130 if it was interrupted.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin users import people.csv --dry-run                     # is everything in order?
+  oubliette-admin users import people.csv --failures refused.jsonl
+  oubliette-admin users import excel.csv --delimiter ';' --map Name=full_name --map Login=username --ignore Notes
+  zcat people.jsonl.gz | oubliette-admin users import -")]
+pub struct ImportCommand {
+    /// The file, or `-` for standard input
+    file: PathBuf,
+    /// Check everything, compare with those who are here, and store nobody
+    #[arg(long)]
+    dry_run: bool,
+    /// What a column holds whose name is another one here; may be given several times
+    #[arg(long = "map", value_name = "COLUMN=ATTRIBUTE", value_parser = mapping)]
+    mapped: Vec<(String, String)>,
+    /// Leave this column out; may be given several times
+    #[arg(long = "ignore", value_name = "COLUMN")]
+    ignored: Vec<String>,
+    /// What separates the cells of CSV: one character, or `tab`
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
+    delimiter: u8,
+    #[arg(long, value_name = "PEOPLE", help = help_of_the_rate())]
+    max_rate: Option<u32>,
+    /// JSON lines: the progress each second, the result
+    #[arg(long)]
+    json: bool,
+    /// Write all that was refused or differs to this file: one JSON object for each problem, with line, column and reason, and never the value
+    #[arg(long, value_name = "FILE")]
+    failures: Option<PathBuf>,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+impl ImportCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        if let Some(failures) = &self.failures {
+            ensure!(!is_same(failures, &self.file), "--failures would overwrite the file that is imported");
+        }
+        let context = AdminContext::open(loaded).await?;
+        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
+            anyhow::bail!(
+                "the erasure ledger went back: {rollback}. Nobody can say who was forgotten, so nobody is imported: see \
+                 `oubliette-admin ledger status`"
+            );
+        }
+        let users = context.users();
+        let columns = Arc::new(Columns::new(&users, &self.mapped, &self.ignored)?);
+        let source = Source::open(&self.file)?;
+        let size = source.size;
+        let lines = source.lines(self.delimiter, &columns)?;
+        let watch =
+            Watch::new(ImportProgress::new(size), Bar::Bytes(size), self.json, self.failures.as_deref())?;
+        let options =
+            SweepOptions { concurrency: context.config.max_concurrent_calls, ..SweepOptions::default() };
+        let polite_rate =
+            || Some(cost_of(&context.config, context.backends.active().name())?.polite_rate.get());
+        let run = Run {
+            import: users.import(&self.actor.origin(), &options, self.dry_run),
+            columns,
+            max_rate: self.max_rate.map_or_else(polite_rate, |rate| (rate > 0).then_some(rate)),
+            watch: &watch,
+        };
+        let ended = watch.during(run.run(lines)).await.flatten()?;
+        let output = self.outcome(&ended, &watch);
+        context.close().await?;
+        Ok(output)
+    }
+
+    fn outcome(&self, ended: &Ended, watch: &Watch<ImportProgress>) -> Output {
+        let counts = watch.progress().counts();
+        let status = match ended {
+            Ended::Interrupted => INTERRUPTED,
+            Ended::Completed if counts.is_well() => 0,
+            Ended::Completed | Ended::Stopped(_) => 1,
+        };
+        let seconds = watch.elapsed().as_secs_f64();
+        let text = if self.json {
+            let mut result = counts.object();
+            result["event"] = "result".into();
+            (result["outcome"], result["cause"]) = match ended {
+                Ended::Completed => ("completed".into(), json!(null)),
+                Ended::Interrupted => ("interrupted".into(), json!(null)),
+                Ended::Stopped(cause) => ("stopped".into(), json!(cause)),
+            };
+            result["dry_run"] = self.dry_run.into();
+            result["seconds"] = json!(tenths(seconds));
+            format!("{result}\n")
+        } else {
+            self.text(ended, counts, seconds, &watch.failures().lines())
+        };
+        Output { text, status }
+    }
+
+    fn text(&self, ended: &Ended, counts: Counts, seconds: f64, failures: &str) -> String {
+        let done = if self.dry_run { "checked: would import" } else { "imported" };
+        let per_second = rate(counts.all(), seconds);
+        let mut text =
+            format!("{done} {} in {seconds:.1} s ({per_second:.0} lines a second)\n", people(counts.created));
+        if counts.same > 0 {
+            text.push_str(&format!("{} were here already, as the file has them\n", grouped(counts.same)));
+        }
+        if counts.different > 0 {
+            text.push_str(&format!(
+                "{} were here already and DIFFER from the file; they are as they were\n",
+                grouped(counts.different)
+            ));
+        }
+        if counts.refused > 0 {
+            text.push_str(&format!("{} REFUSED\n", counted(counts.refused, "line")));
+        }
+        text.push_str(failures);
+        match ended {
+            Ended::Completed => {}
+            Ended::Interrupted => {
+                text.push_str("interrupted: the same command goes on, and leaves out those who are here\n");
+            }
+            Ended::Stopped(cause) => {
+                text.push_str(&format!(
+                    "stopped: {cause}\nthe same command goes on, and leaves out those who are here\n"
+                ));
+            }
+        }
+        text
+    }
+}
+
+/// `COLUMN=ATTRIBUTE`. A column's name may have a `=`, an attribute's has none.
+fn mapping(argument: &str) -> Result<(String, String), &'static str> {
+    match argument.rsplit_once('=') {
+        Some((column, attribute)) if !column.is_empty() => Ok((column.to_owned(), attribute.to_owned())),
+        _ => Err("write COLUMN=ATTRIBUTE"),
+    }
+}
+
+fn delimiter(argument: &str) -> Result<u8, &'static str> {
+    match argument.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii() && !b"\"\r\n".contains(one) => Ok(*one),
+        _ => Err("one ASCII character, such as ';', or tab"),
+    }
+}
+
+fn help_of_the_rate() -> String {
+    format!("Most people a second; 0: no limit [default: {}]", default_rates())
+}
+
+/// Whether both are one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let places = [one, other].map(Path::canonicalize);
+    matches!(places, [Ok(one), Ok(other)] if one == other)
+}
