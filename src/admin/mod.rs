@@ -27,31 +27,31 @@ use crate::{
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring the database to this release's schema
+    #[command(about = "Bring the database to this release's schema")]
     Migrate(migrate::Migrate),
-    /// Print the GraphQL schema (SDL), as schema.graphql holds it
+    #[command(about = "Print the GraphQL schema (SDL), as schema.graphql holds it")]
     Schema,
-    /// Print the effective configuration, each value with what set it, secrets redacted
+    #[command(about = "Print the effective configuration, each value with what set it, secrets redacted")]
     Config(config::Config),
-    /// Look after data keys and wrapping keys
+    #[command(about = "Look after data keys and wrapping keys")]
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Read the erasure ledger, check it, and adopt one that went back
+    #[command(about = "Read the erasure ledger, check it, and adopt one that went back")]
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// Look at users, and forget them, without the API
+    #[command(about = "Look at users, and forget them, without the API")]
     #[command(subcommand)]
     Users(users::UsersCommand),
-    /// Look at the values of declared attributes, and remove those of one that is not declared any more
+    #[command(about = "Look at the values of declared attributes, and remove those of one that is not declared any more")]
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
-    /// Say who may call the API
+    #[command(about = "Say who may call the API")]
     #[command(subcommand)]
     Tokens(tokens::Tokens),
-    /// Read the audit trail, and check it
+    #[command(about = "Read the audit trail, and check it")]
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Print a shell's completions
+    #[command(about = "Print a shell's completions")]
     Completions(completions::Completions),
 }
 

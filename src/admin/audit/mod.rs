@@ -12,11 +12,11 @@ use crate::config::LoadedConfig;
 /// What an operator can do with the audit trail.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Check the whole trail: whether anything was changed, deleted, moved, or cut off
+    #[command(about = "Check the whole trail: whether anything was changed, deleted, moved, or cut off")]
     Verify(verify::Verify),
-    /// Print the trail's head, to be kept elsewhere
+    #[command(about = "Print the trail's head, to be kept elsewhere")]
     Head(head::HeadCommand),
-    /// Print the events
+    #[command(about = "Print the events")]
     Export(export::Export),
 }
 

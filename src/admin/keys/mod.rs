@@ -19,19 +19,19 @@ use crate::config::LoadedConfig;
 /// What an operator can do with data keys and wrapping keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    /// Count the data keys under each wrapping key, and show the last runs
+    #[command(about = "Count the data keys under each wrapping key, and show the last runs")]
     Status(status::Status),
-    /// Move data keys to another wrapping key, while servers serve
+    #[command(about = "Move data keys to another wrapping key, while servers serve")]
     Rewrap(rewrap::RewrapCommand),
-    /// Give subjects fresh data keys, and seal their attributes anew: after a data key leaked
+    #[command(about = "Give subjects fresh data keys, and seal their attributes anew: after a data key leaked")]
     Rotate(rotate::RotateCommand),
-    /// Open everything, and report what does not open
+    #[command(about = "Open everything, and report what does not open")]
     Verify(verify::Verify),
-    /// Let nothing new come under a wrapping key, and say whether any data key needs it still
+    #[command(about = "Let nothing new come under a wrapping key, and say whether any data key needs it still")]
     Retire(retire::Retire),
-    /// Say whether a wrapping key can be destroyed. Changes nothing
+    #[command(about = "Say whether a wrapping key can be destroyed. Changes nothing")]
     RetireCheck(retire_check::RetireCheck),
-    /// Manage the wrapping keys of a local key file
+    #[command(about = "Manage the wrapping keys of a local key file")]
     #[command(subcommand)]
     Local(local::Local),
 }

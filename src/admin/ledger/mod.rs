@@ -15,15 +15,15 @@ use crate::{config::LoadedConfig, ledger::rollbacks::Rollback};
 /// What an operator can do with the erasure ledger.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Check the whole ledger: whether anything was changed, deleted, moved, or cut off
+    #[command(about = "Check the whole ledger: whether anything was changed, deleted, moved, or cut off")]
     Verify(verify::Verify),
-    /// Print the ledger's head, to be kept elsewhere
+    #[command(about = "Print the ledger's head, to be kept elsewhere")]
     Head(head::HeadCommand),
-    /// Print the entries
+    #[command(about = "Print the entries")]
     Export(export::Export),
-    /// Show where the ledger ends, and whether it went back and waits to be adopted
+    #[command(about = "Show where the ledger ends, and whether it went back and waits to be adopted")]
     Status(status::Status),
-    /// Adopt the ledger as it is, after it went back: servers answer about persons again
+    #[command(about = "Adopt the ledger as it is, after it went back: servers answer about persons again")]
     Adopt(adopt::Adopt),
 }
 

@@ -12,11 +12,11 @@ use crate::config::LoadedConfig;
 /// What an operator can do with tokens.
 #[derive(Debug, Subcommand)]
 pub enum Tokens {
-    /// Make a token, and show it once
+    #[command(about = "Make a token, and show it once")]
     Create(create::Create),
-    /// List tokens: what they allow, when they end, when they were used last
+    #[command(about = "List tokens: what they allow, when they end, when they were used last")]
     List(list::List),
-    /// End a token, on all servers, within seconds
+    #[command(about = "End a token, on all servers, within seconds")]
     Revoke(revoke::Revoke),
 }
 

@@ -12,11 +12,11 @@ use crate::config::LoadedConfig;
 /// What an operator can do with a user.
 #[derive(Debug, Subcommand)]
 pub enum UsersCommand {
-    /// Forget a user: destroy the data keys and the row, and record the erasure
+    #[command(about = "Forget a user: destroy the data keys and the row, and record the erasure")]
     Forget(forget::Forget),
-    /// Bring people in from a CSV or JSON Lines file
+    #[command(about = "Bring people in from a CSV or JSON Lines file")]
     Import(import::ImportCommand),
-    /// Show a user, personal values masked
+    #[command(about = "Show a user, personal values masked")]
     Show(show::Show),
 }
 

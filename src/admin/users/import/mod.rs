@@ -151,9 +151,9 @@ impl ImportCommand {
 
     fn text(&self, ended: &Ended, counts: Counts, seconds: f64, failures: &str) -> String {
         let done = if self.dry_run { "checked: would import" } else { "imported" };
-        let per_second = rate(counts.all(), seconds);
+        let per_second = indicatif::HumanFloatCount(rate(counts.all(), seconds).round());
         let mut text =
-            format!("{done} {} in {seconds:.1} s ({per_second:.0} lines a second)\n", people(counts.created));
+            format!("{done} {} in {seconds:.1} s ({per_second} lines a second)\n", people(counts.created));
         if counts.same > 0 {
             text.push_str(&format!("{} were here already, as the file has them\n", grouped(counts.same)));
         }
