@@ -4,7 +4,6 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use sea_orm::DbErr;
 
 /// When something happened.
 #[derive(Args, Debug)]
@@ -19,19 +18,19 @@ pub(super) struct Period {
 
 /// Some lines of an export.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct Lines<P> {
     pub(super) lines: Vec<String>,
     /// The place of the last; none if there are no more after these.
-    pub(super) next: Option<i64>,
+    pub(super) next: Option<P>,
 }
 
 /// Prints lines to standard output, page by page, until there are no more. `page` gives those after a place; none for the first.
 ///
 /// # Errors
 ///
-/// The database's error, and that of standard output, unless it was closed: the reader has seen enough.
-pub(super) async fn print_pages(
-    mut page: impl AsyncFnMut(Option<i64>) -> Result<Lines, DbErr>,
+/// The page's error, and that of standard output, unless it was closed: the reader has seen enough.
+pub(super) async fn print_pages<P>(
+    mut page: impl AsyncFnMut(Option<P>) -> anyhow::Result<Lines<P>>,
 ) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout());
     let mut after = None;

@@ -42,7 +42,9 @@ pub enum Command {
     #[command(about = "Look at users, and forget them, without the API")]
     #[command(subcommand)]
     Users(users::UsersCommand),
-    #[command(about = "Look at the values of declared attributes, and remove those of one that is not declared any more")]
+    #[command(
+        about = "Look at the values of declared attributes, and remove those of one that is not declared any more"
+    )]
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
     #[command(about = "Say who may call the API")]

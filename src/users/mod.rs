@@ -17,6 +17,7 @@ mod import;
 mod input;
 mod list;
 mod open;
+mod opened;
 mod personal;
 mod reads;
 mod stored;

@@ -1,14 +1,13 @@
 //! What is stored of declared attributes, whoever declared them: how many values of which, and those that do not fit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, Query},
 };
-use uuid::Uuid;
 
-use super::{UserError, Users};
+use super::{UserError, Users, opened::Opened};
 use crate::{
     attributes::Declaration,
     audit::{self, Action, NewEvent, Origin},
@@ -17,8 +16,8 @@ use crate::{
         SealedName,
         personal_value::{Column, Entity, Model},
     },
-    envelope::{DataKeyId, Sealed, SealedRow, SubjectId},
-    keys::{OpenedKey, subjects::Unreadable},
+    envelope::{Sealed, SealedRow, SubjectId},
+    keys::subjects::Unreadable,
 };
 
 /// Most values in one transaction, or in one statement.
@@ -135,12 +134,11 @@ impl Users {
             select = select.filter(Column::SubjectId.gt(*after.as_uuid()));
         }
         let rows: Vec<Model> = select.order_by_asc(Column::SubjectId).limit(BATCH).all(&self.db).await?;
-        let ids: Vec<_> = rows.iter().filter_map(key_of).collect();
-        let opened: HashMap<_, _> = ids.iter().copied().zip(self.keyring.open_many(&ids).await).collect();
+        let opened = self.open_keys_of(rows.iter().map(|row| (row.subject(), sealed(row)))).await;
         let mut misfits = Vec::new();
         for row in &rows {
             let subject = row.subject();
-            match self.problem_of(row, &opened, declaration).await {
+            match problem_of(row, &opened, declaration).await {
                 Ok(None) => {}
                 Ok(Some(problem)) => misfits.push(Misfit { subject, problem: Ok(problem) }),
                 Err(error) => misfits.push(Misfit { subject, problem: Err(error) }),
@@ -148,30 +146,21 @@ impl Users {
         }
         Ok((misfits, rows.len() as u64, rows.last().map(SealedRow::subject)))
     }
+}
 
-    /// What a value breaks; nothing if it fits, or was changed or forgotten meanwhile.
-    async fn problem_of(
-        &self,
-        row: &Model,
-        opened: &HashMap<DataKeyId, OpenedKey>,
-        declaration: &Declaration,
-    ) -> Result<Option<String>, Unreadable> {
-        let sealed = Sealed::new(&row.attribute, row.sealed.as_bytes());
-        let key = key_of(row).and_then(|id| opened.get(&id)?.as_ref().ok());
-        let text = match key.and_then(|key| key.open_sealed(sealed).ok()) {
-            Some(text) => Ok(text),
-            // Says why, or opens it with the key that the table has now.
-            None => self.keyring.open_sealed(row.subject(), sealed).await,
-        };
-        match text {
-            Ok(text) => Ok(declaration.parse(text.expose()).err().map(|error| error.to_string())),
-            Err(error) if error.is_key_gone() => Ok(None),
-            Err(error) => Err(error),
-        }
+/// What a value breaks; nothing if it fits, or was changed or forgotten meanwhile.
+async fn problem_of(
+    row: &Model,
+    opened: &Opened<'_>,
+    declaration: &Declaration,
+) -> Result<Option<String>, Unreadable> {
+    match opened.value(row.subject(), sealed(row)).await {
+        Ok(text) => Ok(declaration.parse(text.expose()).err().map(|error| error.to_string())),
+        Err(error) if error.is_key_gone() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-fn key_of(row: &Model) -> Option<DataKeyId> {
-    let version = row.sealed.header().ok()?.key_version;
-    Some(DataKeyId { subject: Uuid::into(row.subject_id), version })
+fn sealed(row: &Model) -> Sealed<'_> {
+    Sealed::new(&row.attribute, row.sealed.as_bytes())
 }

@@ -23,11 +23,15 @@ pub enum Keys {
     Status(status::Status),
     #[command(about = "Move data keys to another wrapping key, while servers serve")]
     Rewrap(rewrap::RewrapCommand),
-    #[command(about = "Give subjects fresh data keys, and seal their attributes anew: after a data key leaked")]
+    #[command(
+        about = "Give subjects fresh data keys, and seal their attributes anew: after a data key leaked"
+    )]
     Rotate(rotate::RotateCommand),
     #[command(about = "Open everything, and report what does not open")]
     Verify(verify::Verify),
-    #[command(about = "Let nothing new come under a wrapping key, and say whether any data key needs it still")]
+    #[command(
+        about = "Let nothing new come under a wrapping key, and say whether any data key needs it still"
+    )]
     Retire(retire::Retire),
     #[command(about = "Say whether a wrapping key can be destroyed. Changes nothing")]
     RetireCheck(retire_check::RetireCheck),

@@ -1,5 +1,7 @@
-//! `oubliette-admin users`: what somebody on call needs without the API.
+//! `oubliette-admin users`: what somebody on call needs without the API, and bringing and taking many.
 
+mod export;
+mod fields;
 mod forget;
 mod import;
 mod show;
@@ -16,6 +18,8 @@ pub enum UsersCommand {
     Forget(forget::Forget),
     #[command(about = "Bring people in from a CSV or JSON Lines file")]
     Import(import::ImportCommand),
+    #[command(about = "Print users as JSON Lines, personal values masked")]
+    Export(export::ExportCommand),
     #[command(about = "Show a user, personal values masked")]
     Show(show::Show),
 }
@@ -25,6 +29,7 @@ impl UsersCommand {
         match self {
             Self::Forget(forget) => forget.run(loaded).await,
             Self::Import(import) => import.run(loaded).await,
+            Self::Export(export) => export.run(loaded).await,
             Self::Show(show) => show.run(loaded).await,
         }
     }

@@ -1,21 +1,21 @@
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::forget::receipt;
+use super::{
+    fields::{self, Shown},
+    forget::receipt,
+};
 use crate::{
     admin::{
         context::{self, Actor, AdminContext},
         terminal::{self, Output, one_line, time},
     },
-    attributes::{AttributeName, SEALED_PREFIX},
-    audit::{self, Action, NewEvent},
-    causes,
     config::LoadedConfig,
     envelope::SubjectId,
     keys::store,
     ledger::rollbacks,
-    users::{PersonalField, User, UserError},
+    users::{User, UserError},
 };
 
 /// Shows a user: the personal values masked, the data keys, or the receipt if the user was forgotten.
@@ -67,37 +67,22 @@ impl Show {
             .collect();
         keys.sort();
         let fields = users.personal_fields(&user).await?;
-        let well = fields.iter().all(|field| field.value.is_ok());
         // Before anything of it is printed.
-        let read = fields.iter().filter(|field| !matches!(field.value, Ok(None)));
-        let names: Vec<_> = read.map(|field| self.name(field)).collect();
-        if !names.is_empty() {
-            let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };
-            let event = NewEvent::new(&self.actor.origin(), Action::ReadPii).about(subject);
-            context::record(&context.db, event.attributes(&names).outcome(outcome)).await?;
+        if let Some(event) = fields::event(&self.actor.origin(), subject, &fields, self.reveal) {
+            context::record(&context.db, event).await?;
         }
-        let shown: Vec<_> = fields.iter().map(|field| self.show(subject, field)).collect();
+        let well = fields::all_open(&fields);
+        let shown = fields::show(subject, &fields, self.reveal);
         context.close().await?;
         let text = if self.json {
             let keys: Vec<_> =
                 keys.iter().map(|(version, kek)| json!({ "version": version, "kek_id": kek })).collect();
-            let errors: Vec<_> = shown.iter().filter_map(|(_, value)| value.as_ref().err()).collect();
             let mut object = json!({
                 "id": user.id().to_string(), "username": user.username(), "masked": !self.reveal,
-                "errors": errors,
+                "errors": fields::errors(&shown),
                 "created_at": time(user.created_at()), "updated_at": time(user.updated_at()), "data_keys": keys,
             });
-            for (name, value) in &shown {
-                let value = json!(value.as_ref().ok());
-                match &mut object[name] {
-                    // Several rows have one.
-                    Value::Array(values) => values.push(value),
-                    place @ Value::Null if shown.iter().filter(|(other, _)| other == name).count() > 1 => {
-                        *place = json!([value]);
-                    }
-                    place => *place = value,
-                }
-            }
+            fields::add_to(&mut object, &shown);
             terminal::json(&object)?
         } else {
             as_text(&user, &shown, &keys)
@@ -105,31 +90,6 @@ impl Show {
         Ok(if well { text.into() } else { Output::unwell(text) })
     }
 }
-
-impl Show {
-    /// What the audit trail says was looked at.
-    fn name(&self, field: &PersonalField) -> AttributeName {
-        let name = AttributeName::of_field(&field.name);
-        if self.reveal { name } else { name.masked() }
-    }
-
-    /// The field's name and value, or why it does not open.
-    fn show(&self, subject: SubjectId, field: &PersonalField) -> Shown {
-        // Those of other tables whole: two tables may have one name.
-        let own = ["users.", SEALED_PREFIX].iter().find_map(|prefix| field.name.strip_prefix(prefix));
-        let name = own.unwrap_or(&field.name).to_owned();
-        let value = match &field.value {
-            Ok(value) if self.reveal => Ok(value.as_ref().map(|value| value.expose().to_owned())),
-            Ok(_) => Ok(field.masked()),
-            Err(cause) => {
-                Err(format!("{} of user {subject} could not be opened: {}", field.name, causes::line(cause)))
-            }
-        };
-        (name, value)
-    }
-}
-
-type Shown = (String, Result<Option<String>, String>);
 
 fn as_text(user: &User, shown: &[Shown], keys: &[(u32, String)]) -> String {
     // Wide enough for the other lines, too.

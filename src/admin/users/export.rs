@@ -1,0 +1,129 @@
+use clap::Args;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::fields;
+use crate::{
+    admin::{
+        context::{Actor, AdminContext},
+        export::{Lines, print_pages},
+        terminal::{Output, confirm, counted, say},
+    },
+    audit,
+    config::LoadedConfig,
+    envelope::SubjectId,
+    ledger::rollbacks,
+    users::{MAX_PAGE_SIZE, User, UserPageRequest, Users},
+};
+
+/// Prints users as JSON Lines: id, username, and each personal value, masked.
+///
+/// With --reveal, the values are in the clear, and `users import` takes them back. Without, each line has `"masked": true`. A value that does not
+/// open is null, and `errors` says why. Each user who is printed leaves an event in the audit trail.
+///
+/// Exit status: 0, or 1 if a value does not open.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  oubliette-admin users export > masked.jsonl
+  oubliette-admin users export --subject 019abcde-0000-7000-8000-000000000001 --reveal   # what there is of this person
+  oubliette-admin users export --reveal --yes | gpg --encrypt --recipient dpo > users.jsonl.gpg")]
+pub struct ExportCommand {
+    /// Only this user (an id); may be given several times
+    #[arg(long = "subject", value_name = "ID")]
+    subjects: Vec<Uuid>,
+    /// Print personal values in the clear
+    #[arg(long)]
+    reveal: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+impl ExportCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let context = AdminContext::open(loaded).await?;
+        let users = context.users();
+        let whom = match self.subjects.len() {
+            0 => "all users".to_owned(),
+            some => counted(some as u64, "user"),
+        };
+        let question = format!("Print the personal values of {whom} in the clear?");
+        if self.reveal && !confirm(&question, self.yes)? {
+            say("nothing was done");
+            return Ok(Output::unwell(String::new()));
+        }
+        let (mut printed, mut well) = (0, true);
+        print_pages(async |after: Option<SubjectId>| {
+            let (page, next) = self.page(&users, after).await?;
+            let lines = self.lines(&context, &users, &page, &mut well).await?;
+            printed += lines.len() as u64;
+            Ok(Lines { lines, next })
+        })
+        .await?;
+        context.close().await?;
+        say(&format!("exported {}", counted(printed, "user")));
+        Ok(Output { text: String::new(), status: u8::from(!well) })
+    }
+
+    /// The users after one, and the last of them, if there are more.
+    async fn page(
+        &self,
+        users: &Users,
+        after: Option<SubjectId>,
+    ) -> anyhow::Result<(Vec<User>, Option<SubjectId>)> {
+        if self.subjects.is_empty() {
+            let request = UserPageRequest { size: MAX_PAGE_SIZE, after, before: None, from_the_end: false };
+            let page = users.list(request).await?;
+            let next = page.users.last().filter(|_| page.has_next).map(User::id);
+            return Ok((page.users, next));
+        }
+        let mut found = Vec::with_capacity(self.subjects.len());
+        for id in &self.subjects {
+            let user = users.find((*id).into()).await?;
+            found.push(user.ok_or_else(|| anyhow::anyhow!("there is no user {id}, and never was"))?);
+        }
+        Ok((found, None))
+    }
+
+    /// The lines of some users, whose events are recorded.
+    async fn lines(
+        &self,
+        context: &AdminContext,
+        users: &Users,
+        page: &[User],
+        well: &mut bool,
+    ) -> anyhow::Result<Vec<String>> {
+        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
+            anyhow::bail!(
+                "the erasure ledger went back: {rollback}. Who was forgotten there is not shown again: see `oubliette-admin \
+                 ledger status`"
+            );
+        }
+        let subjects: Vec<_> = page.iter().map(User::id).collect();
+        let all = users.personal_fields_of(&subjects).await?;
+        let origin = self.actor.origin();
+        let (mut lines, mut events) = (Vec::with_capacity(page.len()), Vec::with_capacity(page.len()));
+        for user in page {
+            let Some(fields) = all.get(&user.id()) else { continue };
+            events.extend(fields::event(&origin, user.id(), fields, self.reveal));
+            *well &= fields::all_open(fields);
+            let shown = fields::show(user.id(), fields, self.reveal);
+            let mut object = json!({ "id": user.id().to_string(), "username": user.username() });
+            if !self.reveal {
+                object["masked"] = true.into();
+            }
+            let errors = fields::errors(&shown);
+            if !errors.is_empty() {
+                object["errors"] = json!(errors);
+            }
+            fields::add_to(&mut object, &shown);
+            lines.push(object.to_string());
+        }
+        if !events.is_empty() {
+            audit::record(&context.db, &events).await?;
+        }
+        Ok(lines)
+    }
+}
