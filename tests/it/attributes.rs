@@ -1,7 +1,6 @@
 //! Attributes that an operator declares: from the configuration to the database and back.
 
 mod admin;
-mod import;
 mod pages;
 mod scopes;
 
@@ -65,7 +64,7 @@ pub(super) async fn create(app: &TestApp, values: &[(&str, String)]) -> Uuid {
 }
 
 /// Each attribute's name with one of its fields, in the order of the names.
-fn named(attributes: &Value, field: &str) -> Vec<(String, String)> {
+pub(crate) fn named(attributes: &Value, field: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("null").to_owned();
     let mut all: Vec<_> =
         attributes.as_array().unwrap().iter().map(|one| (text(&one["name"]), text(&one[field]))).collect();
@@ -73,7 +72,7 @@ fn named(attributes: &Value, field: &str) -> Vec<(String, String)> {
     all
 }
 
-fn sorted(values: &[(&str, String)]) -> Vec<(String, String)> {
+pub(crate) fn sorted(values: &[(&str, String)]) -> Vec<(String, String)> {
     let mut all: Vec<_> = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     all.sort();
     all
@@ -82,7 +81,7 @@ fn sorted(values: &[(&str, String)]) -> Vec<(String, String)> {
 const UPDATE: &str = "mutation($id: ID!, $attributes: [AttributeInput!]) {
     updateUser(id: $id, input: { attributes: $attributes }) { attributes { name value } } }";
 
-async fn rows_of(app: &TestApp, id: Uuid) -> Vec<(String, Vec<u8>)> {
+pub(crate) async fn rows_of(app: &TestApp, id: Uuid) -> Vec<(String, Vec<u8>)> {
     let own = format!("SELECT attribute, sealed FROM personal_values WHERE subject_id = {}", app.literal(id));
     let rows = app.rows(&own).await;
     rows.iter().map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap())).collect()

@@ -29,6 +29,7 @@ mod faults;
 mod fixtures;
 mod forgetting;
 mod http;
+mod import;
 mod isolation;
 mod keys;
 mod ledger;

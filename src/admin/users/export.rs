@@ -54,16 +54,14 @@ impl ExportCommand {
             say("nothing was done");
             return Ok(Output::unwell(String::new()));
         }
-        let (mut printed, mut well) = (0, true);
+        let mut well = true;
         print_pages(async |after: Option<SubjectId>| {
             let (page, next) = self.page(&users, after).await?;
             let lines = self.lines(&context, &users, &page, &mut well).await?;
-            printed += lines.len() as u64;
             Ok(Lines { lines, next })
         })
         .await?;
         context.close().await?;
-        say(&format!("exported {}", counted(printed, "user")));
         Ok(Output { text: String::new(), status: u8::from(!well) })
     }
 

@@ -35,7 +35,9 @@ impl Normalisation {
 pub(super) fn normal(text: &PersonalText, normalisations: &[Normalisation]) -> PersonalText {
     let all =
         [Normalisation::Nfc].into_iter().chain(normalisations.iter().copied()).chain([Normalisation::Nfc]);
-    all.fold(text.clone(), |text, step| PersonalText::new(step.apply(text.expose())))
+    // As forms in a browser and files of some systems write a line break.
+    let text = PersonalText::new(text.expose().replace("\r\n", "\n"));
+    all.fold(text, |text, step| PersonalText::new(step.apply(text.expose())))
 }
 
 #[cfg(test)]
@@ -48,6 +50,7 @@ mod tests {
         for (steps, text, expected) in [
             (&[][..], " jose\u{301} ", " josé "),
             (&[Trim], " a b ", "a b"),
+            (&[], "a\r\nb\r", "a\nb\r"),
             (&[NoSpaces, Uppercase], " gb 29\u{a0}nwbk ", "GB29NWBK"),
             (&[Lowercase], "İSTANBUL", "i\u{307}stanbul"),
             (&[Uppercase], "straße", "STRASSE"),

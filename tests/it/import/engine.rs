@@ -1,16 +1,22 @@
 //! What becomes of users who are brought in, many at a time.
 
+use std::{sync::Arc, time::Duration};
+
 use oubliette::{
+    KeyMetrics,
     attributes::{AttributeName, Change},
     audit::{self, EventPageRequest, Filter, Origin},
+    config::KeysConfig,
     envelope::SubjectId,
-    keys::sweep::SweepOptions,
-    users::{Difference, Import, Imported, ImportedUser, UserError},
+    keys::{Backends, ErrorClass, Keyring, sweep::SweepOptions},
+    users::{Difference, Import, Imported, ImportedUser, UserError, Users},
 };
 use uuid::Uuid;
 
-use super::{rows_of, sorted, values};
-use crate::harness::{Person, TestApp, TestStack, on_both_databases};
+use crate::{
+    attributes::{named, rows_of, sorted, values},
+    harness::{Person, TestApp, TestBackend, TestStack, on_both_databases, soon},
+};
 
 on_both_databases!(
     users_are_brought_in_once_and_nobody_who_is_here_is_changed,
@@ -18,6 +24,8 @@ on_both_databases!(
     two_who_bring_the_same_users_bring_each_once,
     whoever_has_the_id_or_the_name_of_another_in_the_batch_is_left_out_whole,
     a_dry_run_stores_nobody,
+    whoever_is_forgotten_while_a_key_is_made_is_not_brought_back,
+    a_key_backend_that_fails_keeps_everybody_out,
 );
 
 type Values = Vec<(&'static str, String)>;
@@ -79,7 +87,7 @@ async fn users_are_brought_in_once_and_nobody_who_is_here_is_changed(stack: Test
         );
         let mut expected = values.clone();
         expected.extend([("email", person.email.clone()), ("phone", person.phone.clone())]);
-        assert_eq!(super::named(&user.await["user"]["attributes"], "value"), sorted(&expected));
+        assert_eq!(named(&user.await["user"]["attributes"], "value"), sorted(&expected));
         assert_eq!(rows_of(&app, *id).await.len(), 6);
     }
     // The same again: nobody is new, and it was a look.
@@ -214,4 +222,58 @@ async fn a_dry_run_stores_nobody(stack: TestStack) {
     assert!(matches!(outcomes[..], [Imported::Created(_)]));
     assert_eq!(counts(&app).await, [0, 0, 0, 0]);
     assert_eq!(app.backend.generated(), 0);
+}
+
+/// The database says who was forgotten, in the transaction, and not what was found before it.
+async fn whoever_is_forgotten_while_a_key_is_made_is_not_brought_back(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let own = Uuid::new_v4();
+    let brought = vec![
+        imported(&app, Some(own), &Person::new(), &values()),
+        imported(&app, None, &Person::new(), &values()),
+    ];
+    app.backend.hold_made();
+    let bringing = tokio::spawn({
+        let import = import(&app, false);
+        async move { import.bring(brought).await }
+    });
+    soon("a data key is made", async || app.backend.generated() > 0).await;
+    // Somebody else brings the same id, and that user is forgotten at once.
+    let (config, metrics) = (KeysConfig::default(), KeyMetrics::default());
+    let backends = Backends::new(Arc::new(TestBackend::local()), Vec::new(), &config, metrics.clone());
+    let others = Users::new(app.db.clone(), Keyring::new(app.db.clone(), backends, &config, metrics));
+    let origin = Origin::new("somebody else");
+    let new = ImportedUser { id: Some(own.into()), new: Person::new().new_user() };
+    let came = others.import(&origin, &SweepOptions::default(), false).bring(vec![new]).await.unwrap();
+    assert_eq!(came, [Imported::Created(own.into())]);
+    others.forget(own.into(), &origin).await.unwrap();
+    app.backend.release_made();
+    let outcomes = bringing.await.unwrap().unwrap();
+    let problem = "is that of a user who was forgotten, which stays so".to_owned();
+    assert_eq!(outcomes[0], Imported::Refused { field: "id", problem });
+    assert!(matches!(outcomes[1], Imported::Created(_)));
+    assert_eq!(counts(&app).await[..3], [1, 6, 1]);
+    require_all_open(&app, 1).await;
+}
+
+async fn a_key_backend_that_fails_keeps_everybody_out(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let values = values();
+    let people: Vec<_> = (0..10).map(|_| Person::new()).collect();
+    let all = || people.iter().map(|person| imported(&app, None, person, &values)).collect();
+    app.backend.fail(ErrorClass::Denied);
+    let refused = import(&app, false).bring(all()).await;
+    assert!(matches!(refused, Err(UserError::Keys(_))), "{refused:?}");
+    assert_eq!(counts(&app).await, [0, 0, 0, 0]);
+    // One that may pass is tried again.
+    app.backend.fail(ErrorClass::Throttled);
+    let bringing = tokio::spawn({
+        let (import, all) = (import(&app, false), all());
+        async move { import.bring(all).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.backend.fail(None);
+    let outcomes = bringing.await.unwrap().unwrap();
+    assert!(outcomes.iter().all(|one| matches!(one, Imported::Created(_))), "{outcomes:?}");
+    assert_eq!(counts(&app).await[..3], [10, 60, 10]);
 }
