@@ -157,6 +157,13 @@ async fn what_a_spreadsheet_writes_is_read(stack: TestStack) {
         row
     });
     require_all(&site, &kept);
+    // Lines are counted as editors count them.
+    site.sandbox
+        .write("people.csv", "username,email\r\n\r\nada,\"nobody\r\n\"\r\nbob,nobody\r\n\n,\r\nada,\r\n");
+    assert_eq!(site.sandbox.admin(&IMPORT).status, Some(1));
+    let problem = "is not an e-mail address such as ada@example.com";
+    let again = failure(8, "username", "is that of line 3, too");
+    assert_eq!(failures(&site), [failure(3, "email", problem), failure(5, "email", problem), again]);
     // A column without a name that holds something is nobody's.
     site.sandbox.write("people.csv", "username,\nada,what is this\n");
     let said = site.sandbox.admin(&IMPORT);
@@ -233,7 +240,8 @@ async fn a_file_that_is_something_else_is_refused_before_anything_is_written(sta
     let site = site(stack).await;
     let mail = row()["email"].clone();
     let header = "username,email\n";
-    let files: [(&[u8], &[&str], &str); 16] = [
+    let files: [(&[u8], &[&str], &str); 17] = [
+        (b"username,\"email\nada,ada\n", &[], "the first line has a quote that is not closed"),
         (b"", &[], "the file is empty"),
         (b"PK\x03\x04rest", &[], "is a workbook of a spreadsheet"),
         (b"\x1f\x8b\x08rest", &[], "is compressed: `gzip -dc FILE |"),

@@ -123,7 +123,7 @@ impl Columns {
         for (place, column) in columns.iter().enumerate() {
             let is_same = |other: &&Arc<Column>| column.is_same(other);
             if let Some(other) = columns[..place].iter().find(is_same) {
-                let (one, other) = (one_line(&other.name), one_line(&column.name));
+                let (one, other) = (shown(&other.name), shown(&column.name));
                 bail!(
                     "the columns `{one}` and `{other}` of the first line are both `{}`",
                     column.target.name()
@@ -170,10 +170,15 @@ impl Target {
     }
 }
 
+/// A name as it is printed, or the beginning of it: a file may have anything there.
+pub(super) fn shown(name: &str) -> String {
+    one_line(&name.chars().take(64).collect::<String>())
+}
+
 fn listed(names: &[impl AsRef<str>]) -> String {
     const MOST: usize = 20;
     let mut text: Vec<_> =
-        names.iter().take(MOST).map(|name| format!("`{}`", one_line(name.as_ref()))).collect();
+        names.iter().take(MOST).map(|name| format!("`{}`", shown(name.as_ref()))).collect();
     if names.len() > MOST {
         text.push(format!("{} more", names.len() - MOST));
     }

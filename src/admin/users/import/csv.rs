@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::{
@@ -36,6 +36,11 @@ impl Csv {
         if !read(&mut reader, &mut record)? {
             bail!("the file is empty: the first line has to name the columns");
         }
+        let raw = reader.get_ref().record(reader.position().byte());
+        ensure!(
+            is_well_quoted(raw.trim_ascii_start(), delimiter),
+            "the first line has a quote that is not closed, or in the wrong place"
+        );
         let name = |cell: &[u8]| Some(str::from_utf8(cell).ok()?.trim().to_owned());
         let header: Option<Vec<_>> = record.iter().map(name).collect();
         let header = header.with_context(|| format!("the first line {NO_UTF_8}"))?;
@@ -43,12 +48,10 @@ impl Csv {
         Ok(Self { reader, columns, record, delimiter })
     }
 
-    fn cells(&self) -> Result<Vec<Cell>, Problem> {
+    fn cells(&self, number: u64, raw: &[u8]) -> Result<Vec<Cell>, Problem> {
         let (record, columns) = (&self.record, &self.columns);
-        let first = record.position().map_or(0, csv::Position::line);
-        let end = self.reader.position();
-        if !is_well_quoted(self.reader.get_ref().record(end.byte()), self.delimiter) {
-            let last = end.line().saturating_sub(1).max(first);
+        if !is_well_quoted(raw, self.delimiter) {
+            let last = number + newlines(raw.trim_ascii_end());
             let problem =
                 format!("has a quote that is not closed, or in the wrong place; it goes on to line {last}");
             return Err(Problem::of_all(problem));
@@ -75,8 +78,13 @@ impl Lines for Csv {
             if self.record.iter().all(<[u8]>::is_empty) {
                 continue;
             }
-            let number = self.record.position().map_or(0, csv::Position::line);
-            return Ok(Some(Line { number, cells: self.cells() }));
+            let place = self.record.position().map_or(0, csv::Position::line);
+            let raw = self.reader.get_ref().record(self.reader.position().byte());
+            // It begins with the end of the line before, if that is a CRLF, and with empty lines.
+            let begin = raw.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(raw.len());
+            let (before, raw) = raw.split_at(begin);
+            let number = place + newlines(before);
+            return Ok(Some(Line { number, cells: self.cells(number, raw) }));
         }
         Ok(None)
     }
@@ -133,6 +141,10 @@ impl Read for Raw {
     }
 }
 
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 /// Whether each quoted cell ends with its quote (RFC 4180, section 2.5 to 2.7). The reader takes what follows it for a part of the cell: so a quote
 /// that is not closed would make one person of several.
 fn is_well_quoted(record: &[u8], delimiter: u8) -> bool {
@@ -155,8 +167,6 @@ fn is_well_quoted(record: &[u8], delimiter: u8) -> bool {
             match bytes.next() {
                 None => return true,
                 Some(byte) if byte == delimiter => break,
-                // The end of the line, or of an empty one before.
-                Some(b'\r' | b'\n') => break,
                 Some(_) => {}
             }
         }

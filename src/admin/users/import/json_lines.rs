@@ -12,11 +12,10 @@ use serde::{
 
 use super::{
     MAX_LINE,
-    columns::{Columns, Target},
+    columns::{Columns, Target, shown},
     line::{Cell, Line, Problem},
     source::{Lines, Text},
 };
-use crate::admin::terminal::one_line;
 
 /// One JSON object a line.
 pub(super) struct JsonLines {
@@ -54,8 +53,7 @@ impl JsonLines {
             }
             let Some(column) = self.columns.get(&name) else {
                 let problem = "is not known here: --map COLUMN=ATTRIBUTE says what it is, --ignore COLUMN leaves it out";
-                let name = one_line(&name.chars().take(64).collect::<String>());
-                return Err(Problem::of(&name, problem));
+                return Err(Problem::of(&shown(&name), problem));
             };
             if cells.iter().any(|cell| cell.column.is_same(column)) {
                 return Err(Problem::of(&column.name, "is given twice"));
