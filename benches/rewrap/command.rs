@@ -1,4 +1,4 @@
-//! `oubliette-admin keys rewrap`, watched from outside.
+//! `oubliette-admin`, watched from outside.
 
 use std::{
     fs,
@@ -43,10 +43,15 @@ impl Admin {
     /// Moves all data keys to a wrapping key.
     pub(crate) fn rewrap(&self, to: &str, data_keys: usize, arguments: &[&str]) -> anyhow::Result<Seen> {
         let all = [&["keys", "rewrap", "--to", to, "--yes", "--json"], arguments].concat();
-        let (seen, output) = self.run(&all)?;
-        let result: Value = serde_json::from_str(output.lines().last().context("no result")?)?;
+        let (seen, result) = self.last_line(&all)?;
         ensure!(result["done"] == data_keys && result["left"] == 0, "not all were moved: {result}");
         Ok(seen)
+    }
+
+    /// Runs a command that prints JSON lines, and gives the last of them.
+    pub(crate) fn last_line(&self, arguments: &[&str]) -> anyhow::Result<(Seen, Value)> {
+        let (seen, output) = self.run(arguments)?;
+        Ok((seen, serde_json::from_str(output.lines().last().context("no result")?)?))
     }
 
     fn run(&self, arguments: &[&str]) -> anyhow::Result<(Seen, String)> {

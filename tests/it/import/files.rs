@@ -12,6 +12,7 @@ on_both_databases!(
     json_lines_are_read,
     a_file_that_is_something_else_is_refused_before_anything_is_written,
     whoever_is_here_already_is_compared,
+    the_example_in_the_documents_is_what_happens,
 );
 
 /// What is in the file of failures, and none of the values.
@@ -350,4 +351,45 @@ async fn whoever_is_here_already_is_compared(stack: TestStack) {
     let look = objects(&look).into_iter().find(|event| event["action"] == "read_pii").unwrap();
     let names = look["attributes"].as_array().unwrap();
     assert!(names.iter().all(|name| name.as_str().unwrap().ends_with("_masked")), "{look}");
+}
+
+async fn the_example_in_the_documents_is_what_happens(stack: TestStack) {
+    let site = site(stack).await;
+    let document = include_str!("../../../docs/import.md");
+    let blocks: Vec<_> =
+        document.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap().1).collect();
+    let [file, command, checked, imported, again] = blocks[..5] else { panic!("{blocks:?}") };
+    // As it says: with a byte order mark and CRLF.
+    let as_it_comes = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    site.sandbox.write("people.csv", &as_it_comes(file));
+    let words: Vec<_> = command.split_whitespace().filter(|word| *word != "\\").skip(1).collect();
+    let words: Vec<_> = words.iter().map(|word| word.trim_matches('\'')).collect();
+    let without_time = |text: &str| match text.split_once(" in ") {
+        Some((what, rest)) => format!("{what}{}", rest.split_once(')').unwrap().1),
+        None => text.to_owned(),
+    };
+    let said = site.sandbox.admin(&words);
+    assert_eq!(without_time(&said.stdout), without_time(checked), "{}", said.stderr);
+    let listed = site.sandbox.read("refused.jsonl");
+    assert!(blocks.contains(&listed.split_inclusive('\n').next().unwrap()), "{listed}");
+    let mended: Vec<_> =
+        file.replace("23.6.1912", "1912-06-23").lines().take(4).map(|line| line.to_owned() + "\n").collect();
+    site.sandbox.write("people.csv", &as_it_comes(&mended.concat()));
+    let words: Vec<_> = words.into_iter().filter(|word| *word != "--dry-run").collect();
+    for expected in [imported, again] {
+        assert_eq!(without_time(&site.sandbox.admin_ok(&words)), without_time(expected));
+    }
+    let without_id = |text: &str| {
+        let mut object: Value = serde_json::from_str(text).unwrap();
+        object.as_object_mut().unwrap().remove("id");
+        // The document is about a site that declares less.
+        object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        object
+    };
+    for flags in [&[][..], &["--reveal", "--yes"]] {
+        let text = site.sandbox.admin_ok(&[&["users", "export"], flags].concat());
+        let first = without_id(text.lines().next().unwrap());
+        let documented = blocks.iter().filter(|block| block.contains("\"username\":\"ada\""));
+        assert!(documented.map(|block| without_id(block)).any(|one| one == first), "{first}");
+    }
 }

@@ -1,0 +1,173 @@
+//! `oubliette-admin users import`, as a process, beside a bare batched INSERT of the rows that it wrote, and beside creating users one by one.
+//!
+//!     cargo bench --bench import              # the run that docs/performance.md shows
+//!     cargo bench --bench import -- --quick   # does it still work?
+//!     cargo bench --bench import -- --help
+//!
+//! Needs Linux (it reads `/proc`) and PostgreSQL's server binaries.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is printed")]
+
+mod bare;
+#[path = "../rewrap/command.rs"]
+#[expect(dead_code, reason = "the rewrap run uses the rest")]
+mod command;
+mod people;
+#[path = "../../tests/it/harness/postgres.rs"]
+#[expect(dead_code, clippy::expect_used, clippy::panic, reason = "made for tests, and shared with them")]
+mod postgres;
+#[path = "../load/procfs.rs"]
+#[expect(dead_code, reason = "the load run uses the rest")]
+mod procfs;
+#[path = "../rewrap/series.rs"]
+mod series;
+mod single;
+
+use std::{fs, path::Path};
+
+use anyhow::ensure;
+use clap::Parser;
+use oubliette::{config::DatabaseConfig, database, keys::local::KeyFile};
+use tempfile::TempDir;
+
+use command::{Admin, Seen};
+use series::Series;
+
+/// Compares `users import` with a bare INSERT, and with single creations.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench --bench import --")]
+struct Options {
+    /// How many people there are in the file, each with four attributes
+    #[arg(long, value_name = "COUNT", default_value = "200000", default_value_if("quick", "true", "4000"))]
+    people: usize,
+
+    /// How many of them are created one by one
+    #[arg(long, value_name = "COUNT", default_value = "10000", default_value_if("quick", "true", "500"))]
+    single: usize,
+
+    /// How many rounds each contender has
+    #[arg(long, value_name = "COUNT", default_value = "3", default_value_if("quick", "true", "2"))]
+    rounds: usize,
+
+    /// Few people: shows that the run works, not how fast anything is
+    #[arg(long)]
+    quick: bool,
+
+    /// Passed by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+
+    /// What `cargo bench FILTER` passes to every bench
+    #[arg(hide = true)]
+    filter: Option<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    if !options.bench || options.filter.as_deref().is_some_and(|filter| !"import".contains(filter)) {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        durable();
+        println!("### {} people with four attributes, {} rounds\n", options.people, options.rounds);
+        println!(
+            "| people per second, median (min–max) | import | the same again | bare INSERT | import / bare | one by one | import / one by one | peak \
+             memory, MiB: a twentieth of them, all |"
+        );
+        println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+        for kind in ["SQLite", "PostgreSQL"] {
+            compare(kind, &options).await?;
+        }
+        Ok(())
+    })
+}
+
+/// The throwaway PostgreSQL is made for tests: it does not wait for the disk. Here it does, as it does by default.
+fn durable() {
+    for setting in ["fsync", "full_page_writes"] {
+        postgres::server().psql("postgres", &format!("ALTER SYSTEM SET {setting} = on"));
+    }
+    postgres::server().psql("postgres", "SELECT pg_reload_conf()");
+}
+
+/// What each contender begins with: an empty database.
+struct Site {
+    folder: TempDir,
+    url: String,
+    admin: Admin,
+}
+
+impl Site {
+    fn new(kind: &str, name: &str) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let url = if kind == "SQLite" {
+            format!("sqlite://{}?mode=rwc", folder.path().join("bench.db").display())
+        } else {
+            postgres::server().create_database(name);
+            postgres::server().url(name)
+        };
+        let file = folder.path().join("keys.toml");
+        drop(KeyFile::create(&file)?);
+        let keys = format!(
+            "[keys]\nactive = \"local\"\n[keys.backends.local]\nkind = \"local\"\nfile = \"{}\"\n{}",
+            file.display(),
+            people::ATTRIBUTES,
+        );
+        let admin = Admin::new(&url, &keys)?;
+        Ok(Self { folder, url, admin })
+    }
+
+    fn config(&self) -> anyhow::Result<DatabaseConfig> {
+        Ok(serde_json::from_value(serde_json::json!({ "url": self.url }))?)
+    }
+
+    fn import(&self, file: &Path, people: usize, outcome: &str) -> anyhow::Result<Seen> {
+        let file = file.display().to_string();
+        let (seen, result) = self.admin.last_line(&["users", "import", &file, "--json"])?;
+        ensure!(result[outcome] == people && result["people"] == people, "{result}");
+        Ok(seen)
+    }
+}
+
+async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
+    let (folder, count) = (TempDir::new()?, options.people);
+    let (file, few) = (folder.path().join("people.csv"), folder.path().join("few.csv"));
+    fs::write(&file, people::csv(count))?;
+    fs::write(&few, people::csv(count / 20))?;
+    let (mut ours, mut again, mut bare, mut single) =
+        (Series::default(), Series::default(), Series::default(), Series::default());
+    let (mut little, mut peak) = (Series::default(), Series::default());
+    for round in 1..=options.rounds {
+        eprintln!("{kind}, round {round}");
+        let site = Site::new(kind, &format!("few{round}"))?;
+        little.push(f64::from(site.import(&few, count / 20, "created")?.peak) / 1024.0);
+        let site = Site::new(kind, &format!("import{round}"))?;
+        let seen = site.import(&file, count, "created")?;
+        ours.push_rate(count, seen.took);
+        peak.push(f64::from(seen.peak) / 1024.0);
+        again.push_rate(count, site.import(&file, count, "same")?.took);
+        let db = database::connect(&site.config()?).await?;
+        let rows = bare::read(&db, count).await?;
+        db.close().await?;
+        drop(site);
+        let site = Site::new(kind, &format!("bare{round}"))?;
+        bare.push_rate(count, bare::write(&database::connect(&site.config()?).await?, &rows).await?);
+        let site = Site::new(kind, &format!("single{round}"))?;
+        let key_file = site.folder.path().join("keys.toml");
+        let took =
+            single::create(database::connect(&site.config()?).await?, &key_file, options.single).await?;
+        single.push_rate(options.single, took);
+    }
+    println!(
+        "| {kind} | {} | {} | {} | {} | {} | {} | {}, {} |",
+        ours.show(0),
+        again.show(0),
+        bare.show(0),
+        ours.ratios(&bare).show(2),
+        single.show(0),
+        ours.ratios(&single).show(1),
+        little.show(1),
+        peak.show(1),
+    );
+    Ok(())
+}
