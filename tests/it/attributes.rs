@@ -2,6 +2,7 @@
 
 mod admin;
 mod pages;
+mod rolling;
 mod scopes;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::Write,
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -28,7 +28,13 @@ struct Kept {
 impl Failures {
     pub(in crate::admin) fn new(path: Option<&Path>) -> anyhow::Result<Self> {
         let make = |path: &Path| {
-            File::create(path).with_context(|| format!("cannot make the file `{}`", path.display()))
+            let cannot = || format!("cannot make the file `{}`", path.display());
+            anyhow::ensure!(
+                is_empty_or_a_list(path).with_context(cannot)?,
+                "`{}` is there already and is no list of failures, so it is not overwritten",
+                path.display()
+            );
+            File::create(path).with_context(cannot)
         };
         let file = path.map(make).transpose()?.map(std::io::BufWriter::new);
         let kept = Kept { file, shown: Vec::new(), count: 0, error: None };
@@ -72,4 +78,18 @@ impl Failures {
         }
         .context("the list of failures cannot be written")
     }
+}
+
+/// Whether nothing is lost if a list is written there: the file is not there, is no file on a disk, or has an object a line.
+fn is_empty_or_a_list(path: &Path) -> std::io::Result<bool> {
+    let metadata = match path.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        metadata => metadata?,
+    };
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(true);
+    }
+    let mut first = [0];
+    File::open(path)?.read_exact(&mut first)?;
+    Ok(first == *b"{")
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failures, emit, is_interactive, say};
+use crate::causes;
 
 const TICK: Duration = Duration::from_millis(200);
 /// Where nobody watches: an object, or a line in a log.
@@ -120,7 +121,10 @@ impl<P: Progress> Watch<P> {
             }
         };
         self.bar.finish_and_clear();
-        self.failures.flush()?;
+        if let Err(error) = self.failures.flush() {
+            // What was done is said all the same.
+            say(&format!("warning: {}", causes::line(&*error)));
+        }
         Ok(ended)
     }
 

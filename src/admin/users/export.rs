@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
@@ -77,8 +79,8 @@ impl ExportCommand {
             let next = page.users.last().filter(|_| page.has_next).map(User::id);
             return Ok((page.users, next));
         }
-        let mut found = Vec::with_capacity(self.subjects.len());
-        for id in &self.subjects {
+        let (mut found, mut ids) = (Vec::with_capacity(self.subjects.len()), HashSet::new());
+        for id in self.subjects.iter().filter(|id| ids.insert(**id)) {
             let user = users.find((*id).into()).await?;
             found.push(user.ok_or_else(|| anyhow::anyhow!("there is no user {id}, and never was"))?);
         }
@@ -105,7 +107,7 @@ impl ExportCommand {
         let (mut lines, mut events) = (Vec::with_capacity(page.len()), Vec::with_capacity(page.len()));
         for user in page {
             let Some(fields) = all.get(&user.id()) else { continue };
-            events.extend(fields::event(&origin, user.id(), fields, self.reveal));
+            events.push(fields::event(&origin, user.id(), fields, self.reveal));
             *well &= fields::all_open(fields);
             let shown = fields::show(user.id(), fields, self.reveal);
             let mut object = json!({ "id": user.id().to_string(), "username": user.username() });

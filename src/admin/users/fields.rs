@@ -31,22 +31,15 @@ pub(super) fn show(subject: SubjectId, fields: &[PersonalField], reveal: bool) -
     fields.iter().map(show).collect()
 }
 
-/// What the audit trail says of the look; nothing if there is nothing to be seen.
-pub(super) fn event(
-    origin: &Origin,
-    subject: SubjectId,
-    fields: &[PersonalField],
-    reveal: bool,
-) -> Option<NewEvent> {
-    let read = fields.iter().filter(|field| !matches!(field.value, Ok(None)));
+/// What the audit trail says of the look. That somebody has no value is something about them, as a masked value is.
+pub(super) fn event(origin: &Origin, subject: SubjectId, fields: &[PersonalField], reveal: bool) -> NewEvent {
     let name = |field: &PersonalField| {
         let name = AttributeName::of_field(&field.name);
-        if reveal { name } else { name.masked() }
+        if reveal && !matches!(field.value, Ok(None)) { name } else { name.masked() }
     };
-    let names: Vec<_> = read.map(name).collect();
+    let names: Vec<_> = fields.iter().map(name).collect();
     let outcome = if all_open(fields) { Outcome::Ok } else { Outcome::Failed };
-    let event = || NewEvent::new(origin, Action::ReadPii).about(subject).attributes(&names).outcome(outcome);
-    (!names.is_empty()).then(event)
+    NewEvent::new(origin, Action::ReadPii).about(subject).attributes(&names).outcome(outcome)
 }
 
 pub(super) fn all_open(fields: &[PersonalField]) -> bool {

@@ -68,9 +68,8 @@ impl Show {
         keys.sort();
         let fields = users.personal_fields(&user).await?;
         // Before anything of it is printed.
-        if let Some(event) = fields::event(&self.actor.origin(), subject, &fields, self.reveal) {
-            context::record(&context.db, event).await?;
-        }
+        let event = fields::event(&self.actor.origin(), subject, &fields, self.reveal);
+        context::record(&context.db, event).await?;
         let well = fields::all_open(&fields);
         let shown = fields::show(subject, &fields, self.reveal);
         context.close().await?;

@@ -13,6 +13,8 @@ on_both_databases!(
     a_file_that_is_something_else_is_refused_before_anything_is_written,
     whoever_is_here_already_is_compared,
     the_example_in_the_documents_is_what_happens,
+    lines_are_told_apart_however_they_end,
+    nothing_is_overwritten_by_the_list_of_failures,
 );
 
 /// What is in the file of failures, and none of the values.
@@ -210,6 +212,7 @@ async fn json_lines_are_read(stack: TestStack) {
     assert_eq!(counts, [11, 2, 0, 0, 9], "{result}");
     assert_eq!((&result["event"], &result["outcome"]), (&json!("result"), &json!("completed")));
     let known = "is not known here: --map COLUMN=ATTRIBUTE says what it is, --ignore COLUMN leaves it out";
+    let not_printed = format!("{{\"username\":\"eve\",\"{mail}\":\"1\"}}");
     let expected = [
         failure(4, "", "is masked: `oubliette-admin users export --reveal` writes what can be imported"),
         failure(5, "", "has values that did not open where it was exported"),
@@ -227,6 +230,13 @@ async fn json_lines_are_read(stack: TestStack) {
         "{said:?}"
     );
     require_all(&site, &rows);
+    // A line that is refused is somebody all the same; and a name that looks like somebody's address is not repeated.
+    let again = format!("{{\"username\":\"eve\"}}");
+    site.sandbox.write("people.jsonl", &[not_printed.as_str(), &again].join("\n"));
+    let said = site.sandbox.admin(&["users", "import", "people.jsonl", "--failures", "failures.jsonl"]);
+    assert_eq!(said.status, Some(1), "{}", said.stderr);
+    let expected = [failure(1, "(not printed)", known), failure(2, "username", "is that of line 1, too")];
+    assert_eq!(failures(&site), expected);
     // What is left out, and what is called otherwise.
     let mut renamed = json!(row());
     renamed["mail"] = renamed["email"].take();
@@ -235,6 +245,8 @@ async fn json_lines_are_read(stack: TestStack) {
     site.sandbox.write("people.jsonl", &renamed.to_string());
     let import = ["users", "import", "people.jsonl", "--map", "mail=email", "--ignore", "shoe_size"];
     assert!(site.sandbox.admin_ok(&import).starts_with("imported 1 person in "));
+    let said = site.sandbox.admin(&[&import[..], &["--map", "Phone=phone"]].concat());
+    assert_eq!((said.status, &*said.stderr), (Some(0), "warning: no line of the file had `Phone`\n"));
 }
 
 async fn a_file_that_is_something_else_is_refused_before_anything_is_written(stack: TestStack) {
@@ -305,6 +317,9 @@ async fn a_file_that_is_something_else_is_refused_before_anything_is_written(sta
     assert_eq!(stopped.status, Some(1));
     let expected = "stopped: the file cannot be read, at line 2: one line has more than 16 MiB: is a quote not closed?\n";
     assert!(stopped.stdout.contains(expected), "{}", stopped.stdout);
+    // Columns beyond number are columns that are not known, soon.
+    site.sandbox.write("people.csv", &format!("username{}\n{}\n", ",".repeat(1 << 20), ",".repeat(1 << 20)));
+    site.sandbox.admin_ok(&["users", "import", "people.csv"]);
     site.sandbox.write("people.jsonl", &format!("{{\"username\":\"{}", "x".repeat(17 << 20)));
     let stopped = site.sandbox.admin(&["users", "import", "people.jsonl"]);
     assert!(stopped.stdout.contains("stopped: line 1 has more than 16 MiB\n"), "{}", stopped.stdout);
@@ -392,4 +407,66 @@ async fn the_example_in_the_documents_is_what_happens(stack: TestStack) {
         let documented = blocks.iter().filter(|block| block.contains("\"username\":\"ada\""));
         assert!(documented.map(|block| without_id(block)).any(|one| one == first), "{first}");
     }
+}
+
+/// CR alone, too; empty lines beyond number; an open quote at the very end.
+async fn lines_are_told_apart_however_they_end(stack: TestStack) {
+    let site = site(stack).await;
+    let mail = "is not an e-mail address such as ada@example.com";
+    let twice = |line: u64| format!("is that of line {line}, too");
+    site.sandbox.write("people.csv", "username,email\rada,\rbob,nobody\rada,\r");
+    for flags in [&["--dry-run"][..], &[]] {
+        let said = site.sandbox.admin(&[&IMPORT[..], flags].concat());
+        assert_eq!(said.status, Some(1), "{}", said.stderr);
+        assert!(said.stdout.contains("import 1 person in ") || said.stdout.contains("imported 1 person in "));
+        assert_eq!(failures(&site), [failure(3, "email", mail), failure(4, "username", &twice(2))]);
+    }
+    site.sandbox.write("people.csv", "username,email\rcarl,\r\n\n\rcarl,\ndan,\"nobody\r\"\r\ncarl,\n\"");
+    assert_eq!(site.sandbox.admin(&IMPORT).status, Some(1));
+    let expected = [
+        failure(5, "username", &twice(2)),
+        failure(6, "email", mail),
+        failure(8, "username", &twice(2)),
+        failure(9, "", "has a quote that is not closed, or in the wrong place; it goes on to line 9"),
+    ];
+    assert_eq!(failures(&site), expected);
+    site.sandbox.write("people.csv", &format!("username\n{}eve\n", "\n".repeat(17 << 20)));
+    assert!(site.sandbox.admin_ok(&["users", "import", "people.csv"]).starts_with("imported 1 person in "));
+}
+
+async fn nothing_is_overwritten_by_the_list_of_failures(stack: TestStack) {
+    let site = site(stack).await;
+    let text = "{\"username\":\"ada\"}\n{}\n";
+    site.sandbox.write("people.jsonl", text);
+    let [file, link] = ["people.jsonl", "link.jsonl"].map(|name| site.sandbox.path(name));
+    std::fs::hard_link(&file, link).unwrap();
+    let overwrite = "--failures would overwrite the file that is imported";
+    let error = site.sandbox.admin_error(&["users", "import", "people.jsonl", "--failures", "link.jsonl"]);
+    assert!(error.contains(overwrite), "{error}");
+    let mut command = site.sandbox.admin_command(&["users", "import", "-", "--failures", "people.jsonl"]);
+    let said = command.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+    assert!(String::from_utf8(said.stderr).unwrap().contains(overwrite));
+    let keys = site.sandbox.read("data/local.toml");
+    for command in [&["users", "import", "people.jsonl"][..], &["keys", "verify"]] {
+        let error = site.sandbox.admin_error(&[command, &["--failures", "data/local.toml"]].concat());
+        assert!(error.contains("is no list of failures, so it is not overwritten"), "{error}");
+    }
+    assert_eq!(
+        (site.sandbox.read("people.jsonl"), site.sandbox.read("data/local.toml")),
+        (text.to_owned(), keys)
+    );
+    assert_eq!(site.user_rows().await, []);
+    // A list that is there is replaced; one that cannot be written is said, beside the result.
+    site.sandbox.write("failures.jsonl", "{\"an\":\"older one\"}\n");
+    let import = ["users", "import", "people.jsonl", "--failures"];
+    site.sandbox.admin(&[&import[..], &["failures.jsonl"]].concat());
+    assert_eq!(failures(&site), [failure(2, "", "has no username")]);
+    let said = site.sandbox.admin(&[&import[..], &["/dev/full"]].concat());
+    assert_eq!(said.status, Some(1));
+    assert!(
+        said.stdout.contains("1 were here already") && said.stdout.contains("1 line REFUSED"),
+        "{}",
+        said.stdout
+    );
+    assert!(said.stderr.starts_with("warning: the list of failures cannot be written: "), "{}", said.stderr);
 }

@@ -69,6 +69,18 @@ async fn an_export_is_masked_unless_it_reveals(stack: TestStack) {
     let names = |event: &Value| event["attributes"].as_array().unwrap().clone();
     assert!(closed.iter().all(|event| names(event).contains(&json!("national_id_masked"))), "{closed:?}");
     assert!(names(open[0]).contains(&json!("national_id")) && open[0]["subject_id"] == ids[1], "{open:?}");
+    // Once, however often they are asked for; and somebody without values was looked at, too.
+    site.sandbox.write("nothing.csv", "username\nada\n");
+    site.sandbox.admin_ok(&["users", "import", "nothing.csv"]);
+    let all = objects(&site.sandbox.admin_ok(&["users", "export"]));
+    let ada = all.iter().find(|user| user["username"] == "ada").unwrap()["id"].as_str().unwrap();
+    let twice =
+        ["users", "export", "--subject", ada, "--subject", ada, "--reveal", "--yes", "--actor", "of-ada"];
+    assert_eq!(objects(&site.sandbox.admin_ok(&twice)).len(), 1);
+    let events = objects(&site.sandbox.admin_ok(&["audit", "export", "--json", "--actor", "admin:of-ada"]));
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["attributes"], json!(["email_masked", "phone_masked"]));
+    site.sandbox.admin_ok(&["users", "forget", ada, "--yes"]);
     // Who is not there is said before anything is printed.
     let nobody = Uuid::new_v4().to_string();
     let error = site.sandbox.admin_error(&["users", "export", "--subject", ids[0], "--subject", &nobody]);

@@ -35,7 +35,7 @@ async fn an_import_that_is_interrupted_goes_on_later(stack: TestStack) {
     let said = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(
-        said.ends_with("\ninterrupted: the same command goes on, and leaves out those who are here\n"),
+        said.ends_with("\ninterrupted: to go on, run it again: whoever is here already is left out\n"),
         "{said}"
     );
     assert!(String::from_utf8(ended.stderr).unwrap().contains("ending: what is in hand is stored"));

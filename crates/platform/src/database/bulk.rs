@@ -171,3 +171,28 @@ async fn by_rows<M: ModelTrait>(
     }
     Ok(answered)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_holds_one_type_and_null_only_where_empty_tells_it() {
+        let array = |cells: Vec<Value>| Array::of("some", cells);
+        let text = |text: &str| Value::from(text);
+        let null = || Value::String(None);
+        assert!(array(vec![null(), null()]).unwrap().is_none());
+        assert!(array(vec![]).unwrap().is_none());
+        let found = array(vec![null(), text("a")]).unwrap().unwrap();
+        assert_eq!((found.type_name, found.has_nulls), ("text", true));
+        let expected = Value::Array(ArrayType::String, Some(Box::new(vec![text(""), text("a")])));
+        assert_eq!(found.value, expected);
+        assert!(!array(vec![text(""), text("a")]).unwrap().unwrap().has_nulls);
+        let refused = |cells| array(cells).map(|_| ()).unwrap_err().to_string();
+        let expected = "Type Error: column some cannot be inserted by arrays";
+        // An empty text could not be told from NULL; an id is never empty; a number of another size.
+        assert_eq!(refused(vec![null(), text("")]), expected);
+        assert_eq!(refused(vec![Value::Uuid(None), Uuid::nil().into()]), expected);
+        assert_eq!(refused(vec![1_i64.into()]), expected);
+    }
+}

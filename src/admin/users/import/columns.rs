@@ -1,17 +1,22 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use anyhow::{bail, ensure};
 
-use crate::{
-    admin::terminal::one_line,
-    users::{UserAttribute, Users},
-};
+use crate::users::{UserAttribute, Users};
 
 /// A column of the file, as the file names it.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) target: Target,
+    /// Whether any line had it.
+    pub(super) was_there: AtomicBool,
 }
 
 /// What a column holds.
@@ -67,7 +72,7 @@ impl Columns {
     }
 
     fn add(&mut self, name: String, target: Target) {
-        self.known.insert(name.clone(), Arc::new(Column { name, target }));
+        self.known.insert(name.clone(), Arc::new(Column::new(name, target)));
     }
 
     fn name(&mut self, name: &str, target: Target) -> anyhow::Result<()> {
@@ -102,10 +107,12 @@ impl Columns {
         }
         let missing: Vec<_> = self.named.iter().filter(|name| !header.contains(name)).collect();
         ensure!(missing.is_empty(), "the first line has no column {}", listed(&missing));
+        let there = header.iter().filter_map(|name| self.get(name));
+        there.for_each(|column| column.was_there.store(true, Relaxed));
         let mut unknown = Vec::new();
         let mut columns: Vec<Arc<Column>> = Vec::with_capacity(header.len());
         for name in header {
-            let nameless = || Arc::new(Column { name: String::new(), target: Target::Nameless });
+            let nameless = || Arc::new(Column::new(String::new(), Target::Nameless));
             match self.get(name) {
                 Some(column) => columns.push(column.clone()),
                 None if name.is_empty() => columns.push(nameless()),
@@ -120,9 +127,9 @@ impl Columns {
                 listed(&self.own())
             );
         }
-        for (place, column) in columns.iter().enumerate() {
-            let is_same = |other: &&Arc<Column>| column.is_same(other);
-            if let Some(other) = columns[..place].iter().find(is_same) {
+        let mut taken: HashMap<&str, &Column> = HashMap::new();
+        for column in columns.iter().filter(|column| column.is_wanted()) {
+            if let Some(other) = taken.insert(column.target.name(), column) {
                 let (one, other) = (shown(&other.name), shown(&column.name));
                 bail!(
                     "the columns `{one}` and `{other}` of the first line are both `{}`",
@@ -131,6 +138,13 @@ impl Columns {
             }
         }
         Ok(columns)
+    }
+
+    /// Those that the operator named and that no line had, as far as the file was read.
+    pub(super) fn never_there(&self) -> Option<String> {
+        let is_there = |name: &String| self.get(name).is_some_and(|column| column.was_there.load(Relaxed));
+        let missing: Vec<_> = self.named.iter().filter(|name| !is_there(name)).collect();
+        (!missing.is_empty()).then(|| listed(&missing))
     }
 
     /// The names of attributes, whatever the file calls them.
@@ -153,9 +167,17 @@ impl Columns {
 }
 
 impl Column {
+    fn new(name: String, target: Target) -> Self {
+        Self { name, target, was_there: AtomicBool::new(false) }
+    }
+
+    fn is_wanted(&self) -> bool {
+        !matches!(self.target, Target::Ignored | Target::Nameless)
+    }
+
     /// Whether both hold the same.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.target == other.target && !matches!(self.target, Target::Ignored | Target::Nameless)
+        self.is_wanted() && self.target == other.target
     }
 }
 
@@ -170,9 +192,12 @@ impl Target {
     }
 }
 
-/// A name as it is printed, or the beginning of it: a file may have anything there.
-pub(super) fn shown(name: &str) -> String {
-    one_line(&name.chars().take(64).collect::<String>())
+/// A column's name as it is printed, if it looks like one: a file may have anything there, even somebody's address.
+pub(super) fn shown(name: &str) -> &str {
+    const MOST: usize = 64;
+    let is_part = |c: char| c.is_alphanumeric() || " _-./()".contains(c);
+    let is_name = name.starts_with(char::is_alphabetic) && name.chars().all(is_part);
+    if is_name && name.chars().count() <= MOST { name } else { "(not printed)" }
 }
 
 fn listed(names: &[impl AsRef<str>]) -> String {

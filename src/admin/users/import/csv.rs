@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     io::{self, Read},
     sync::Arc,
 };
@@ -31,14 +32,16 @@ impl Csv {
     pub(super) fn new(text: Text, delimiter: u8, columns: &Columns) -> anyhow::Result<Self> {
         let mut builder = ReaderBuilder::new();
         builder.delimiter(delimiter).has_headers(false).flexible(true).buffer_capacity(64 << 10);
-        let mut reader = builder.from_reader(Raw { text, kept: Vec::new(), first: 0, from: 0 });
+        let mut reader =
+            builder.from_reader(Raw { text, kept: VecDeque::new(), first: 0, breaks: Breaks::default() });
         let mut record = ByteRecord::new();
         if !read(&mut reader, &mut record)? {
             bail!("the file is empty: the first line has to name the columns");
         }
-        let raw = reader.get_ref().record(reader.position().byte());
+        let end = reader.position().byte();
+        let (_, raw) = reader.get_mut().take(end);
         ensure!(
-            is_well_quoted(raw.trim_ascii_start(), delimiter),
+            is_well_quoted(&raw, delimiter),
             "the first line has a quote that is not closed, or in the wrong place"
         );
         let name = |cell: &[u8]| Some(str::from_utf8(cell).ok()?.trim().to_owned());
@@ -48,43 +51,42 @@ impl Csv {
         Ok(Self { reader, columns, record, delimiter })
     }
 
-    fn cells(&self, number: u64, raw: &[u8]) -> Result<Vec<Cell>, Problem> {
+    /// The person whose cells were read last, and who begins there.
+    fn line(&self, number: u64, raw: &[u8]) -> Line {
         let (record, columns) = (&self.record, &self.columns);
+        let (mut cells, mut problems) = (Vec::with_capacity(columns.len()), Vec::new());
         if !is_well_quoted(raw, self.delimiter) {
-            let last = number + newlines(raw.trim_ascii_end());
-            let problem =
-                format!("has a quote that is not closed, or in the wrong place; it goes on to line {last}");
-            return Err(Problem::of_all(problem));
-        }
-        if record.len() != columns.len() {
+            let last = number + Breaks::default().after(raw.trim_ascii_end()).count;
+            problems.push(Problem::of_all(format!(
+                "has a quote that is not closed, or in the wrong place; it goes on to line {last}"
+            )));
+        } else if record.len() != columns.len() {
             let cells = counted(record.len() as u64, "cell");
-            return Err(Problem::of_all(format!("has {cells}, and the first line has {}", columns.len())));
+            problems.push(Problem::of_all(format!("has {cells}, and the first line has {}", columns.len())));
+        } else {
+            let wanted = columns.iter().zip(record).filter(|(column, _)| column.target != Target::Ignored);
+            for (column, cell) in wanted {
+                match str::from_utf8(cell) {
+                    Ok(text) if text.trim().is_empty() => {}
+                    Ok(text) => cells.push(Cell { column: column.clone(), text: text.to_owned() }),
+                    Err(_) => problems.push(Problem::of(&column.name, NO_UTF_8)),
+                }
+            }
         }
-        let mut cells = Vec::with_capacity(columns.len());
-        for (column, cell) in
-            columns.iter().zip(record).filter(|(column, _)| column.target != Target::Ignored)
-        {
-            let text = str::from_utf8(cell).map_err(|_| Problem::of(&column.name, NO_UTF_8))?.to_owned();
-            cells.push(Cell { column: column.clone(), text });
-        }
-        Ok(cells)
+        Line { number, cells, problems }
     }
 }
 
 impl Lines for Csv {
     fn next(&mut self) -> anyhow::Result<Option<Line>> {
         while read(&mut self.reader, &mut self.record)? {
-            // As spreadsheets leave them at the end.
-            if self.record.iter().all(<[u8]>::is_empty) {
+            let end = self.reader.position().byte();
+            let (number, raw) = self.reader.get_mut().take(end);
+            // Nothing but delimiters, as spreadsheets leave them at the end.
+            if raw.iter().all(|byte| *byte == self.delimiter || byte.is_ascii_whitespace()) {
                 continue;
             }
-            let place = self.record.position().map_or(0, csv::Position::line);
-            let raw = self.reader.get_ref().record(self.reader.position().byte());
-            // It begins with the end of the line before, if that is a CRLF, and with empty lines.
-            let begin = raw.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(raw.len());
-            let (before, raw) = raw.split_at(begin);
-            let number = place + newlines(before);
-            return Ok(Some(Line { number, cells: self.cells(number, raw) }));
+            return Ok(Some(self.line(number, &raw)));
         }
         Ok(None)
     }
@@ -98,51 +100,79 @@ const NO_UTF_8: &str = "is not in UTF-8: save the file as \"CSV UTF-8\"";
 
 /// Reads the next record, if there is one.
 fn read(reader: &mut csv::Reader<Raw>, record: &mut ByteRecord) -> anyhow::Result<bool> {
-    let (line, place) = (reader.position().line(), reader.position().byte());
-    reader.get_mut().from = place;
-    reader.read_byte_record(record).map_err(|error| match error.into_kind() {
+    let read = reader.read_byte_record(record);
+    read.map_err(|error| match error.into_kind() {
         csv::ErrorKind::Io(error) => {
+            let line = reader.get_ref().breaks.count + 1;
             anyhow!(error).context(format!("the file cannot be read, at line {line}"))
         }
-        kind => anyhow!("line {line} cannot be read: {kind:?}"),
+        kind => anyhow!("a line cannot be read: {kind:?}"),
     })
 }
 
-/// The text, and all of it since the last record, for a look at its quotes.
+/// The text, and those of its bytes that no record has taken yet, for a look at the quotes and the lines.
 struct Raw {
     text: Text,
-    kept: Vec<u8>,
+    kept: VecDeque<u8>,
     /// The place of the first byte that is kept.
     first: u64,
-    /// Where the record begins.
-    from: u64,
+    /// Those before it.
+    breaks: Breaks,
 }
 
 impl Raw {
-    /// The record's bytes, which end there.
-    fn record(&self, end: u64) -> &[u8] {
-        let place = |place: u64| usize::try_from(place.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.kept.get(place(self.from)..place(end)).unwrap_or_default()
+    /// Takes the record that ends there, without line breaks before it, and gives the number of its first line.
+    fn take(&mut self, end: u64) -> (u64, Vec<u8>) {
+        self.skip_breaks(end);
+        let number = self.breaks.count + 1;
+        let length = usize::try_from(end.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let record: Vec<u8> = self.kept.drain(..length.min(self.kept.len())).collect();
+        self.breaks = self.breaks.after(&record);
+        self.first = end;
+        (number, record)
+    }
+
+    /// The end of the line before, if that is a CRLF, and empty lines.
+    fn skip_breaks(&mut self, end: u64) {
+        while self.first < end
+            && let Some(byte) = self.kept.pop_front_if(|byte| b"\r\n".contains(byte))
+        {
+            self.breaks = self.breaks.after(&[byte]);
+            self.first += 1;
+        }
     }
 }
 
 impl Read for Raw {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let over = usize::try_from(self.from.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.kept.drain(..over.min(self.kept.len()));
-        self.first = self.from;
+        self.skip_breaks(u64::MAX);
         // A record without an end would fill the memory.
         if self.kept.len() > MAX_LINE {
             return Err(io::Error::other("one line has more than 16 MiB: is a quote not closed?"));
         }
         let read = self.text.read(buffer)?;
-        self.kept.extend_from_slice(&buffer[..read]);
+        self.kept.extend(&buffer[..read]);
         Ok(read)
     }
 }
 
-fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+/// Line breaks, as editors count them: LF, CRLF, and CR alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Breaks {
+    count: u64,
+    /// The last byte was a CR, which an LF may follow.
+    after_cr: bool,
+}
+
+impl Breaks {
+    /// With those of some more bytes.
+    fn after(mut self, bytes: &[u8]) -> Self {
+        for byte in bytes {
+            self.count += u64::from(*byte == b'\r' || (*byte == b'\n' && !self.after_cr));
+            self.after_cr = *byte == b'\r';
+        }
+        self
+    }
 }
 
 /// Whether each quoted cell ends with its quote (RFC 4180, section 2.5 to 2.7). The reader takes what follows it for a part of the cell: so a quote

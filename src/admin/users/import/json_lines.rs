@@ -1,7 +1,7 @@
 use std::{
     fmt,
     io::{BufRead, BufReader, Read},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use anyhow::{Context, ensure};
@@ -12,7 +12,7 @@ use serde::{
 
 use super::{
     MAX_LINE,
-    columns::{Columns, Target, shown},
+    columns::{Column, Columns, Target, shown},
     line::{Cell, Line, Problem},
     source::{Lines, Text},
 };
@@ -32,44 +32,59 @@ impl JsonLines {
         Self { reader, columns, line: Vec::new(), number: 0, position: 0 }
     }
 
-    fn cells(&self) -> Result<Vec<Cell>, Problem> {
-        let Object(members) = serde_json::from_slice(&self.line).map_err(|error| {
-            // Not its own words, which may repeat a value.
-            Problem::of_all(format!("is not a JSON object, at character {}", error.column()))
-        })?;
-        let mut cells: Vec<Cell> = Vec::with_capacity(members.len());
+    fn line(&self, number: u64) -> Line {
+        let (mut cells, mut problems) = (Vec::new(), Vec::new());
+        let members = match serde_json::from_slice(&self.line) {
+            Ok(Object(members)) => members,
+            Err(error) => {
+                // Not its own words, which may repeat a value.
+                let problem = format!("is not a JSON object, at character {}", error.column());
+                return Line { number, cells, problems: vec![Problem::of_all(problem)] };
+            }
+        };
+        let (mut is_whole, mut given): (_, Vec<&Arc<Column>>) = (true, Vec::new());
         for (name, value) in members {
             match (&*name, &value) {
                 ("masked", Value::Bool(false)) | ("errors", Value::List(0)) => continue,
-                ("masked", _) => {
-                    return Err(Problem::of_all(
-                        "is masked: `oubliette-admin users export --reveal` writes what can be imported",
-                    ));
-                }
-                ("errors", _) => {
-                    return Err(Problem::of_all("has values that did not open where it was exported"));
+                ("masked" | "errors", _) => {
+                    is_whole = false;
+                    problems.push(Problem::of_all(if name == "masked" { MASKED } else { UNREADABLE }));
+                    continue;
                 }
                 _ => {}
             }
             let Some(column) = self.columns.get(&name) else {
-                let problem = "is not known here: --map COLUMN=ATTRIBUTE says what it is, --ignore COLUMN leaves it out";
-                return Err(Problem::of(&shown(&name), problem));
+                problems.push(Problem::of(shown(&name), UNKNOWN));
+                continue;
             };
-            if cells.iter().any(|cell| cell.column.is_same(column)) {
-                return Err(Problem::of(&column.name, "is given twice"));
+            column.was_there.store(true, Relaxed);
+            if given.iter().any(|known| known.is_same(column)) {
+                problems.push(Problem::of(&column.name, "is given twice"));
+                continue;
             }
+            given.push(column);
             match value {
                 _ if column.target == Target::Ignored => {}
-                Value::Null => cells.push(Cell { column: column.clone(), text: String::new() }),
+                Value::Null => {}
+                Value::Text(text) if text.is_empty() => {}
                 Value::Text(text) => cells.push(Cell { column: column.clone(), text }),
                 Value::Bool(_) | Value::List(_) | Value::Other => {
-                    return Err(Problem::of(&column.name, "is neither a text, in quotes, nor null"));
+                    problems.push(Problem::of(&column.name, "is neither a text, in quotes, nor null"));
                 }
             }
         }
-        Ok(cells)
+        if !is_whole {
+            // Whose it is is known; what they have is not.
+            cells.retain(|cell: &Cell| matches!(cell.column.target, Target::Id | Target::Username));
+        }
+        Line { number, cells, problems }
     }
 }
+
+const MASKED: &str = "is masked: `oubliette-admin users export --reveal` writes what can be imported";
+const UNREADABLE: &str = "has values that did not open where it was exported";
+const UNKNOWN: &str =
+    "is not known here: --map COLUMN=ATTRIBUTE says what it is, --ignore COLUMN leaves it out";
 
 impl Lines for JsonLines {
     fn next(&mut self) -> anyhow::Result<Option<Line>> {
@@ -85,7 +100,7 @@ impl Lines for JsonLines {
             ensure!(read <= MAX_LINE, "line {number} has more than 16 MiB");
             (self.number, self.position) = (number, self.position + read as u64);
             if !self.line.trim_ascii().is_empty() {
-                return Ok(Some(Line { number, cells: self.cells() }));
+                return Ok(Some(self.line(number)));
             }
         }
     }

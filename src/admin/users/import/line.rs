@@ -14,11 +14,13 @@ use crate::{
 pub(super) struct Line {
     /// Where the person begins in the file, from 1.
     pub(super) number: u64,
-    /// Their cells; or why there are none to be had.
-    pub(super) cells: Result<Vec<Cell>, Problem>,
+    /// Those cells that say something about them, as far as they could be read.
+    pub(super) cells: Vec<Cell>,
+    /// Why others could not.
+    pub(super) problems: Vec<Problem>,
 }
 
-/// What a person has in a column. Nothing but blanks says nothing about them.
+/// What a person has in a column.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) column: Arc<Column>,
@@ -65,20 +67,14 @@ impl Line {
             id: None,
             username: None,
             personal: AttributeChanges::default(),
-            problems: Vec::new(),
+            problems: self.problems,
         };
-        match self.cells {
-            Ok(cells) => {
-                let mut is_named = false;
-                for Cell { column, text } in cells {
-                    is_named |= column.target == Target::Username && !text.trim().is_empty();
-                    checked.add(&column, &text);
-                }
-                if !is_named {
-                    checked.problems.push(Problem::of_all("has no username"));
-                }
-            }
-            Err(problem) => checked.problems.push(problem),
+        let is_named = |cell: &Cell| cell.column.target == Target::Username && !cell.text.trim().is_empty();
+        if checked.problems.is_empty() && !self.cells.iter().any(is_named) {
+            checked.problems.push(Problem::of_all("has no username"));
+        }
+        for Cell { column, text } in self.cells {
+            checked.add(&column, &text);
         }
         checked
     }
@@ -87,11 +83,9 @@ impl Line {
 impl Checked {
     fn add(&mut self, column: &Column, text: &str) {
         let trimmed = text.trim();
-        if trimmed.is_empty() {
-            return;
-        }
         let added = match &column.target {
             Target::Ignored => Ok(()),
+            Target::Id | Target::Username if trimmed.is_empty() => Ok(()),
             Target::Nameless => Err("a column without a name is not empty".to_owned()),
             Target::Id if self.id.is_some() => Err(TWICE.to_owned()),
             Target::Username if self.username.is_some() => Err(TWICE.to_owned()),

@@ -36,7 +36,7 @@ use crate::{
     admin::{
         context::{Actor, AdminContext},
         keys::costs::{cost_of, default_rates},
-        terminal::{Bar, INTERRUPTED, Output, Watch, counted, grouped, rate, tenths},
+        terminal::{Bar, INTERRUPTED, Output, Watch, counted, grouped, rate, say, tenths},
     },
     config::LoadedConfig,
     keys::sweep::SweepOptions,
@@ -114,11 +114,14 @@ impl ImportCommand {
             || Some(cost_of(&context.config, context.backends.active().name())?.polite_rate.get());
         let run = Run {
             import: users.import(&self.actor.origin(), &options, self.dry_run),
-            columns,
+            columns: columns.clone(),
             max_rate: self.max_rate.map_or_else(polite_rate, |rate| (rate > 0).then_some(rate)),
             watch: &watch,
         };
         let ended = watch.during(run.run(lines)).await.flatten()?;
+        if let (Ended::Completed, Some(missing)) = (&ended, columns.never_there()) {
+            say(&format!("warning: no line of the file had {missing}"));
+        }
         let output = self.outcome(&ended, &watch);
         context.close().await?;
         Ok(output)
@@ -170,17 +173,17 @@ impl ImportCommand {
         match ended {
             Ended::Completed => {}
             Ended::Interrupted => {
-                text.push_str("interrupted: the same command goes on, and leaves out those who are here\n");
+                text.push_str(&format!("interrupted: {GO_ON}"));
             }
             Ended::Stopped(cause) => {
-                text.push_str(&format!(
-                    "stopped: {cause}\nthe same command goes on, and leaves out those who are here\n"
-                ));
+                text.push_str(&format!("stopped: {cause}\n{GO_ON}"));
             }
         }
         text
     }
 }
+
+const GO_ON: &str = "to go on, run it again: whoever is here already is left out\n";
 
 /// `COLUMN=ATTRIBUTE`. A column's name may have a `=`, an attribute's has none.
 fn mapping(argument: &str) -> Result<(String, String), &'static str> {
@@ -202,8 +205,16 @@ fn help_of_the_rate() -> String {
     format!("Most people a second; 0: no limit [default: {}]", default_rates())
 }
 
-/// Whether both are one file.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let places = [one, other].map(Path::canonicalize);
-    matches!(places, [Ok(one), Ok(other)] if one == other)
+/// Whether a file is the one that is imported, by any of its names, or as standard input.
+fn is_same(file: &Path, imported: &Path) -> bool {
+    let identity = |metadata: rustix::fs::Stat| (metadata.st_dev, metadata.st_ino);
+    let imported = if imported == Path::new("-") {
+        rustix::fs::fstat(std::io::stdin())
+    } else {
+        rustix::fs::stat(imported)
+    };
+    match (rustix::fs::stat(file), imported) {
+        (Ok(file), Ok(imported)) => identity(file) == identity(imported),
+        _ => false,
+    }
 }
