@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 
 /// People in one transaction: as an import has them.
-const BATCH: usize = 1000;
+pub(crate) const BATCH: usize = 1000;
 
 /// The tables that an import writes to.
-const TABLES: [&str; 5] = ["users", "personal_values", "data_keys", "audit_events", "audit_event_subjects"];
+pub(crate) const TABLES: [&str; 5] =
+    ["users", "personal_values", "data_keys", "audit_events", "audit_event_subjects"];
 
 /// The statements of each transaction, ready to be sent.
 pub(crate) struct Rows(Vec<Vec<String>>);

@@ -11,6 +11,7 @@ mod bare;
 #[path = "../rewrap/command.rs"]
 #[expect(dead_code, reason = "the rewrap run uses the rest")]
 mod command;
+mod copied;
 mod people;
 #[path = "../../tests/it/harness/postgres.rs"]
 #[expect(dead_code, clippy::expect_used, clippy::panic, reason = "made for tests, and shared with them")]
@@ -71,10 +72,10 @@ fn main() -> anyhow::Result<()> {
         durable();
         println!("### {} people with four attributes, {} rounds\n", options.people, options.rounds);
         println!(
-            "| people per second, median (min–max) | import | the same again | bare INSERT | import / bare | one by one | import / one by one | peak \
+            "| people per second, median (min–max) | import | the same again | bare INSERT | import / INSERT | bare COPY | import / COPY | one by one | import / one by one | peak \
              memory, MiB: a twentieth of them, all |"
         );
-        println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+        println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
         for kind in ["SQLite", "PostgreSQL"] {
             compare(kind, &options).await?;
         }
@@ -136,7 +137,7 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
     fs::write(&few, people::csv(count / 20))?;
     let (mut ours, mut again, mut bare, mut single) =
         (Series::default(), Series::default(), Series::default(), Series::default());
-    let (mut little, mut peak) = (Series::default(), Series::default());
+    let (mut copy, mut little, mut peak) = (Series::default(), Series::default(), Series::default());
     for round in 1..=options.rounds {
         eprintln!("{kind}, round {round}");
         let site = Site::new(kind, &format!("few{round}"))?;
@@ -148,18 +149,31 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
         again.push_rate(count, site.import(&file, count, "same")?.took);
         let db = database::connect(&site.config()?).await?;
         let rows = bare::read(&db, count).await?;
+        let copied = match kind {
+            "PostgreSQL" => Some(copied::read(db.get_postgres_connection_pool(), count).await?),
+            _ => None,
+        };
         db.close().await?;
         drop(site);
         let site = Site::new(kind, &format!("bare{round}"))?;
         bare.push_rate(count, bare::write(&database::connect(&site.config()?).await?, &rows).await?);
+        if let Some(rows) = copied {
+            let site = Site::new(kind, &format!("copy{round}"))?;
+            let db = database::connect(&site.config()?).await?;
+            copy.push_rate(count, copied::write(db.get_postgres_connection_pool(), &rows).await?);
+        }
         let site = Site::new(kind, &format!("single{round}"))?;
         let key_file = site.folder.path().join("keys.toml");
         let took =
             single::create(database::connect(&site.config()?).await?, &key_file, options.single).await?;
         single.push_rate(options.single, took);
     }
+    let (copy, by_copy) = match kind {
+        "PostgreSQL" => (copy.show(0), ours.ratios(&copy).show(2)),
+        _ => (String::new(), String::new()),
+    };
     println!(
-        "| {kind} | {} | {} | {} | {} | {} | {} | {}, {} |",
+        "| {kind} | {} | {} | {} | {} | {copy} | {by_copy} | {} | {} | {}, {} |",
         ours.show(0),
         again.show(0),
         bare.show(0),

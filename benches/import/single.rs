@@ -8,7 +8,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use oubliette::{
-    attributes::{Change, Declarations},
+    attributes::{AttributesConfig, Change, Declarations},
     audit::Origin,
     config::KeysConfig,
     keys::{
@@ -36,10 +36,6 @@ pub(crate) async fn create(db: DatabaseConnection, keys: &Path, count: usize) ->
         &config,
         observer,
     );
-    #[derive(serde::Deserialize)]
-    struct Declared {
-        attributes: oubliette::attributes::AttributesConfig,
-    }
     let Declared { attributes } = toml::from_str(people::ATTRIBUTES)?;
     let users = Users::new(db, keyring).with_declarations(Declarations::of(&attributes)?);
     let origin = Origin::new("a bench");
@@ -61,4 +57,9 @@ pub(crate) async fn create(db: DatabaseConnection, keys: &Path, count: usize) ->
     let began = Instant::now();
     stream::iter(0..count).map(create).buffer_unordered(CLIENTS).try_collect::<()>().await?;
     Ok(began.elapsed())
+}
+
+#[derive(serde::Deserialize)]
+struct Declared {
+    attributes: AttributesConfig,
 }

@@ -64,7 +64,7 @@ impl Users {
                 break;
             }
             // Rotated or forgotten between the row and the key.
-            again.iter().for_each(|subject| drop(all.remove(subject)));
+            all.retain(|subject, _| !again.contains(subject));
             all.extend(self.read_personal_fields(&again).await?);
         }
         Ok(all)

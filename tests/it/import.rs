@@ -1,5 +1,6 @@
 //! Bringing in many users from elsewhere, and taking them out again.
 
+mod edges;
 mod engine;
 mod files;
 mod killed;

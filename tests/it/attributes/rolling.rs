@@ -36,23 +36,23 @@ async fn each_server_answers_what_it_knows_and_none_loses_a_value(stack: TestSta
     let old = site.sandbox.start().await;
     let site = declaring(site, NEW);
     let new = site.sandbox.start().await;
-    let [name, other_name, long_name, size] = ["Ada", "Ada Byron", &"Augusta ".repeat(50), "44"]
+    let [name, other_name, long_name, shoes] = ["Ada", "Ada Byron", &"Augusta ".repeat(50), "44"]
         .map(|value| format!("{}{EMAIL_MARK}", value.trim()));
-    remember_personal_values(&[&name, &other_name, &long_name, &size]);
+    remember_personal_values(&[&name, &other_name, &long_name, &shoes]);
     let create = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
-    let given = json!([{ "name": "full_name", "value": name }, { "name": "shoe_size", "value": size }]);
+    let given = json!([{ "name": "full_name", "value": name }, { "name": "shoe_size", "value": shoes }]);
     let input = json!({ "username": "ada", "attributes": given });
     let created = new.try_graphql(create, json!({ "input": input })).await.unwrap();
     let id = created["data"]["createUser"]["id"].as_str().unwrap().to_owned();
     let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let both = |name: &str| vec![of("full_name", name), of("shoe_size", &size)];
+    let both = |name: &str| vec![of("full_name", name), of("shoe_size", &shoes)];
     assert_eq!(attributes(&new, &id).await, both(&name));
     // The old one knows nothing of the new attribute, by no name, and says so.
     assert_eq!(attributes(&old, &id).await, [of("full_name", &name)]);
     let by_name = "query($id: ID!) { user(id: $id) { attribute(name: \"shoe_size\") { value } } }";
     let unknown = old.try_graphql(by_name, json!({ "id": id })).await.unwrap();
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{unknown}");
-    let refused = update(&old, &id, json!([{ "name": "shoe_size", "value": size }])).await;
+    let refused = update(&old, &id, json!([{ "name": "shoe_size", "value": shoes }])).await;
     assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{refused}");
     // What it changes leaves the other value alone.
     let changed = update(&old, &id, json!([{ "name": "full_name", "value": other_name }])).await;

@@ -59,9 +59,9 @@ async fn a_rate_is_kept(stack: TestStack) {
     let (result, progress) = events.split_last().unwrap();
     assert_eq!((&result["created"], &result["outcome"]), (&json!(60), &json!("completed")));
     assert!(progress.len() >= 2 && progress.iter().all(|event| event["event"] == "progress"), "{said}");
-    let size = std::fs::metadata(site.sandbox.path("people.csv")).unwrap().len();
+    let bytes = std::fs::metadata(site.sandbox.path("people.csv")).unwrap().len();
     let position = |place: usize| progress[place]["bytes"].as_u64().unwrap();
-    assert!(position(0) < position(1) && position(1) < size && progress[0]["of"] == json!(size), "{said}");
+    assert!(position(0) < position(1) && position(1) < bytes && progress[0]["of"] == json!(bytes), "{said}");
 }
 
 async fn a_key_backend_that_refuses_stops_an_import_and_nobody_is_lost(stack: TestStack) {

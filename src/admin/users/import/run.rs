@@ -18,6 +18,7 @@ use super::{
 use crate::{
     admin::terminal::{Failures, Watch},
     causes,
+    envelope::SubjectId,
     users::{Import, Imported, ImportedUser},
 };
 
@@ -169,7 +170,7 @@ impl Run<'_> {
                 Imported::Different(id, differences) => {
                     for one in differences {
                         let problem = problem(&one.field, one.problem);
-                        list(&failures, number, "different", &problem, Some(id.to_string()));
+                        list(&failures, number, "different", &problem, Some(id));
                     }
                 }
                 Imported::Refused { field, problem: why } => {
@@ -181,10 +182,11 @@ impl Run<'_> {
     }
 }
 
-fn list(failures: &Failures, number: u64, outcome: &str, problem: &Problem, user: Option<String>) {
+fn list(failures: &Failures, number: u64, outcome: &str, problem: &Problem, user: Option<SubjectId>) {
     let Problem { column, problem } = problem;
     let object = json!({
-        "line": number, "outcome": outcome, "column": column, "problem": problem, "user": user,
+        "line": number, "outcome": outcome, "column": column, "problem": problem,
+        "user": user.map(|id| id.to_string()),
     });
     let of = column.as_ref().map(|column| format!("{column} ")).unwrap_or_default();
     failures.add(&object, &format!("line {number}: {of}{problem}"));
