@@ -60,7 +60,7 @@ async fn lines_are_told_apart_however_they_end(stack: TestStack) {
     let site = site(stack).await;
     let mail = "is not an e-mail address such as ada@example.com";
     let twice = |line: u64| format!("is that of line {line}, too");
-    site.sandbox.write("people.csv", "username,email\rada,\rbob,nobody\rada,\r");
+    site.sandbox.write("people.csv", "username,email\rada,\rbob,nobody\rada,\r\"\",\" \"\r");
     for flags in [&["--dry-run"][..], &[]] {
         let said = site.sandbox.admin(&[&IMPORT[..], flags].concat());
         assert_eq!(said.status, Some(1), "{}", said.stderr);

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{bail, ensure};
 
-use crate::users::{UserAttribute, Users};
+use crate::{
+    admin::terminal::one_line,
+    users::{UserAttribute, Users},
+};
 
 /// A column of the file, as the file names it.
 #[derive(Debug)]
@@ -57,8 +60,8 @@ impl Columns {
         let mut taken: HashMap<&str, &str> = HashMap::new();
         for (name, to) in mapped {
             let Some(target) = own.iter().find(|target| target.name() == to) else {
-                let names: Vec<_> = own.iter().map(Target::name).collect();
-                bail!("--map {name}={to}: there is no attribute `{to}`, but {}", listed(&names));
+                let names = listed(own.iter().map(|target| target.name().to_owned()));
+                bail!("--map {name}={to}: there is no attribute `{to}`, but {names}");
             };
             if let Some(other) = taken.insert(to, name) {
                 bail!("--map: `{other}` and `{name}` are both `{to}`");
@@ -106,7 +109,8 @@ impl Columns {
             );
         }
         let missing: Vec<_> = self.named.iter().filter(|name| !header.contains(name)).collect();
-        ensure!(missing.is_empty(), "the first line has no column {}", listed(&missing));
+        let missing = missing.into_iter().map(|name| one_line(name));
+        ensure!(missing.len() == 0, "the first line has no column {}", listed(missing));
         let there = header.iter().filter_map(|name| self.get(name));
         there.for_each(|column| column.was_there.store(true, Relaxed));
         let mut unknown = Vec::new();
@@ -123,8 +127,8 @@ impl Columns {
             bail!(
                 "the first line has columns that are not known here: {}. --map COLUMN=ATTRIBUTE says what one is, --ignore COLUMN leaves it \
                  out. Attributes are {}",
-                listed(&unknown),
-                listed(&self.own())
+                listed(unknown.iter().map(|name| shown(name))),
+                listed(self.own().iter().map(|name| (*name).to_owned()))
             );
         }
         let mut taken: HashMap<&str, &Column> = HashMap::new();
@@ -144,7 +148,7 @@ impl Columns {
     pub(super) fn never_there(&self) -> Option<String> {
         let is_there = |name: &String| self.get(name).is_some_and(|column| column.was_there.load(Relaxed));
         let missing: Vec<_> = self.named.iter().filter(|name| !is_there(name)).collect();
-        (!missing.is_empty()).then(|| listed(&missing))
+        (!missing.is_empty()).then(|| listed(missing.into_iter().map(|name| one_line(name))))
     }
 
     /// The names of attributes, whatever the file calls them.
@@ -192,20 +196,19 @@ impl Target {
     }
 }
 
-/// A column's name as it is printed, if it looks like one: a file may have anything there, even somebody's address.
-pub(super) fn shown(name: &str) -> &str {
+/// A column's name as it is printed, unless it may be somebody's address or number: a file may have anything there.
+pub(super) fn shown(name: &str) -> String {
     const MOST: usize = 64;
-    let is_part = |c: char| c.is_alphanumeric() || " _-./()".contains(c);
-    let is_name = name.starts_with(char::is_alphabetic) && name.chars().all(is_part);
-    if is_name && name.chars().count() <= MOST { name } else { "(not printed)" }
+    let is_name = name.starts_with(char::is_alphabetic) && !name.contains('@');
+    if is_name && name.chars().count() <= MOST { one_line(name) } else { "(not printed)".to_owned() }
 }
 
-fn listed(names: &[impl AsRef<str>]) -> String {
+fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     const MOST: usize = 20;
-    let mut text: Vec<_> =
-        names.iter().take(MOST).map(|name| format!("`{}`", shown(name.as_ref()))).collect();
-    if names.len() > MOST {
-        text.push(format!("{} more", names.len() - MOST));
+    let more = names.len().saturating_sub(MOST);
+    let mut text: Vec<_> = names.take(MOST).map(|name| format!("`{name}`")).collect();
+    if more > 0 {
+        text.push(format!("{more} more"));
     }
     text.join(", ")
 }

@@ -82,8 +82,9 @@ impl Lines for Csv {
         while read(&mut self.reader, &mut self.record)? {
             let end = self.reader.position().byte();
             let (number, raw) = self.reader.get_mut().take(end);
-            // Nothing but delimiters, as spreadsheets leave them at the end.
-            if raw.iter().all(|byte| *byte == self.delimiter || byte.is_ascii_whitespace()) {
+            // As spreadsheets leave them at the end.
+            let is_blank = self.record.iter().all(|cell| cell.trim_ascii().is_empty());
+            if is_blank && is_well_quoted(&raw, self.delimiter) {
                 continue;
             }
             return Ok(Some(self.line(number, &raw)));

@@ -54,7 +54,7 @@ impl JsonLines {
                 _ => {}
             }
             let Some(column) = self.columns.get(&name) else {
-                problems.push(Problem::of(shown(&name), UNKNOWN));
+                problems.push(Problem::of(&shown(&name), UNKNOWN));
                 continue;
             };
             column.was_there.store(true, Relaxed);
