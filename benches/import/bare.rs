@@ -8,8 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 pub(crate) const BATCH: usize = 1000;
 
 /// The tables that an import writes to.
-pub(crate) const TABLES: [&str; 5] =
-    ["users", "personal_values", "data_keys", "audit_events", "audit_event_subjects"];
+pub(crate) const TABLES: [&str; 4] = ["users", "personal_values", "data_keys", "audit_events"];
 
 /// The statements of each transaction, ready to be sent.
 pub(crate) struct Rows(Vec<Vec<String>>);
@@ -53,9 +52,9 @@ async fn literals(db: &DatabaseConnection, table: &str) -> Result<Vec<String>, D
                 "SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}' ORDER BY ordinal_position"
             ),
             "quote_nullable(\"{}\"::text)",
-            "ctid",
+            "ORDER BY ctid",
         ),
-        _ => (format!("SELECT name FROM pragma_table_info('{table}')"), "quote(\"{}\")", "1"),
+        _ => (format!("SELECT name FROM pragma_table_info('{table}')"), "quote(\"{}\")", ""),
     };
     let columns = db.query_all_raw(Statement::from_string(backend, columns)).await?;
     let names: Vec<String> = columns.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
@@ -63,7 +62,7 @@ async fn literals(db: &DatabaseConnection, table: &str) -> Result<Vec<String>, D
         return Ok(Vec::new());
     }
     let cells: Vec<_> = names.iter().map(|name| quote.replace("{}", name)).collect();
-    let select = format!("SELECT '(' || {} || ')' FROM {table} ORDER BY {order}", cells.join(" || ',' || "));
+    let select = format!("SELECT '(' || {} || ')' FROM {table} {order}", cells.join(" || ',' || "));
     let rows = db.query_all_raw(Statement::from_string(backend, select)).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }

@@ -146,7 +146,6 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
         let seen = site.import(&file, count, "created")?;
         ours.push_rate(count, seen.took);
         peak.push(f64::from(seen.peak) / 1024.0);
-        again.push_rate(count, site.import(&file, count, "same")?.took);
         let db = database::connect(&site.config()?).await?;
         let rows = bare::read(&db, count).await?;
         let copied = match kind {
@@ -154,6 +153,7 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
             _ => None,
         };
         db.close().await?;
+        again.push_rate(count, site.import(&file, count, "same")?.took);
         drop(site);
         let site = Site::new(kind, &format!("bare{round}"))?;
         bare.push_rate(count, bare::write(&database::connect(&site.config()?).await?, &rows).await?);

@@ -10,6 +10,7 @@ mod export;
 mod keys;
 mod ledger;
 mod migrate;
+mod pace;
 mod schema;
 mod terminal;
 mod tokens;
@@ -39,7 +40,9 @@ pub enum Command {
     #[command(about = "Read the erasure ledger, check it, and adopt one that went back")]
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    #[command(about = "Look at users, and forget them, without the API")]
+    #[command(
+        about = "Bring users in from a file, take them out, look at them, forget them, without the API"
+    )]
     #[command(subcommand)]
     Users(users::UsersCommand),
     #[command(

@@ -19,7 +19,8 @@ pub struct UserPageRequest {
     pub from_the_end: bool,
 }
 
-/// Some users in the order of their ids: of their creation, as far as the clocks of the servers agreed.
+/// Some users in the order of their ids: of their creation, as far as the clocks of the servers agreed; those who were imported with an id of
+/// their own stand anywhere.
 #[derive(Clone, Debug)]
 pub struct UserPage {
     /// The users. Their data keys are opened together.

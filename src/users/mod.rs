@@ -34,7 +34,7 @@ pub use attribute::UserAttribute;
 pub use changes::AttributeChanges;
 pub use columns::Columns;
 pub use error::UserError;
-pub use import::{Difference, Import, Imported, ImportedUser};
+pub use import::{Difference, Import, ImportOptions, Imported, ImportedUser};
 pub use input::{NewUser, UserChanges, Username};
 pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};
 pub use open::{NotAtOnce, User};

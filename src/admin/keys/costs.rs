@@ -1,6 +1,7 @@
 //! What a run asks of key backends and what that costs, as the kinds of the backends say.
 
 use crate::{
+    admin::context::AdminContext,
     config::KeysConfig,
     keys::{self, BackendKind, Cost, KINDS},
 };
@@ -11,7 +12,7 @@ pub(super) fn kind_of(config: &KeysConfig, backend: &str) -> Option<&'static dyn
 }
 
 /// What calls to a configured backend cost, if anything.
-pub(in crate::admin) fn cost_of(config: &KeysConfig, backend: &str) -> Option<Cost> {
+pub(super) fn cost_of(config: &KeysConfig, backend: &str) -> Option<Cost> {
     kind_of(config, backend)?.cost()
 }
 
@@ -58,14 +59,29 @@ fn costs() -> impl Iterator<Item = Cost> {
 
 /// The help of `--max-rate`.
 pub(super) fn help_of_the_rate() -> String {
-    format!("Most calls a second to key backends, all together; 0: no limit [default: {}]", default_rates())
+    let defaults = default_rates("one of them");
+    format!("Most calls a second to key backends, all together; 0: no limit [default: {defaults}]")
+}
+
+/// The help of `--max-rate` where each person takes one call.
+pub(in crate::admin) fn help_of_the_rate_of_people() -> String {
+    format!("Most people a second; 0: no limit [default: {}]", default_rates("a key backend"))
 }
 
 /// The rates that are kept by themselves.
-pub(in crate::admin) fn default_rates() -> String {
-    let defaults: Vec<_> =
-        costs().map(|cost| format!("{} if one of them is {}", cost.polite_rate, cost.service)).collect();
-    defaults.join(", ")
+fn default_rates(which: &str) -> String {
+    let rates: Vec<_> =
+        costs().map(|cost| format!("{} if {which} is {}", cost.polite_rate, cost.service)).collect();
+    rates.join(", ")
+}
+
+/// Most people a second, where each takes one call to any of the backends.
+pub(in crate::admin) fn rate_of(max_rate: Option<u32>, context: &AdminContext) -> Option<u32> {
+    let polite_rate = || {
+        let costs = context.backends.iter().filter_map(|backend| cost_of(&context.config, backend.name()));
+        costs.map(|cost| cost.polite_rate.get()).min()
+    };
+    max_rate.map_or_else(polite_rate, |rate| (rate > 0).then_some(rate))
 }
 
 /// The help of `--price-per-call`.

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -23,6 +23,8 @@ struct Kept {
     shown: Vec<String>,
     count: usize,
     error: Option<std::io::Error>,
+    /// The file has not all of them.
+    is_lost: bool,
 }
 
 impl Failures {
@@ -37,7 +39,7 @@ impl Failures {
             File::create(path).with_context(cannot)
         };
         let file = path.map(make).transpose()?.map(std::io::BufWriter::new);
-        let kept = Kept { file, shown: Vec::new(), count: 0, error: None };
+        let kept = Kept { file, shown: Vec::new(), count: 0, error: None, is_lost: false };
         Ok(Self { path: path.map(Path::to_owned), kept: Mutex::new(kept) })
     }
 
@@ -62,9 +64,9 @@ impl Failures {
         let more = kept.count - kept.shown.len();
         match &self.path {
             _ if kept.count == 0 => {}
-            Some(path) => text.push_str(&format!("  all of them: {}\n", path.display())),
-            None if more > 0 => text.push_str(&format!("  and {more} more: --failures FILE lists all\n")),
-            None => {}
+            Some(path) if !kept.is_lost => text.push_str(&format!("  all of them: {}\n", path.display())),
+            _ if more > 0 => text.push_str(&format!("  and {more} more: --failures FILE lists all\n")),
+            _ => {}
         }
         text
     }
@@ -72,15 +74,13 @@ impl Failures {
     pub(in crate::admin) fn flush(&self) -> anyhow::Result<()> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let flushed = kept.file.as_mut().map_or(Ok(()), Write::flush);
-        match kept.error.take() {
-            Some(error) => Err(error),
-            None => flushed,
-        }
-        .context("the list of failures cannot be written")
+        let written = kept.error.take().map_or(flushed, Err);
+        kept.is_lost = written.is_err();
+        written.context("the list of failures cannot be written")
     }
 }
 
-/// Whether nothing is lost if a list is written there: the file is not there, is no file on a disk, or has an object a line.
+/// Whether nothing is lost if a list is written there: the file is not there, is no file on a disk, is empty, or is such a list.
 fn is_empty_or_a_list(path: &Path) -> std::io::Result<bool> {
     let metadata = match path.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
@@ -89,7 +89,11 @@ fn is_empty_or_a_list(path: &Path) -> std::io::Result<bool> {
     if !metadata.is_file() || metadata.len() == 0 {
         return Ok(true);
     }
-    let mut first = [0];
-    File::open(path)?.read_exact(&mut first)?;
-    Ok(first == *b"{")
+    let mut first = String::new();
+    // No failure is longer. What is no text is no list.
+    let read = BufReader::new(File::open(path)?.take(1 << 20)).read_line(&mut first);
+    let object = read.ok().and_then(|_| serde_json::from_str::<serde_json::Value>(&first).ok());
+    Ok(object.is_some_and(|one| {
+        one.get("cause").is_some() || (one.get("line").is_some() && one.get("problem").is_some())
+    }))
 }

@@ -86,7 +86,12 @@ impl<P: Progress> Watch<P> {
         self.failures.clone()
     }
 
-    /// What prints a line for people without breaking the bar.
+    /// Prints a line for people without breaking the bar.
+    pub(in crate::admin) fn tell(&self, line: &str) {
+        self.bar.suspend(|| say(line));
+    }
+
+    /// What does so from elsewhere.
     pub(in crate::admin) fn teller(&self) -> impl Fn(&str) + Send + Sync + use<P> {
         let bar = self.bar.clone();
         move |line| bar.suspend(|| say(line))

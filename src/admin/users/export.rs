@@ -9,9 +9,11 @@ use crate::{
     admin::{
         context::{Actor, AdminContext},
         export::{Lines, print_pages},
+        keys::costs::{help_of_the_rate_of_people, rate_of},
+        pace::PeoplePace,
         terminal::{Output, confirm, counted, say},
     },
-    audit,
+    audit, causes,
     config::LoadedConfig,
     envelope::SubjectId,
     ledger::rollbacks,
@@ -21,7 +23,7 @@ use crate::{
 /// Prints users as JSON Lines: id, username, and each personal value, masked.
 ///
 /// With --reveal, the values are in the clear, and `users import` takes them back. Without, each line has `"masked": true`. A value that does not
-/// open is null, and `errors` says why. Each user who is printed leaves an event in the audit trail.
+/// open is null, and `errors` says why; if the key backend fails, the export stops. Each user who is printed leaves an event in the audit trail.
 ///
 /// Exit status: 0, or 1 if a value does not open.
 #[derive(Args, Debug)]
@@ -36,6 +38,8 @@ pub struct ExportCommand {
     /// Print personal values in the clear
     #[arg(long)]
     reveal: bool,
+    #[arg(long, value_name = "PEOPLE", help = help_of_the_rate_of_people())]
+    max_rate: Option<u32>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -57,8 +61,12 @@ impl ExportCommand {
             return Ok(Output::unwell(String::new()));
         }
         let mut well = true;
+        let mut pace = PeoplePace::new(rate_of(self.max_rate, &context));
+        let size = pace.batch_size(usize::try_from(MAX_PAGE_SIZE)?);
         print_pages(async |after: Option<SubjectId>| {
-            let (page, next) = self.page(&users, after).await?;
+            tokio::time::sleep_until(pace.not_before()).await;
+            let (page, next) = self.page(&users, after, u64::try_from(size)?).await?;
+            pace.begin(page.len());
             let lines = self.lines(&context, &users, &page, &mut well).await?;
             Ok(Lines { lines, next })
         })
@@ -72,9 +80,10 @@ impl ExportCommand {
         &self,
         users: &Users,
         after: Option<SubjectId>,
+        size: u64,
     ) -> anyhow::Result<(Vec<User>, Option<SubjectId>)> {
         if self.subjects.is_empty() {
-            let request = UserPageRequest { size: MAX_PAGE_SIZE, after, before: None, from_the_end: false };
+            let request = UserPageRequest { size, after, before: None, from_the_end: false };
             let page = users.list(request).await?;
             let next = page.users.last().filter(|_| page.has_next).map(User::id);
             return Ok((page.users, next));
@@ -103,6 +112,10 @@ impl ExportCommand {
         }
         let subjects: Vec<_> = page.iter().map(User::id).collect();
         let all = users.personal_fields_of(&subjects).await?;
+        let failures = all.values().flatten().filter_map(|field| field.value.as_ref().err());
+        if let Some(outage) = failures.into_iter().find(|error| error.is_outage()) {
+            anyhow::bail!("the export stops, since values cannot be decrypted now: {}", causes::line(outage));
+        }
         let origin = self.actor.origin();
         let (mut lines, mut events) = (Vec::with_capacity(page.len()), Vec::with_capacity(page.len()));
         for user in page {

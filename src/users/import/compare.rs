@@ -30,6 +30,7 @@ impl Import {
         let open: Vec<_> = users.iter().zip(&*outcomes).filter(|(_, outcome)| outcome.is_none()).collect();
         let ids = open.iter().filter_map(|(user, _)| user.id).collect();
         let forgotten = forgotten(&self.users.db, ids).await?;
+        let refuses_unknown = !self.options.without_ids && is_anybody_forgotten(&self.users.db).await?;
         let known = self.known(open.iter().map(|(user, _)| *user)).await?;
         let mut looks: BTreeMap<Vec<AttributeName>, Vec<SubjectId>> = BTreeMap::new();
         for (user, outcome) in users.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
@@ -50,8 +51,10 @@ impl Import {
             }
             if let Some(known) = by_id.or(by_username).and_then(|id| known.by_id.get(&id)) {
                 *outcome = compare(user, known).await?;
-                let names = user.new.personal.new_values().map(|(one, _)| one.recorded().masked());
+                let names = user.new.personal.new_values().map(|(one, _)| one.recorded());
                 looks.entry(names.collect()).or_default().push(known.id());
+            } else if user.id.is_none() && refuses_unknown {
+                *outcome = Some(refused("id", UNKNOWN.to_owned()));
             }
         }
         Ok(self.record(looks).await?)
@@ -145,6 +148,13 @@ async fn compare(given: &ImportedUser, known: &User) -> Result<Option<Imported>,
     Ok(Some(if differences.is_empty() { Imported::Same(id) } else { Imported::Different(id, differences) }))
 }
 
+/// Whether anybody was forgotten, of whom nothing but the id is known.
+pub(super) async fn is_anybody_forgotten(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(erasure::Entity::find().limit(1).one(db).await?.is_some())
+}
+
+const UNKNOWN: &str =
+    "is missing: people were forgotten here, and by their ids alone can it be said that this is none of them";
 const OTHER: &str = "is another one here";
 
 fn refused(field: &'static str, problem: String) -> Imported {

@@ -1,6 +1,10 @@
 use std::collections::HashSet;
 
-use super::{Import, Imported, ImportedUser, compare::forgotten, require_trusted_ledger};
+use super::{
+    Import, Imported, ImportedUser,
+    compare::{forgotten, is_anybody_forgotten},
+    require_trusted_ledger,
+};
 use crate::{
     attributes::AttributeName,
     audit::{self, Action, NewEvent},
@@ -78,7 +82,10 @@ impl Import {
         let users = sealed.iter().map(|user| &user.row);
         let created = insert_new_together(&transaction, users, user::Column::Id).await?;
         // Only now: an id that was taken and forgotten meanwhile was waited for.
-        if !forgotten(&transaction, own_ids.to_vec()).await?.is_empty() {
+        let is_unknown = own_ids.len() < sealed.len() && !self.options.without_ids;
+        if !forgotten(&transaction, own_ids.to_vec()).await?.is_empty()
+            || is_unknown && is_anybody_forgotten(&transaction).await?
+        {
             transaction.rollback().await?;
             return Ok(HashSet::new());
         }

@@ -12,6 +12,7 @@ use self::create::would_create;
 use super::{NewUser, UserError, Users, run_to_completion};
 use crate::{
     audit::Origin,
+    database::is_deadlock,
     envelope::SubjectId,
     keys::sweep::{Pace, SweepOptions, Tally},
     ledger::rollbacks,
@@ -56,30 +57,41 @@ pub struct Difference {
     pub problem: &'static str,
 }
 
+/// How users are brought in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImportOptions {
+    /// Nothing is stored but the looks at users who are here already.
+    pub dry_run: bool,
+    /// Users without an id are taken for new ones, although somebody was forgotten: whoever gives them knows that nobody of these is among them. The
+    /// erasure ledger knows ids, and nothing else.
+    pub without_ids: bool,
+}
+
 /// Brings users in. Cheap to clone: all clones share one pace.
 #[derive(Clone, Debug)]
 pub struct Import {
     users: Users,
     origin: Origin,
     pace: Arc<Pace>,
-    dry_run: bool,
+    options: ImportOptions,
 }
 
 impl Users {
-    /// What brings in users in the name of somebody. Of the options, it takes those about calls to the key backend: how many at the
-    /// same time and a second, and for how long a failing one is made again. A dry run stores nothing but the looks at users who are here already.
+    /// What brings in users in the name of somebody. Of a sweep's options, it takes those about calls to the key backend: how many at the
+    /// same time and a second, and for how long a failing one is made again.
     #[must_use]
-    pub fn import(&self, origin: &Origin, options: &SweepOptions, dry_run: bool) -> Import {
+    pub fn import(&self, origin: &Origin, sweep: &SweepOptions, options: ImportOptions) -> Import {
         // What is in hand is always finished.
-        let pace = Pace::new(options, &CancellationToken::new(), Arc::new(Tally::default()));
-        Import { users: self.clone(), origin: origin.clone(), pace: Arc::new(pace), dry_run }
+        let pace = Pace::new(sweep, &CancellationToken::new(), Arc::new(Tally::default()));
+        Import { users: self.clone(), origin: origin.clone(), pace: Arc::new(pace), options }
     }
 }
 
 impl Import {
     /// Brings in users, and says what became of each, in their order: in one transaction, and one more for those who were in the way of
     /// each other, or of somebody else. Some thousands at a time at most, since all of them are in memory. Users who are here already are known by their
-    /// id, or by their username if no id is given. They are compared with what is given, which is recorded as a look at masked values.
+    /// id, or by their username if no id is given. They are compared with what is given, which is recorded as a look at the values: it confirms what
+    /// is given.
     ///
     /// # Errors
     ///
@@ -95,10 +107,14 @@ impl Import {
             require_trusted_ledger(&self.users.db).await?;
             self.look_up(&users, &mut outcomes).await?;
             let new = users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none());
-            if self.dry_run {
+            if self.options.dry_run {
                 would_create(new);
             } else {
-                self.create(new.collect()).await?;
+                match self.create(new.collect()).await {
+                    // The same ids under other usernames, by somebody else at the same time: one of both is undone.
+                    Err(UserError::Database(error)) if is_deadlock(&error) => {}
+                    created => created?,
+                }
             }
             if outcomes.iter().all(Option::is_some) {
                 return Ok(outcomes.into_iter().flatten().collect());

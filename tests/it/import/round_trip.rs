@@ -31,7 +31,7 @@ async fn an_export_gives_back_what_was_imported(stack: TestStack) {
     let file = std::fs::File::open(other.sandbox.path("people.jsonl")).unwrap();
     let output = site.sandbox.admin_command(&["users", "import", "-"]).stdin(file).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("\n250 were here already, as the file has them\n"), "{said}");
+    assert!(said.contains("\n250 people here already, with all that the file says of them\n"), "{said}");
 }
 
 async fn an_export_is_masked_unless_it_reveals(stack: TestStack) {

@@ -43,7 +43,10 @@ async fn an_import_that_is_interrupted_goes_on_later(stack: TestStack) {
     assert!((20..300).contains(&some), "{some}");
     assert!(said.starts_with(&format!("imported {some} people in ")), "{some}: {said}");
     let said = site.sandbox.admin_ok(&["users", "import", "people.csv"]);
-    assert!(said.contains(&format!("\n{some} were here already, as the file has them\n")), "{said}");
+    assert!(
+        said.contains(&format!("\n{some} people here already, with all that the file says of them\n")),
+        "{said}"
+    );
     require_all(&site, &rows);
 }
 

@@ -126,4 +126,11 @@ impl Unreadable {
     pub fn is_key_gone(&self) -> bool {
         matches!(self, Self::Key(error) if matches!(**error, KeyringError::Missing(_)))
     }
+
+    /// Whether the key backend is to blame, and not the value or its data key: others will not open, either.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        let is_outage = |error: &KeyringError| matches!(error, KeyringError::Backend(error) if !error.class.blames_the_wrapped_key());
+        matches!(self, Self::Key(error) if is_outage(error))
+    }
 }

@@ -35,7 +35,7 @@ pub use primary::{MayBeDatabases, on_the_primary, takes_no_writes};
 pub use scrub::scrub;
 pub use scrub::{STILL_IN_THE_LOG, close};
 pub use together::{Found, Together};
-pub use transaction::{WriteTransaction, begin_write, is_overtaken};
+pub use transaction::{WriteTransaction, begin_write, is_deadlock, is_overtaken};
 
 use self::{
     migrate::is_busy,

@@ -146,6 +146,14 @@ pub fn is_overtaken(error: &DbErr) -> bool {
     error.is_some_and(|error| error.code().as_deref() == Some("40001"))
 }
 
+/// Whether a transaction was undone since it and another one waited for each other. It can be begun again.
+#[must_use]
+pub fn is_deadlock(error: &DbErr) -> bool {
+    let error = sqlx_error(error).and_then(sea_orm::sqlx::Error::as_database_error);
+    // deadlock_detected
+    error.is_some_and(|error| error.code().as_deref() == Some("40P01"))
+}
+
 /// Whether a statement failed as statements do: a constraint was violated; or there was no connection, so that none can be the wrong one.
 fn is_ordinary(error: &DbErr) -> bool {
     match error {

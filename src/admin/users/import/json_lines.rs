@@ -44,7 +44,10 @@ impl JsonLines {
         };
         let (mut is_whole, mut given): (_, Vec<&Arc<Column>>) = (true, Vec::new());
         for (name, value) in members {
+            let column = self.columns.get(&name);
             match (&*name, &value) {
+                // They may be called otherwise where they come from.
+                _ if column.is_some() => {}
                 ("masked", Value::Bool(false)) | ("errors", Value::List(0)) => continue,
                 ("masked" | "errors", _) => {
                     is_whole = false;
@@ -53,7 +56,7 @@ impl JsonLines {
                 }
                 _ => {}
             }
-            let Some(column) = self.columns.get(&name) else {
+            let Some(column) = column else {
                 problems.push(Problem::of(&shown(&name), UNKNOWN));
                 continue;
             };

@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -35,12 +35,13 @@ use self::{
 use crate::{
     admin::{
         context::{Actor, AdminContext},
-        keys::costs::{cost_of, default_rates},
-        terminal::{Bar, INTERRUPTED, Output, Watch, counted, grouped, rate, say, tenths},
+        keys::costs::{help_of_the_rate_of_people, rate_of},
+        terminal::{Bar, INTERRUPTED, Output, Watch, counted, rate, say, tenths},
     },
     config::LoadedConfig,
-    keys::sweep::SweepOptions,
+    keys::{KeyContext, sweep::SweepOptions},
     ledger::rollbacks,
+    users::ImportOptions,
 };
 
 /// Most bytes of one line: no person has more.
@@ -51,11 +52,13 @@ const MAX_LINE: usize = 16 << 20;
 /// The columns are `username`, which each person needs; `email`, `phone` and declared attributes; and `id`, a UUID that the
 /// person keeps. An empty cell says nothing. Each person is imported whole or not at all, under a data key of their own.
 ///
-/// Nobody who is here already is changed: who is known by the id, or without one by the username, is compared with the file, and
-/// reported if anything differs. So a run that was interrupted, or that left something out, is simply run again. Who was forgotten is
-/// not brought back.
+/// Nobody who is here already is changed: who is known by the id, or without one by the username, is compared with what the file says of
+/// them, and reported if anything differs. So a run that was interrupted, or that left something out, is simply run again.
 ///
-/// Exit status: 0 if everybody is here as the file has them, 1 if anybody is not, 130 if it was interrupted.
+/// Who was forgotten is not brought back. They are known by their ids alone: once anybody was forgotten, a line without an id is refused,
+/// unless --without-ids says that none of them is in the file.
+///
+/// Exit status: 0 if everybody is here with all that the file says of them, 1 if anybody is not, 130 if it was interrupted.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin users import people.csv --dry-run                     # is everything in order?
@@ -68,6 +71,9 @@ pub struct ImportCommand {
     /// Check everything, compare with those who are here, and store nobody
     #[arg(long)]
     dry_run: bool,
+    /// Take lines without an id for new people, although people were forgotten here: none of these is in the file
+    #[arg(long)]
+    without_ids: bool,
     /// What a column holds whose name is another one here; may be given several times
     #[arg(long = "map", value_name = "COLUMN=ATTRIBUTE", value_parser = mapping)]
     mapped: Vec<(String, String)>,
@@ -77,7 +83,7 @@ pub struct ImportCommand {
     /// What separates the cells of CSV: one character, or `tab`
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     delimiter: u8,
-    #[arg(long, value_name = "PEOPLE", help = help_of_the_rate())]
+    #[arg(long, value_name = "PEOPLE", help = help_of_the_rate_of_people())]
     max_rate: Option<u32>,
     /// JSON lines: the progress each second, the result
     #[arg(long)]
@@ -101,6 +107,11 @@ impl ImportCommand {
                  `oubliette-admin ledger status`"
             );
         }
+        // A dry run finds out, too.
+        let backend = context.backends.active();
+        backend.current(&KeyContext::of_nobody()).await.with_context(|| {
+            format!("nobody can be imported: key backend `{}` makes no data keys. A server, started once, says what is missing", backend.name())
+        })?;
         let users = context.users();
         let columns = Arc::new(Columns::new(&users, &self.mapped, &self.ignored)?);
         let source = Source::open(&self.file)?;
@@ -108,16 +119,11 @@ impl ImportCommand {
         let lines = source.lines(self.delimiter, &columns)?;
         let watch =
             Watch::new(ImportProgress::new(size), Bar::Bytes(size), self.json, self.failures.as_deref())?;
-        let options =
+        let sweep =
             SweepOptions { concurrency: context.config.max_concurrent_calls, ..SweepOptions::default() };
-        let polite_rate =
-            || Some(cost_of(&context.config, context.backends.active().name())?.polite_rate.get());
-        let run = Run {
-            import: users.import(&self.actor.origin(), &options, self.dry_run),
-            columns: columns.clone(),
-            max_rate: self.max_rate.map_or_else(polite_rate, |rate| (rate > 0).then_some(rate)),
-            watch: &watch,
-        };
+        let options = ImportOptions { dry_run: self.dry_run, without_ids: self.without_ids };
+        let import = users.import(&self.actor.origin(), &sweep, options);
+        let run = Run::new(import, columns.clone(), rate_of(self.max_rate, &context), &watch);
         let ended = watch.during(run.run(lines)).await.flatten()?;
         if let (Ended::Completed, Some(missing)) = (&ended, columns.never_there()) {
             say(&format!("warning: no line of the file had {missing}"));
@@ -158,12 +164,13 @@ impl ImportCommand {
         let mut text =
             format!("{done} {} in {seconds:.1} s ({per_second} lines a second)\n", people(counts.created));
         if counts.same > 0 {
-            text.push_str(&format!("{} were here already, as the file has them\n", grouped(counts.same)));
+            let same = people(counts.same);
+            text.push_str(&format!("{same} here already, with all that the file says of them\n"));
         }
         if counts.different > 0 {
+            let different = people(counts.different);
             text.push_str(&format!(
-                "{} were here already and DIFFER from the file; they are as they were\n",
-                grouped(counts.different)
+                "{different} here already with OTHER values, and left as they are: `updateUser` changes them\n"
             ));
         }
         if counts.refused > 0 {
@@ -173,7 +180,7 @@ impl ImportCommand {
         match ended {
             Ended::Completed => {}
             Ended::Interrupted => {
-                text.push_str(&format!("interrupted: {GO_ON}"));
+                text.push_str("interrupted: to go on, run it again: whoever is here already is left out\n");
             }
             Ended::Stopped(cause) => {
                 text.push_str(&format!("stopped: {cause}\n{GO_ON}"));
@@ -183,7 +190,7 @@ impl ImportCommand {
     }
 }
 
-const GO_ON: &str = "to go on, run it again: whoever is here already is left out\n";
+const GO_ON: &str = "to go on, run it again when that is mended: whoever is here already is left out\n";
 
 /// `COLUMN=ATTRIBUTE`. A column's name may have a `=`, an attribute's has none.
 fn mapping(argument: &str) -> Result<(String, String), &'static str> {
@@ -199,10 +206,6 @@ fn delimiter(argument: &str) -> Result<u8, &'static str> {
         [one] if one.is_ascii() && !b"\"\r\n".contains(one) => Ok(*one),
         _ => Err("one ASCII character, such as ';', or tab"),
     }
-}
-
-fn help_of_the_rate() -> String {
-    format!("Most people a second; 0: no limit [default: {}]", default_rates())
 }
 
 /// Whether a file is the one that is imported, by any of its names, or as standard input.

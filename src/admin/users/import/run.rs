@@ -1,12 +1,17 @@
-use std::{collections::VecDeque, pin::pin, sync::Arc, thread, time::Duration};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+};
 
-use anyhow::Context;
 use futures::{StreamExt, stream};
 use serde_json::json;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, time::sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     columns::Columns,
@@ -16,14 +21,17 @@ use super::{
     source::Lines,
 };
 use crate::{
-    admin::terminal::{Failures, Watch},
+    admin::{
+        pace::PeoplePace,
+        terminal::{Failures, Watch},
+    },
     causes,
     envelope::SubjectId,
     users::{Import, Imported, ImportedUser},
 };
 
 /// Most people in one transaction.
-pub(super) const MAX_BATCH: usize = 1000;
+const MAX_BATCH: usize = 1000;
 /// Most bytes of the file, about, of which a batch is made.
 const MAX_BATCH_BYTES: u64 = 1 << 20;
 /// Batches in hand: while the database stores one, the values of the next are sealed.
@@ -31,11 +39,15 @@ const IN_HAND: usize = 2;
 
 /// Goes through a file.
 pub(super) struct Run<'a> {
-    pub(super) import: Import,
-    pub(super) columns: Arc<Columns>,
+    import: Import,
+    columns: Arc<Columns>,
     /// Most people a second.
-    pub(super) max_rate: Option<u32>,
-    pub(super) watch: &'a Watch<ImportProgress>,
+    max_rate: Option<u32>,
+    watch: &'a Watch<ImportProgress>,
+    /// Asked for by whoever watches, or since something failed.
+    stop: CancellationToken,
+    /// The whole file was dealt with.
+    is_drained: AtomicBool,
 }
 
 /// How it ended.
@@ -61,28 +73,38 @@ struct Batch {
 struct Rest {
     batches: mpsc::Receiver<anyhow::Result<Batch>>,
     seen: Seen,
-    /// When the next batch may come, at the rate that is kept.
-    not_before: Instant,
+    pace: PeoplePace,
 }
 
 /// What became of them.
 struct Done {
-    /// Each line's number, and what is wrong with it; nothing if it became a user that is to be brought in.
-    lines: Vec<(u64, Vec<Problem>)>,
+    /// Each line's number, the id that it gives, and what is wrong with it; nothing if it became a user that is to be brought in.
+    lines: Vec<(u64, Option<SubjectId>, Vec<Problem>)>,
     /// Those users' outcomes, in the order of their lines.
     outcomes: VecDeque<Imported>,
     position: u64,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        import: Import,
+        columns: Arc<Columns>,
+        max_rate: Option<u32>,
+        watch: &'a Watch<ImportProgress>,
+    ) -> Self {
+        let (stop, is_drained) = (watch.stop().child_token(), AtomicBool::new(false));
+        Self { import, columns, max_rate, watch, stop, is_drained }
+    }
+
     /// Deals with all people of the file, or as many as it is let. What is in hand is always finished.
     pub(super) async fn run(&self, lines: Box<dyn Lines>) -> anyhow::Result<Ended> {
-        let seen = Seen::new().await.context("a temporary database cannot be made")?;
-        let size = self.batch_size();
+        let seen = Seen::new().await?;
+        let pace = PeoplePace::new(self.max_rate);
+        let size = pace.batch_size(MAX_BATCH);
         let (sender, batches) = mpsc::channel(1);
         // Not one of the runtime's threads, since nobody waits for this one: it may be waiting for standard input.
         let reader = thread::spawn(move || read(lines, size, &sender));
-        let rest = Rest { batches, seen, not_before: Instant::now() };
+        let rest = Rest { batches, seen, pace };
         let batches = stream::unfold(rest, |rest| self.next(rest));
         let mut done = pin!(batches.map(|batch| self.bring(batch)).buffered(IN_HAND));
         let mut stopped = None;
@@ -91,15 +113,19 @@ impl Run<'_> {
                 Ok(done) => self.tell(done),
                 Err(error) => {
                     // The first cause is the one; those in hand are awaited.
-                    stopped = stopped.or_else(|| Some(causes::line(&*error)));
-                    self.watch.stop().cancel();
+                    if stopped.is_none() {
+                        let cause = causes::line(&*error);
+                        self.watch.tell(&format!("stopping: {cause}"));
+                        stopped = Some(cause);
+                    }
+                    self.stop.cancel();
                 }
             }
         }
         if let Some(cause) = stopped {
             return Ok(Ended::Stopped(cause));
         }
-        if self.watch.stop().is_cancelled() {
+        if !self.is_drained.load(Relaxed) {
             return Ok(Ended::Interrupted);
         }
         match reader.join() {
@@ -110,41 +136,32 @@ impl Run<'_> {
 
     /// The next batch, when it is time for it; none if there are no more, or the run is to end.
     async fn next(&self, mut rest: Rest) -> Option<(anyhow::Result<Batch>, Rest)> {
-        let stop = self.watch.stop();
-        let batch = stop.run_until_cancelled(rest.batches.recv()).await??;
+        let Some(batch) = self.stop.run_until_cancelled(rest.batches.recv()).await? else {
+            self.is_drained.store(true, Relaxed);
+            return None;
+        };
         let batch = match batch {
             Ok(mut batch) => rest.seen.check(&mut batch.lines, &self.columns).await.map(|()| batch),
             Err(error) => Err(error),
         };
-        stop.run_until_cancelled(sleep_until(rest.not_before)).await?;
-        let people = batch.as_ref().map_or(0, |batch| batch.lines.len());
-        rest.not_before = rest.not_before.max(Instant::now()) + self.time_of(people);
+        self.stop.run_until_cancelled(sleep_until(rest.pace.not_before())).await?;
+        rest.pace.begin(batch.as_ref().map_or(0, |batch| batch.lines.len()));
         Some((batch, rest))
-    }
-
-    /// With a low rate, small ones: none is to wait for seconds, and then come in one go.
-    fn batch_size(&self) -> usize {
-        let quarter = |rate: u32| usize::try_from(rate / 4).unwrap_or(MAX_BATCH).clamp(1, MAX_BATCH);
-        self.max_rate.map_or(MAX_BATCH, quarter)
-    }
-
-    fn time_of(&self, people: usize) -> Duration {
-        let people = u32::try_from(people).unwrap_or(u32::MAX);
-        self.max_rate.map_or(Duration::ZERO, |rate| Duration::from_secs(people.into()) / rate.max(1))
     }
 
     async fn bring(&self, batch: anyhow::Result<Batch>) -> anyhow::Result<Done> {
         let Batch { lines, position } = batch?;
         let mut users: Vec<ImportedUser> = Vec::with_capacity(lines.len());
         let split = lines.into_iter().map(|line| {
-            let number = line.number;
-            match line.into_user() {
+            let (number, id) = (line.number, line.id);
+            let problems = match line.into_user() {
                 Ok(user) => {
                     users.push(user);
-                    (number, Vec::new())
+                    Vec::new()
                 }
-                Err(problems) => (number, problems),
-            }
+                Err(problems) => problems,
+            };
+            (number, id, problems)
         });
         let lines = split.collect();
         let outcomes = if users.is_empty() { Vec::new() } else { self.import.bring(users).await? };
@@ -154,11 +171,11 @@ impl Run<'_> {
     /// Counts what became of people, and lists those who are not here as the file has them.
     fn tell(&self, Done { lines, mut outcomes, position }: Done) {
         let (progress, failures) = (self.watch.progress(), self.watch.failures());
-        for (number, problems) in lines {
+        for (number, given, problems) in lines {
             if !problems.is_empty() {
                 progress.count_refused();
                 for problem in problems {
-                    list(&failures, number, "refused", &problem, None);
+                    list(&failures, number, "refused", &problem, given);
                 }
                 continue;
             }
@@ -174,7 +191,7 @@ impl Run<'_> {
                     }
                 }
                 Imported::Refused { field, problem: why } => {
-                    list(&failures, number, "refused", &problem(field, &why), None);
+                    list(&failures, number, "refused", &problem(field, &why), given);
                 }
             }
         }

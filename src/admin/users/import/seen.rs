@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use anyhow::Context;
 use sea_orm::sqlx::{
     self, ConnectOptions, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -10,22 +11,28 @@ use super::{
     line::{Checked, Problem},
 };
 
-/// Where each username and each id of the file was first: outside of the memory, in a database of our own without a name, which the
-/// operating system removes with this process.
+/// Where each username and each id of the file was first: outside of the memory, in a database of our own, whose file has no name any more
+/// and which the operating system removes with this process.
 #[derive(Debug)]
 pub(super) struct Seen(SqliteConnection);
 
 impl Seen {
     pub(super) async fn new() -> anyhow::Result<Self> {
-        // Without a name: <https://www.sqlite.org/inmemorydb.html#temp_db>.
+        let folder = std::env::temp_dir();
+        let cannot = || {
+            format!("a temporary file cannot be made in `{}` (TMPDIR is another folder)", folder.display())
+        };
+        let file = tempfile::NamedTempFile::new_in(&folder).with_context(cannot)?;
         let options = SqliteConnectOptions::new()
-            .filename("")
+            .filename(file.path())
             .journal_mode(SqliteJournalMode::Off)
             .synchronous(SqliteSynchronous::Off)
             .disable_statement_logging();
-        let mut db = options.connect().await?;
+        let mut db = options.connect().await.with_context(cannot)?;
         let table = "CREATE TABLE seen (name TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID";
-        sqlx::query(table).execute(&mut db).await?;
+        sqlx::query(table).execute(&mut db).await.with_context(cannot)?;
+        // The name goes, the open file stays.
+        file.close().with_context(cannot)?;
         Ok(Self(db))
     }
 
