@@ -61,12 +61,12 @@ impl ExportCommand {
             return Ok(Output::unwell(String::new()));
         }
         let mut well = true;
-        let mut pace = PeoplePace::new(rate_of(self.max_rate, &context));
-        let size = pace.batch_size(usize::try_from(MAX_PAGE_SIZE)?);
+        let mut rate = PeoplePace::new(rate_of(self.max_rate, &context));
+        let size = rate.batch_size(usize::try_from(MAX_PAGE_SIZE)?);
         print_pages(async |after: Option<SubjectId>| {
-            tokio::time::sleep_until(pace.not_before()).await;
+            tokio::time::sleep_until(rate.not_before()).await;
             let (page, next) = self.page(&users, after, u64::try_from(size)?).await?;
-            pace.begin(page.len());
+            rate.begin(page.len());
             let lines = self.lines(&context, &users, &page, &mut well).await?;
             Ok(Lines { lines, next })
         })

@@ -64,7 +64,13 @@ async fn lines_are_told_apart_however_they_end(stack: TestStack) {
     for flags in [&["--dry-run"][..], &[]] {
         let said = site.sandbox.admin(&[&IMPORT[..], flags].concat());
         assert_eq!(said.status, Some(1), "{}", said.stderr);
-        assert!(said.stdout.contains("import 1 person in ") || said.stdout.contains("imported 1 person in "));
+        let (begin, here) = if flags.is_empty() {
+            ("imported 1 person in ", 1)
+        } else {
+            ("checked: would import 1 person in ", 0)
+        };
+        assert!(said.stdout.starts_with(begin), "{}", said.stdout);
+        assert_eq!(site.user_rows().await.len(), here);
         assert_eq!(failures(&site), [failure(3, "email", mail), failure(4, "username", &twice(2))]);
     }
     site.sandbox.write("people.csv", "username,email\rcarl,\r\n\n\rcarl,\ndan,\"nobody\r\"\r\ncarl,\n\"");
@@ -92,6 +98,11 @@ async fn nothing_is_overwritten_by_the_list_of_failures(stack: TestStack) {
     let mut command = site.sandbox.admin_command(&["users", "import", "-", "--failures", "people.jsonl"]);
     let said = command.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
     assert!(String::from_utf8(said.stderr).unwrap().contains(overwrite));
+    // People are no failures, though both have an object a line.
+    site.sandbox.write("others.jsonl", text);
+    let error = site.sandbox.admin_error(&["users", "import", "people.jsonl", "--failures", "others.jsonl"]);
+    assert!(error.contains("is no list of failures, so it is not overwritten"), "{error}");
+    assert_eq!(site.sandbox.read("others.jsonl"), text);
     let keys = site.sandbox.read("data/local.toml");
     for command in [&["users", "import", "people.jsonl"][..], &["keys", "verify"]] {
         let error = site.sandbox.admin_error(&[command, &["--failures", "data/local.toml"]].concat());
@@ -103,14 +114,14 @@ async fn nothing_is_overwritten_by_the_list_of_failures(stack: TestStack) {
     );
     assert_eq!(site.user_rows().await, []);
     // A list that is there is replaced; one that cannot be written is said, beside the result.
-    site.sandbox.write("failures.jsonl", "{\"an\":\"older one\"}\n");
+    site.sandbox.write("failures.jsonl", "{\"line\":7,\"problem\":\"an older one\"}\n");
     let import = ["users", "import", "people.jsonl", "--failures"];
     site.sandbox.admin(&[&import[..], &["failures.jsonl"]].concat());
     assert_eq!(failures(&site), [failure(2, "", "has no username")]);
     let said = site.sandbox.admin(&[&import[..], &["/dev/full"]].concat());
     assert_eq!(said.status, Some(1));
     assert!(
-        said.stdout.contains("1 were here already") && said.stdout.contains("1 line REFUSED"),
+        said.stdout.contains("1 person here already") && said.stdout.contains("1 line REFUSED"),
         "{}",
         said.stdout
     );

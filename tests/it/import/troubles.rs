@@ -15,6 +15,7 @@ on_both_databases!(
     a_rate_is_kept,
     a_key_backend_that_refuses_stops_an_import_and_nobody_is_lost,
     a_wrapping_key_is_changed_during_an_import,
+    what_is_missing_is_found_before_anybody_is_imported,
 );
 
 /// What a command said that goes on beside this task.
@@ -91,6 +92,39 @@ async fn a_key_backend_that_refuses_stops_an_import_and_nobody_is_lost(stack: Te
     let said = site.sandbox.admin_ok(&["users", "import", "people.csv"]);
     assert!(said.starts_with(&format!("imported {} people in ", 60 - some)), "{said}");
     site.verify(60);
+    // An export stops, too, and prints nobody as somebody without values.
+    proxy.fail(Fault::Refused(400, "AccessDeniedException"));
+    let error = site.sandbox.admin_error(&["users", "export", "--max-rate", "0"]);
+    assert!(
+        error.contains("the export stops, since values cannot be decrypted now: key backend `kms`: "),
+        "{error}"
+    );
+    proxy.fail(None);
+    let began = Instant::now();
+    let all = site.sandbox.admin_ok(&["users", "export", "--max-rate", "40"]);
+    assert_eq!(objects(&all).len(), 60);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+async fn what_is_missing_is_found_before_anybody_is_imported(stack: TestStack) {
+    let site = site(stack).await;
+    site.sandbox.write("people.csv", &csv(&COLUMNS, &[row()]));
+    let import = ["users", "import", "people.csv"];
+    let mut command = site.sandbox.admin_command(&import);
+    let said = command.env("TMPDIR", "/proc/nowhere").output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(
+        said.contains("a temporary file cannot be made in `/proc/nowhere` (TMPDIR is another folder)"),
+        "{said}"
+    );
+    std::fs::rename(site.sandbox.path("data/local.toml"), site.sandbox.path("data/away.toml")).unwrap();
+    for flags in [&["--dry-run"][..], &[]] {
+        let said = site.sandbox.admin(&[&import[..], flags].concat());
+        assert_eq!((said.status, &*said.stdout), (Some(1), ""));
+        let expected = "nobody can be imported: key backend `local` makes no data keys. A server, started once, says what is missing";
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+    }
+    assert_eq!(site.user_rows().await, []);
 }
 
 /// The runbook's steps, while people come in.
