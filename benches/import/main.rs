@@ -12,6 +12,8 @@ mod bare;
 #[expect(dead_code, reason = "the rewrap run uses the rest")]
 mod command;
 mod copied;
+#[path = "../rewrap/durable.rs"]
+mod durable;
 mod people;
 #[path = "../../tests/it/harness/postgres.rs"]
 #[expect(dead_code, clippy::expect_used, clippy::panic, reason = "made for tests, and shared with them")]
@@ -69,7 +71,7 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        durable();
+        durable::wait_for_the_disk();
         println!("### {} people with four attributes, {} rounds\n", options.people, options.rounds);
         println!(
             "| people per second, median (min–max) | import | the same again | bare INSERT | import / INSERT | bare COPY | import / COPY | one by one | import / one by one | peak \
@@ -81,14 +83,6 @@ fn main() -> anyhow::Result<()> {
         }
         Ok(())
     })
-}
-
-/// The throwaway PostgreSQL is made for tests: it does not wait for the disk. Here it does, as it does by default.
-fn durable() {
-    for setting in ["fsync", "full_page_writes"] {
-        postgres::server().psql("postgres", &format!("ALTER SYSTEM SET {setting} = on"));
-    }
-    postgres::server().psql("postgres", "SELECT pg_reload_conf()");
 }
 
 /// What each contender begins with: an empty database.

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is printed")]
 
 mod command;
+mod durable;
 mod kms;
 mod local;
 #[path = "../../tests/it/harness/localstack.rs"]
@@ -73,16 +74,8 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        durable();
+        durable::wait_for_the_disk();
         local::compare(&options).await?;
         kms::compare(&options).await
     })
-}
-
-/// The throwaway PostgreSQL is made for tests: it does not wait for the disk. Here it does, as it does by default.
-fn durable() {
-    for setting in ["fsync", "full_page_writes"] {
-        postgres::server().psql("postgres", &format!("ALTER SYSTEM SET {setting} = on"));
-    }
-    postgres::server().psql("postgres", "SELECT pg_reload_conf()");
 }

@@ -13,6 +13,7 @@ use crate::{
     config::{KeysConfig, LoadedConfig},
     database,
     keys::{Backends, Keyring, SharedObserver, open_what_can_be, unobserved},
+    ledger::rollbacks,
     users::Users,
 };
 
@@ -61,6 +62,17 @@ impl AdminContext {
         Users::new(self.db.clone(), keyring)
             .with_declarations(self.declarations.clone())
             .announcing(self.announcing)
+    }
+
+    /// Refuses to show, open or import anybody as long as nobody knows who was forgotten.
+    pub(super) async fn require_trusted_ledger(&self) -> anyhow::Result<()> {
+        if let Some(rollback) = rollbacks::waiting_or(&self.db, &[]).await?.first() {
+            anyhow::bail!(
+                "the erasure ledger went back: {rollback}. Nobody can say who was forgotten, so nobody is shown, opened or imported: see \
+                 `oubliette-admin ledger status`"
+            );
+        }
+        Ok(())
     }
 
     /// Ends the connections. On SQLite, the log is emptied of what was forgotten; if it cannot be, that is said.

@@ -10,7 +10,6 @@ use crate::{
     audit::{self, Action, NewEvent},
     causes,
     config::LoadedConfig,
-    ledger::rollbacks,
     users::{Misfit, Users},
 };
 
@@ -35,12 +34,7 @@ pub struct Check {
 impl Check {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let context = AdminContext::open(loaded).await?;
-        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
-            anyhow::bail!(
-                "the erasure ledger went back: {rollback}. Who was forgotten there is not opened again: see `oubliette-admin \
-                 ledger status`"
-            );
-        }
+        context.require_trusted_ledger().await?;
         let declarations = match &self.name {
             None => context.declarations.iter().cloned().collect(),
             Some(name) => match context.declarations.get(name) {

@@ -88,7 +88,7 @@ impl<P: Progress> Watch<P> {
 
     /// Prints a line for people without breaking the bar.
     pub(in crate::admin) fn tell(&self, line: &str) {
-        self.bar.suspend(|| say(line));
+        self.teller()(line);
     }
 
     /// What does so from elsewhere.

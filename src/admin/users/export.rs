@@ -16,7 +16,6 @@ use crate::{
     audit, causes,
     config::LoadedConfig,
     envelope::SubjectId,
-    ledger::rollbacks,
     users::{MAX_PAGE_SIZE, User, UserPageRequest, Users},
 };
 
@@ -104,12 +103,7 @@ impl ExportCommand {
         page: &[User],
         well: &mut bool,
     ) -> anyhow::Result<Vec<String>> {
-        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
-            anyhow::bail!(
-                "the erasure ledger went back: {rollback}. Who was forgotten there is not shown again: see `oubliette-admin \
-                 ledger status`"
-            );
-        }
+        context.require_trusted_ledger().await?;
         let subjects: Vec<_> = page.iter().map(User::id).collect();
         let all = users.personal_fields_of(&subjects).await?;
         let failures = all.values().flatten().filter_map(|field| field.value.as_ref().err());

@@ -14,7 +14,6 @@ use crate::{
     config::LoadedConfig,
     envelope::SubjectId,
     keys::store,
-    ledger::rollbacks,
     users::{User, UserError},
 };
 
@@ -41,12 +40,7 @@ pub struct Show {
 impl Show {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let context = AdminContext::open(loaded).await?;
-        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
-            anyhow::bail!(
-                "the erasure ledger went back: {rollback}. Who was forgotten there is not shown again: see `oubliette-admin \
-                 ledger status`"
-            );
-        }
+        context.require_trusted_ledger().await?;
         let users = context.users();
         let subject = SubjectId::from(self.id);
         let user = match users.find(subject).await {

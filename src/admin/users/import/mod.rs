@@ -40,7 +40,6 @@ use crate::{
     },
     config::LoadedConfig,
     keys::{KeyContext, sweep::SweepOptions},
-    ledger::rollbacks,
     users::ImportOptions,
 };
 
@@ -101,12 +100,7 @@ impl ImportCommand {
             ensure!(!is_same(failures, &self.file), "--failures would overwrite the file that is imported");
         }
         let context = AdminContext::open(loaded).await?;
-        if let Some(rollback) = rollbacks::waiting_or(&context.db, &[]).await?.first() {
-            anyhow::bail!(
-                "the erasure ledger went back: {rollback}. Nobody can say who was forgotten, so nobody is imported: see \
-                 `oubliette-admin ledger status`"
-            );
-        }
+        context.require_trusted_ledger().await?;
         // A dry run finds out, too.
         let backend = context.backends.active();
         backend.current(&KeyContext::of_nobody()).await.with_context(|| {
