@@ -79,6 +79,7 @@ impl App {
             Self::assemble(config, db, backends, entity::registry(), declarations, authenticator, metrics);
         app.check_backends().await;
         app.warn_of_orphans().await;
+        app.prepare_search(config.search.build_at_start).await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
             tracing::warn!(
@@ -87,6 +88,22 @@ impl App {
             );
         }
         Ok(app)
+    }
+
+    /// Sees to it that people can be found, or says why they cannot.
+    async fn prepare_search(&self, build: bool) {
+        match self.users.prepare_search(build).await {
+            Ok(missing) => {
+                for name in missing {
+                    tracing::warn!(
+                        "nobody can be found by `{name}` yet: `oubliette-admin index build` builds what is missing; a database without users needs none"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::error!("people cannot be found by what they have: {}", causes::line(&error));
+            }
+        }
     }
 
     /// Says which values are there and not answered, since nobody declares them here.

@@ -13,8 +13,12 @@ pub enum ErrorCode {
     NotFound,
     /// The user was forgotten.
     Forgotten,
-    /// The username is taken.
+    /// Somebody else has the username, or a value that one user alone can have; `extensions.field` names it.
     Conflict,
+    /// Several users have the value that one was looked for by.
+    Ambiguous,
+    /// There is no index by which users could be found, or a value be written.
+    IndexNotReady,
     /// The key backend cannot be used; `extensions.retryable` says whether trying again may help.
     KeyBackendUnavailable,
     /// An attribute does not open.
@@ -46,6 +50,8 @@ impl ErrorCode {
             Self::NotFound => "NOT_FOUND",
             Self::Forgotten => "FORGOTTEN",
             Self::Conflict => "CONFLICT",
+            Self::Ambiguous => "AMBIGUOUS",
+            Self::IndexNotReady => "INDEX_NOT_READY",
             Self::KeyBackendUnavailable => "KEY_BACKEND_UNAVAILABLE",
             Self::DecryptionFailed => "DECRYPTION_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",

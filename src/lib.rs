@@ -41,6 +41,7 @@ pub mod ledger;
 pub mod memory;
 mod names;
 pub mod peers;
+pub mod search;
 pub mod telemetry;
 pub mod users;
 

@@ -7,17 +7,14 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 /// People in one transaction: as an import has them.
 pub(crate) const BATCH: usize = 1000;
 
-/// The tables that an import writes to.
-pub(crate) const TABLES: [&str; 4] = ["users", "personal_values", "data_keys", "audit_events"];
-
 /// The statements of each transaction, ready to be sent.
 pub(crate) struct Rows(Vec<Vec<String>>);
 
-/// Reads what an import of so many people wrote.
-pub(crate) async fn read(db: &DatabaseConnection, people: usize) -> Result<Rows, DbErr> {
+/// Reads what was written of so many people to these tables.
+pub(crate) async fn read(db: &DatabaseConnection, people: usize, tables: &[&str]) -> Result<Rows, DbErr> {
     let batches = people.div_ceil(BATCH);
     let mut transactions = vec![Vec::new(); batches];
-    for table in TABLES {
+    for table in tables {
         let rows = literals(db, table).await?;
         if rows.is_empty() {
             continue;

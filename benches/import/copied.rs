@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use sea_orm::sqlx::{PgPool, postgres::PgPoolCopyExt};
 
-use crate::bare::{BATCH, TABLES};
+use crate::{TABLES, bare::BATCH};
 
 /// What each transaction copies: tables with their lines.
 pub(crate) struct Copied(Vec<Vec<(&'static str, Vec<u8>)>>);

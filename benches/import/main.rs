@@ -35,6 +35,9 @@ use tempfile::TempDir;
 use command::{Admin, Seen};
 use series::Series;
 
+/// The tables that an import writes to.
+const TABLES: [&str; 5] = ["users", "personal_values", "data_keys", "blind_indexes", "audit_events"];
+
 /// Compares `users import` with a bare INSERT, and with single creations.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench import --")]
@@ -141,7 +144,7 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
         ours.push_rate(count, seen.took);
         peak.push(f64::from(seen.peak) / 1024.0);
         let db = database::connect(&site.config()?).await?;
-        let rows = bare::read(&db, count).await?;
+        let rows = bare::read(&db, count, &TABLES).await?;
         let copied = match kind {
             "PostgreSQL" => Some(copied::read(db.get_postgres_connection_pool(), count).await?),
             _ => None,

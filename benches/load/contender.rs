@@ -102,8 +102,15 @@ impl Contender {
             ("OUBLIETTE_AUDIT__READS", reads.to_owned()),
             ("OUBLIETTE_LIMITS__SUBJECTS_PER_MINUTE", PLENTY.to_owned()),
         ]);
-        guarded.credential = Some(guarded.token(reads, "users:read,pii:read")?);
+        guarded.credential = Some(guarded.token(reads, "users:read,pii:read,users:find")?);
         Ok(guarded)
+    }
+
+    /// The same at another address, with a log of its own.
+    pub(crate) fn elsewhere(&self) -> Self {
+        let (address, mut environment) = (free_address(), self.environment.clone());
+        environment.push(("OUBLIETTE_HTTP__LISTEN", address.to_string()));
+        Self { address, environment, log: self.log.with_extension("elsewhere.log"), ..self.clone() }
     }
 
     /// Makes an access token.

@@ -19,6 +19,11 @@ use crate::population::{Population, User};
 
 const ONE: &str = "query($id: ID!) { user(id: $id) { id username email phone } }";
 
+const BY_ID: &str = ONE;
+
+const BY_EMAIL: &str =
+    "query($email: String!) { user: userByEmail(email: $email) { id username email phone } }";
+
 const PAGE: &str = "query($after: String) { \
                     users(first: 100, after: $after) { edges { node { id username email phone } } } }";
 
@@ -28,9 +33,22 @@ const PAGES: &str = "query($after: String) { \
 /// Both loads, in the order of the report, with the share of the baseline's requests per second to reach, if any.
 pub(crate) fn all([one, page]: [Option<f64>; 2]) -> [Load; 2] {
     [
-        Load { title: "One user", query: ONE, aim: one, kind: Kind::One },
-        Load { title: "A page of 100 users", query: PAGE, aim: page, kind: Kind::Page },
+        Load { title: "One user", query: ONE, aim: one, kind: Kind::One, baseline: None },
+        Load { title: "A page of 100 users", query: PAGE, aim: page, kind: Kind::Page, baseline: None },
     ]
+}
+
+/// The load of a look-up, and that of a read by the id beside it.
+pub(crate) fn find() -> Load {
+    let baseline =
+        Load { title: "One user by the id", query: BY_ID, aim: None, kind: Kind::One, baseline: None };
+    Load {
+        title: "One user by the e-mail address",
+        query: BY_EMAIL,
+        aim: Some(0.85),
+        kind: Kind::ByEmail,
+        baseline: Some(Box::new(baseline)),
+    }
 }
 
 /// What is asked.
@@ -40,11 +58,14 @@ pub(crate) struct Load {
     pub(crate) query: &'static str,
     pub(crate) aim: Option<f64>,
     kind: Kind,
+    /// What the other server is asked, if it is something else.
+    pub(crate) baseline: Option<Box<Self>>,
 }
 
 #[derive(Debug)]
 enum Kind {
     One,
+    ByEmail,
     Page,
 }
 
@@ -58,6 +79,7 @@ impl Load {
     ) -> anyhow::Result<Arc<[Exchange]>> {
         let variables = match self.kind {
             Kind::One => population.keys().map(|id| json!({ "id": id })).collect(),
+            Kind::ByEmail => population.values().map(|truth| json!({ "email": truth.user.email })).collect(),
             Kind::Page => walk(server, population.len()).await?,
         };
         let share = variables.len().div_ceil(usize::try_from(options.connections)?);
@@ -88,7 +110,7 @@ impl Load {
     /// The users in an answer.
     fn users(&self, body: &[u8]) -> serde_json::Result<Vec<User>> {
         Ok(match self.kind {
-            Kind::One => vec![serde_json::from_slice::<Answer<One>>(body)?.data.user],
+            Kind::One | Kind::ByEmail => vec![serde_json::from_slice::<Answer<One>>(body)?.data.user],
             Kind::Page => {
                 let page = serde_json::from_slice::<Answer<Page>>(body)?.data.users;
                 page.edges.into_iter().map(|edge| edge.node).collect()

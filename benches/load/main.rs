@@ -4,6 +4,7 @@
 //!     cargo bench --bench load -- --cold      # the same with no data key open
 //!     cargo bench --bench load -- --before F  # also beside another commit, built in the clone F
 //!     cargo bench --bench load -- --guards    # the same with itself: access control and audit on, beside both off
+//!     cargo bench --bench load -- --find      # a user by the e-mail address, beside one by the id
 //!     cargo bench --bench load -- --attack    # what a normal client feels while others attack
 //!     cargo bench --bench load -- --quick     # does it still work?
 //!     cargo bench --bench load -- --help
@@ -64,6 +65,8 @@ fn main() -> anyhow::Result<ExitCode> {
             attack::run(&options).await
         } else if options.guards {
             guards(&options).await
+        } else if options.find {
+            find(&options).await
         } else {
             bare_server(&options).await
         }
@@ -105,6 +108,27 @@ async fn guards(options: &Options) -> anyhow::Result<ExitCode> {
         let tested = baseline.guarded(name, reads)?;
         let contenders = Pair { tested, baseline: baseline.clone() };
         let compared = compare(&contenders, loads::all(aims), &population, postgres, options).await?;
+        if compared != ExitCode::SUCCESS {
+            code = compared;
+        }
+    }
+    Ok(code)
+}
+
+/// Oubliette beside itself, with access control and the same audit: a user by the e-mail address, beside one by the id.
+async fn find(options: &Options) -> anyhow::Result<ExitCode> {
+    let (postgres, oubliette, _, population) = populated(options).await?;
+    settle(postgres, &["oubliette"]);
+    report::print_head(options, postgres);
+    let mut code = ExitCode::SUCCESS;
+    for (reads, name) in
+        [("off", "by e-mail, reads = \"off\""), ("required", "by e-mail, reads = \"required\"")]
+    {
+        let tested = oubliette.clone().counting().guarded(name, reads)?;
+        let mut baseline = tested.elsewhere();
+        baseline.name = "by id";
+        let contenders = Pair { tested, baseline };
+        let compared = compare(&contenders, [loads::find()], &population, postgres, options).await?;
         if compared != ExitCode::SUCCESS {
             code = compared;
         }
@@ -158,9 +182,9 @@ fn settle(postgres: &Postgres, databases: &[&str]) {
     postgres.checkpoint();
 }
 
-async fn compare(
+async fn compare<const N: usize>(
     contenders: &Pair<Contender>,
-    loads: [Load; 2],
+    loads: [Load; N],
     population: &Population,
     postgres: &Postgres,
     options: &Options,

@@ -87,9 +87,8 @@ pub(crate) async fn load(
     let postmaster = postmaster(postgres)?;
     let mut tested = Subject::start(&contenders.tested, postmaster).await?;
     let mut baseline = Subject::start(&contenders.baseline, postmaster).await?;
-    for subject in [&mut tested, &mut baseline] {
-        subject.warm_up(load, population, options).await?;
-    }
+    tested.warm_up(load, population, options).await?;
+    baseline.warm_up(load.baseline.as_deref().unwrap_or(load), population, options).await?;
     for round in 0..options.rounds {
         eprintln!("{}: round {} of {}", load.title, round + 1, options.rounds);
         // Whoever went first goes second next time, so that a drift favours neither.

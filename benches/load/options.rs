@@ -41,6 +41,10 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) guards: bool,
 
+    /// Compares Oubliette with itself instead: a user found by the e-mail address, beside one read by the id
+    #[arg(long, conflicts_with_all = ["guards", "attack", "cold", "before"])]
+    pub(crate) find: bool,
+
     /// Keeps no data key open: each request opens those that it needs
     #[arg(long, conflicts_with_all = ["guards", "attack"])]
     pub(crate) cold: bool,

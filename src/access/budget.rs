@@ -109,6 +109,30 @@ impl Account {
     }
 }
 
+/// A look-up that was paid for before it is known whom it finds, if anybody.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "what it finds takes its place"]
+pub struct Reservation(SubjectId);
+
+impl Account {
+    /// Counts that somebody is about to be looked for, as one subject more: whoever has spent all learns nothing, also not of those whom they have opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`]; then nobody may be looked for.
+    pub fn reserve(&self) -> Result<Reservation, Exhausted> {
+        let nobody = SubjectId::generate();
+        self.spent.charge(self.limit, nobody)?;
+        Ok(Reservation(nobody))
+    }
+
+    /// Counts that a look-up found somebody, who takes the place of the nobody that was paid for.
+    pub fn settle(&self, Reservation(nobody): Reservation, found: SubjectId) {
+        self.spent.opened.lock().unwrap_or_else(PoisonError::into_inner).rename(nobody, found);
+        self.charged.lock().unwrap_or_else(PoisonError::into_inner).insert(found, Ok(()));
+    }
+}
+
 impl Spent {
     fn charge(&self, limit: Option<u32>, subject: SubjectId) -> Result<(), Exhausted> {
         if let Some(looks) = &self.looks {
@@ -142,6 +166,19 @@ impl Opened {
         self.order.push_back((now, subject));
         Ok(())
     }
+
+    /// One who counts already does not count twice.
+    fn rename(&mut self, from: SubjectId, to: SubjectId) {
+        if !self.subjects.remove(&from) {
+            return;
+        }
+        let is_new = self.subjects.insert(to);
+        if is_new {
+            self.order.iter_mut().filter(|(_, one)| *one == from).for_each(|(_, one)| *one = to);
+        } else {
+            self.order.retain(|(_, one)| *one != from);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +202,32 @@ mod tests {
         assert_eq!(opened.charge(3, subjects[3], after), Ok(()));
         assert!(opened.charge(3, subjects[0], after).is_err());
         assert_eq!(opened.subjects.len(), opened.order.len());
+    }
+
+    #[test]
+    fn a_look_up_counts_found_or_not_and_whom_it_finds_counts_once() {
+        let limits = LimitsConfig { looks_per_second_per_token: 0, ..LimitsConfig::default() };
+        let budget = Budget::new(&limits);
+        let caller = Caller { subjects_per_minute: Some(3), ..Caller::anonymous() };
+        let [a, b] = [SubjectId::generate(), SubjectId::generate()];
+        let find = |found: Option<SubjectId>| {
+            let account = budget.account(&caller);
+            let reserved = account.reserve()?;
+            if let Some(found) = found {
+                account.settle(reserved, found);
+                // Within the request, it was paid for.
+                account.charge(found)?;
+            }
+            Ok::<_, Exhausted>(())
+        };
+        for _ in 0..5 {
+            assert_eq!(find(Some(a)), Ok(()));
+        }
+        assert_eq!(find(None), Ok(()));
+        assert_eq!(find(Some(b)), Ok(()));
+        // Also whom they have opened already: it would tell of a value whose it is.
+        assert!(find(Some(a)).is_err() && find(None).is_err());
+        assert_eq!(budget.account(&caller).charge(a), Ok(()));
     }
 
     #[test]

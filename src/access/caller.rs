@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
-use super::{Need, Scopes};
-use crate::envelope::SubjectId;
+use super::{Need, Scope, Scopes};
+use crate::{attributes::AttributeName, envelope::SubjectId};
 
 /// Who sends a request, and what they may do.
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ pub enum Denied {
     /// They are bound to one subject, and it is about another, or about all.
     #[error("these credentials are for one user's own data only")]
     Own,
+    /// They are bound to one subject, and want to change what one user alone can have: whether it is taken tells of other users.
+    #[error("these credentials are for one user's own data only, and cannot change {}, which one user alone can have", .0.as_str())]
+    Unique(AttributeName),
     /// They are bound to one subject, and want another username: whether it is taken tells of other users.
     #[error("these credentials are for one user's own data only, and cannot change the username")]
     Username,
@@ -74,6 +77,15 @@ impl Caller {
         if self.own.is_none() { Ok(()) } else { Err(Denied::Username) }
     }
 
+    /// Allows somebody to be found by an attribute.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`]: also to who is bound to one subject, whoever has the value.
+    pub fn allow_find(&self, attribute: &AttributeName) -> Result<(), Denied> {
+        self.allow_about(Need::For(Scope::UsersFind, attribute.clone()), None)
+    }
+
     /// Whether the credential has ended.
     #[must_use]
     pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
@@ -84,7 +96,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{access::Scope, attributes::AttributeName};
+    use crate::access::Scope;
 
     #[test]
     fn a_bound_caller_is_kept_to_their_own() {

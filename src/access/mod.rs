@@ -28,7 +28,7 @@ mod secret_token;
 pub mod tokens;
 
 pub use authenticator::Authenticator;
-pub use budget::{Account, Budget, Exhausted};
+pub use budget::{Account, Budget, Exhausted, Reservation};
 pub use caller::{Caller, Denied};
 pub use error::AuthError;
 pub use jwt::KeySourceError;

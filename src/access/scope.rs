@@ -15,12 +15,20 @@ pub enum Scope {
     PiiRead,
     /// `audit:read`: see who did what.
     AuditRead,
+    /// `users:find`: find users by a personal attribute. `users:find:<attribute>`: by one of them.
+    UsersFind,
 }
 
 impl Scope {
     /// All scopes there are.
-    pub const ALL: [Self; 5] =
-        [Self::UsersRead, Self::UsersWrite, Self::UsersForget, Self::PiiRead, Self::AuditRead];
+    pub const ALL: [Self; 6] = [
+        Self::UsersRead,
+        Self::UsersWrite,
+        Self::UsersForget,
+        Self::PiiRead,
+        Self::AuditRead,
+        Self::UsersFind,
+    ];
 
     /// The name, as tokens and documentation have it.
     #[must_use]
@@ -31,12 +39,13 @@ impl Scope {
             Self::UsersForget => "users:forget",
             Self::PiiRead => "pii:read",
             Self::AuditRead => "audit:read",
+            Self::UsersFind => "users:find",
         }
     }
 
     /// Whether there is one for each attribute, too.
     fn is_of_attributes(self) -> bool {
-        matches!(self, Self::UsersWrite | Self::PiiRead)
+        matches!(self, Self::UsersWrite | Self::PiiRead | Self::UsersFind)
     }
 
     fn bit(self) -> u8 {
@@ -53,7 +62,7 @@ impl fmt::Display for Scope {
 /// There is no such scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no scope; there are users:read, users:write, users:forget, pii:read, audit:read, and for one attribute pii:read:email, users:write:email"
+    "`{0}` is no scope; there are users:read, users:write, users:forget, users:find, pii:read, audit:read, and for one attribute pii:read:email, users:write:email, users:find:email"
 )]
 pub struct UnknownScope(String);
 

@@ -7,10 +7,12 @@ mod completions;
 mod config;
 mod context;
 mod export;
+mod index;
 mod keys;
 mod ledger;
 mod migrate;
 mod pace;
+mod runs;
 mod schema;
 mod terminal;
 mod tokens;
@@ -50,6 +52,9 @@ pub enum Command {
     )]
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
+    #[command(about = "Look after what people are found by: build indexes, and begin new epochs")]
+    #[command(subcommand)]
+    Index(index::IndexCommand),
     #[command(about = "Say who may call the API")]
     #[command(subcommand)]
     Tokens(tokens::Tokens),
@@ -75,6 +80,7 @@ impl Command {
             Self::Ledger(ledger) => ledger.run(&load(arguments)?).await,
             Self::Users(users) => users.run(&load(arguments)?).await,
             Self::Attributes(attributes) => attributes.run(&load(arguments)?).await,
+            Self::Index(index) => index.run(&load(arguments)?).await,
             Self::Tokens(tokens) => tokens.run(&load(arguments)?).await,
             Self::Audit(audit) => audit.run(&load(arguments)?).await,
             Self::Completions(completions) => Ok(completions.run(program).into()),

@@ -56,6 +56,16 @@ pub enum Action {
     AttributePurge,
     /// All values of declared attributes were opened, to see which do not fit any more.
     AttributeCheck,
+    /// Somebody was looked for by a personal value.
+    Find,
+    /// An index of an attribute is being built: tags are added.
+    IndexBuild,
+    /// People are found by an index.
+    IndexReady,
+    /// People are not found by an index any more: its tags are being deleted.
+    IndexRetire,
+    /// The key of an epoch was destroyed, whose tags were deleted.
+    IndexKeyDestroy,
 }
 
 impl Action {
@@ -83,6 +93,11 @@ impl Action {
             Self::LedgerAdopt => "ledger_adopt",
             Self::AttributePurge => "attribute_purge",
             Self::AttributeCheck => "attribute_check",
+            Self::Find => "find",
+            Self::IndexBuild => "index_build",
+            Self::IndexReady => "index_ready",
+            Self::IndexRetire => "index_retire",
+            Self::IndexKeyDestroy => "index_key_destroy",
         }
     }
 }

@@ -23,6 +23,7 @@ mod metrics;
 mod peers;
 mod place;
 mod report;
+mod search;
 mod section;
 mod service_links;
 mod setting;
@@ -56,6 +57,7 @@ pub use memory::{MemoryConfig, MemoryLock};
 pub use metrics::MetricsConfig;
 pub use peers::PeersConfig;
 pub use report::{ConfigLine, report};
+pub use search::SearchConfig;
 pub use web_origin::{WebOrigin, WebOriginError};
 
 /// Everything that can be configured.
@@ -76,6 +78,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// What is kept of a person, beside the e-mail address and the phone number.
     pub attributes: AttributesConfig,
+    /// By what people are found.
+    pub search: SearchConfig,
     /// What the audit trail records.
     pub audit: AuditConfig,
     /// What one GraphQL request may cost.

@@ -60,6 +60,7 @@ impl Config {
             database,
             keys,
             attributes,
+            search,
             audit,
             graphql,
             log,
@@ -67,8 +68,10 @@ impl Config {
             peers,
         } = self;
         // The backends come first: their kinds find unknown keys there, as in other sections the first reading does.
-        let sections: [&dyn Section; _] =
-            [keys, attributes, http, metrics, auth, limits, database, audit, graphql, log, memory, peers];
+        let sections: [&dyn Section; _] = [
+            keys, attributes, search, http, metrics, auth, limits, database, audit, graphql, log, memory,
+            peers,
+        ];
         sections.into_iter().try_for_each(|section| section.validate(&context))
     }
 }

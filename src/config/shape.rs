@@ -24,6 +24,9 @@ const SPECIMEN: &str = r#"
     max_length = 1
     pattern = ""
     normalise = []
+    mask = "hidden"
+    search = "none"
+    unique = false
 "#;
 
 /// Which keys take something else than a text. A variable and a flag are nothing but texts: `0012` is a number for a key that

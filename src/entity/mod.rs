@@ -9,14 +9,19 @@ pub mod audit_event;
 pub mod audit_event_subject;
 pub mod audit_group_subject;
 pub mod audit_head;
+pub mod blind_index;
 pub mod erasure;
 pub mod erasure_head;
 pub mod ledger_rollback;
 pub mod personal_value;
 mod sealed_name;
+pub mod search_head;
+pub mod search_index;
 pub mod user;
 
-pub use oubliette_keys::entity::{data_key, key_claim, key_claim_turn, key_operation, wrapping_key};
+pub use oubliette_keys::entity::{
+    data_key, index_key, key_claim, key_claim_turn, key_operation, wrapping_key,
+};
 
 pub use sealed_name::SealedName;
 

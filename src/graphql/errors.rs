@@ -50,11 +50,29 @@ impl From<UserError> for Error {
             UserError::Forgotten(_) => coded(error.to_string(), ErrorCode::Forgotten),
             UserError::UsernameTaken => coded(error.to_string(), ErrorCode::Conflict)
                 .extend_with(|_, extensions| extensions.set("field", "username")),
+            UserError::Taken { attribute } => coded(error.to_string(), ErrorCode::Conflict)
+                .extend_with(|_, extensions| extensions.set("field", attribute.as_str())),
+            UserError::Ambiguous { attribute, .. } => {
+                coded(format!("{error}: `usersBy` lists them"), ErrorCode::Ambiguous)
+                    .extend_with(|_, extensions| extensions.set("attribute", attribute.as_str()))
+            }
+            UserError::IndexNotReady { attribute } => coded(
+                format!("the index of `{attribute}` is not ready; an operator must run `oubliette-admin index build`"),
+                ErrorCode::IndexNotReady,
+            )
+            .extend_with(|_, extensions| extensions.set("attribute", attribute.as_str())),
             UserError::Unreadable { .. } => {
                 coded("this attribute cannot be decrypted", ErrorCode::DecryptionFailed)
             }
             UserError::Keys(keys) => keys_unavailable(keys),
-            UserError::Contended => {
+            UserError::IndexKey(keys) => match keys_unavailable(keys) {
+                opaque if has_code(&opaque, ErrorCode::DecryptionFailed) => coded(
+                    "the index key cannot be opened; an operator must look at it",
+                    ErrorCode::DecryptionFailed,
+                ),
+                other => other,
+            },
+            UserError::Contended | UserError::IndexesChanged => {
                 coded("others change the user again and again; try again", ErrorCode::Unavailable)
             }
             UserError::LedgerWentBack => {
@@ -104,6 +122,10 @@ fn internal() -> Error {
     coded("an internal error occurred; the log has it under this request's id", ErrorCode::Internal)
 }
 
+fn has_code(error: &Error, code: ErrorCode) -> bool {
+    error.extensions.as_ref().and_then(|all| all.get("code")) == Some(&code.as_str().into())
+}
+
 fn keys_unavailable(error: &KeyringError) -> Error {
     match error {
         KeyringError::Backend(backend) if !backend.class.blames_the_wrapped_key() => {
@@ -139,9 +161,11 @@ fn log(error: &UserError) {
         UserError::Invalid { .. }
         | UserError::NotFound(_)
         | UserError::Forgotten(_)
-        | UserError::UsernameTaken => tracing::debug!("refused: {line}"),
-        UserError::LedgerWentBack => tracing::warn!("refused: {line}"),
-        UserError::Keys(keys) if is_retryable(keys) => tracing::warn!("{line}"),
+        | UserError::UsernameTaken
+        | UserError::Taken { .. }
+        | UserError::Ambiguous { .. } => tracing::debug!("refused: {line}"),
+        UserError::LedgerWentBack | UserError::IndexNotReady { .. } => tracing::warn!("refused: {line}"),
+        UserError::Keys(keys) | UserError::IndexKey(keys) if is_retryable(keys) => tracing::warn!("{line}"),
         _ => tracing::error!("{line}"),
     }
 }

@@ -13,6 +13,18 @@ use crate::{
 pub(super) struct Looks {
     values: Vec<(SubjectId, Outcome, AttributeName)>,
     pages: Vec<PageLook>,
+    finds: Vec<Find>,
+}
+
+/// Somebody was looked for by a value.
+#[derive(Debug)]
+pub(super) struct Find {
+    /// By which attribute.
+    pub(super) attribute: AttributeName,
+    /// Who was found.
+    pub(super) subjects: Vec<SubjectId>,
+    /// Whether anybody can say.
+    pub(super) outcome: Outcome,
 }
 
 /// The same attributes of each of some subjects, all of them opened.
@@ -35,10 +47,15 @@ impl Looks {
         self.pages.push(page);
     }
 
+    /// Somebody was looked for.
+    pub(super) fn add_find(&mut self, find: Find) {
+        self.finds.push(find);
+    }
+
     /// What is to be recorded: one event for all subjects of whom the same attributes were looked at, and with the same outcome, by the
     /// hundred. In an order that tells nothing of the one in which values were opened.
-    pub(super) fn into_events(self, origin: &Origin) -> Vec<NewEvent> {
-        let mut events = Vec::new();
+    pub(super) fn into_events(mut self, origin: &Origin) -> Vec<NewEvent> {
+        let mut events = find_events(std::mem::take(&mut self.finds), origin);
         for ((mut attributes, outcome), subjects) in self.into_groups() {
             attributes.sort_unstable();
             for subjects in subjects.chunks(MAX_SUBJECTS) {
@@ -51,7 +68,7 @@ impl Looks {
     }
 
     fn into_groups(self) -> BTreeMap<(Vec<AttributeName>, Outcome), Vec<SubjectId>> {
-        let Self { values, mut pages } = self;
+        let Self { values, mut pages, .. } = self;
         if values.is_empty() && pages.len() <= 1 {
             return pages.drain(..).map(|page| ((page.attributes, Outcome::Ok), page.subjects)).collect();
         }
@@ -72,6 +89,27 @@ impl Looks {
         groups
     }
 }
+
+/// One event for all look-ups by an attribute that found nobody, and one for those that found somebody. Its count is that of look-ups.
+fn find_events(finds: Vec<Find>, origin: &Origin) -> Vec<NewEvent> {
+    let mut groups: BTreeMap<_, (u32, Vec<SubjectId>)> = BTreeMap::new();
+    for Find { attribute, subjects, outcome } in finds {
+        let (count, found) = groups.entry((attribute, outcome, !subjects.is_empty())).or_default();
+        *count = count.saturating_add(1);
+        found.extend(subjects);
+    }
+    let event = |((attribute, outcome, is_hit), (count, subjects)): (_, (u32, Vec<SubjectId>))| {
+        let event = NewEvent::new(origin, Action::Find).attributes(&[attribute]).outcome(outcome);
+        let event = event.about_each(&subjects).times(count);
+        if outcome == Outcome::Ok { event.target(if is_hit { HIT } else { MISS }) } else { event }
+    };
+    groups.into_iter().map(event).collect()
+}
+
+/// Somebody was found.
+const HIT: &str = "hit";
+/// Nobody was found.
+const MISS: &str = "miss";
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod document_size;
 mod documents;
 mod erasure;
 mod errors;
+mod find;
 mod looks;
 mod merge;
 mod mutation;

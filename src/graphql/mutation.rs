@@ -62,6 +62,7 @@ impl Mutation {
             let users = context.data_unchecked::<Users>();
             let changes = input.check(users)?;
             session.allow_change(subject, &changes.personal.names())?;
+            session.allow_unique(subject, &users.unique_among(&changes.personal).await?)?;
             if changes.is_empty() {
                 session.allow_action(Action::Update, &[Scope::UsersWrite], Some(subject))?;
             }

@@ -1,10 +1,11 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
-    attribute::{ANY_ATTRIBUTE, DefinitionObject, reads},
+    attribute::{ANY_ATTRIBUTE, DefinitionObject, named, reads},
     audit_event::{AuditEventConnection, audit_events},
     connection::{UserConnection, connection, page_request},
     erasure::ErasureObject,
+    find::LookUp,
     nullable::{Nullable, nullable},
     scalars::{self, subject_id},
     session::Session,
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     access::{Need, Scope},
     audit::Filter,
+    entity::user::PersonalAttribute,
     users::Users,
 };
 
@@ -79,6 +81,47 @@ impl Query {
         Ok(written::page(context, session, request).await?.map(connection))
     }
 
+    /// The user with this e-mail address, in whatever spelling: `Ada@Example.com` and `ada@example.com` are one. Null if nobody has it, or its owner was
+    /// forgotten. If several users have it, the error `AMBIGUOUS`. Counts as a look at a user, also if nobody is found. Needs `users:find`, or
+    /// `users:find:email`.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn user_by_email(
+        &self,
+        context: &Context<'_>,
+        #[graphql(secret)] email: String,
+    ) -> Nullable<Answered<UserObject>> {
+        nullable(find_one(context, PersonalAttribute::Email, &email)).await
+    }
+
+    /// The user with this phone number, in whatever spelling that has the country code. Null if nobody has it, or its owner was forgotten. If several users
+    /// have it, the error `AMBIGUOUS`. Counts as a look at a user, also if nobody is found. Needs `users:find`, or `users:find:phone`.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn user_by_phone(
+        &self,
+        context: &Context<'_>,
+        #[graphql(secret)] phone: String,
+    ) -> Nullable<Answered<UserObject>> {
+        nullable(find_one(context, PersonalAttribute::Phone, &phone)).await
+    }
+
+    /// The users with this value of an attribute that is searched: `email`, `phone`, or one that is declared with `search = "exact"`. In the order of their ids,
+    /// at most 100 at a time, 20 if `first` is not given. Counts as a look at each of them, and as one if there is nobody. Needs `users:find`, or
+    /// `users:find:` and the attribute's name.
+    #[graphql(complexity = "page_complexity(first, None, child_complexity)")]
+    async fn users_by(
+        &self,
+        context: &Context<'_>,
+        attribute: String,
+        #[graphql(secret)] value: String,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<UserConnection> {
+        let attribute = named(context.data_unchecked(), "attribute", None, &attribute)?;
+        let look_up = LookUp::begin(context, attribute, &value)?;
+        let request = page_request(first, after.as_deref(), None, None)?;
+        Ok(connection(look_up.page(context, request.after, request.size).await?))
+    }
+
     /// The attributes that users can have: `email`, `phone`, and those that are declared in the configuration. Needs `users:read`,
     /// `users:write` or `pii:read`, if only for some attribute.
     async fn attribute_definitions(&self, context: &Context<'_>) -> Result<Vec<DefinitionObject>> {
@@ -115,6 +158,16 @@ impl Query {
         let filter = Filter { subject, actor, ..Filter::default() };
         audit_events(context, filter, first, after.as_deref()).await
     }
+}
+
+async fn find_one(
+    context: &Context<'_>,
+    attribute: PersonalAttribute,
+    value: &str,
+) -> Result<Option<Answered<UserObject>>> {
+    let look_up = LookUp::begin(context, attribute.into(), value)?;
+    let user = written::user(context, Session::of(context)?, Whom::Value(&look_up)).await?;
+    Ok(user.map(|user| user.map(UserObject)))
 }
 
 /// Who may ask for a user by the id. What they see of them needs more.

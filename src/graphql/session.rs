@@ -7,10 +7,10 @@ use async_graphql::{Context, Error};
 
 use super::{
     errors,
-    looks::{Looks, PageLook},
+    looks::{Find, Looks, PageLook},
 };
 use crate::{
-    access::{Account, Budget, Caller, Denied, Need, Refusals, Scope},
+    access::{Account, Budget, Caller, Denied, Exhausted, Need, Refusals, Reservation, Scope},
     attributes::AttributeName,
     audit::{Action, MAX_SUBJECTS, NewEvent, Origin, Outcome, Trail},
     envelope::SubjectId,
@@ -101,6 +101,60 @@ impl Session {
     pub(super) fn refuse_find(&self) -> Denied {
         self.note_refusal(Action::Read, None, None);
         Denied::Own
+    }
+
+    /// Allows somebody to be looked for by an attribute.
+    pub(super) fn allow_find_by(&self, attribute: &AttributeName) -> Result<(), Denied> {
+        let allowed = self.caller().allow_find(attribute);
+        allowed.inspect_err(|_| self.note_refusal(Action::Find, None, Some(attribute)))
+    }
+
+    /// Charges the caller's budget as for somebody who is found.
+    pub(super) fn begin_find(
+        &self,
+        budget: &Budget,
+        attribute: &AttributeName,
+    ) -> Result<Reservation, Exhausted> {
+        let reserved = self.account(budget).reserve();
+        reserved.inspect_err(|_| self.note_refusal(Action::Find, None, Some(attribute)))
+    }
+
+    /// Charges the caller's budget for those who were found, and notes that they were, or that nobody was, if looks are recorded.
+    pub(super) fn end_find(
+        &self,
+        budget: &Budget,
+        reservation: Reservation,
+        attribute: &AttributeName,
+        found: Result<Vec<SubjectId>, ()>,
+    ) -> Result<(), Exhausted> {
+        let (subjects, outcome) = match found {
+            Ok(subjects) => (subjects, Outcome::Ok),
+            Err(()) => (Vec::new(), Outcome::Failed),
+        };
+        let account = self.account(budget);
+        let mut others = subjects.iter();
+        if let Some(first) = others.next() {
+            account.settle(reservation, *first);
+        }
+        let charged = others.try_for_each(|subject| account.charge(*subject));
+        if self.0.trail.records_reads() {
+            let attribute = attribute.clone();
+            self.seen(|seen| seen.looks.add_find(Find { attribute, subjects, outcome }));
+        }
+        charged
+    }
+
+    /// Allows attributes of a user to be changed that one user alone can have.
+    pub(super) fn allow_unique(
+        &self,
+        subject: SubjectId,
+        attributes: &[AttributeName],
+    ) -> Result<(), Denied> {
+        let Some(attribute) = attributes.first().filter(|_| self.caller().own.is_some()) else {
+            return Ok(());
+        };
+        self.note_refusal(Action::Update, Some(subject), Some(attribute));
+        Err(Denied::Unique(attribute.clone()))
     }
 
     /// Allows attributes of a user to be changed.

@@ -5,6 +5,7 @@ use crate::{
     attributes::{AttributeName, Change, Declaration},
     entity::user::{PersonalAttribute, PersonalChanges},
     envelope::{AttributeError, PersonalText},
+    search::TaggedChange,
 };
 
 /// What becomes of a user's personal attributes, checked.
@@ -70,6 +71,30 @@ impl AttributeChanges {
             Change::Keep | Change::Remove => None,
         });
         columns.chain(declared)
+    }
+
+    /// What becomes of each attribute that changes, to be tagged.
+    pub(super) fn tagged(&self) -> impl Iterator<Item = TaggedChange<'_>> {
+        let columns = PersonalAttribute::ALL.iter().filter(|attribute| self.columns.has(**attribute)).map(
+            |attribute| TaggedChange {
+                attribute: attribute.field(),
+                value: self.columns.new_value(*attribute),
+            },
+        );
+        let declared = self.declared.iter().filter_map(|one| {
+            let value = match &one.change {
+                Change::Keep => return None,
+                Change::Remove => None,
+                Change::Replace(value) => Some(value),
+            };
+            Some(TaggedChange { attribute: one.declaration.name(), value })
+        });
+        columns.chain(declared)
+    }
+
+    /// The names of the attributes that get a new value.
+    pub(super) fn valued(&self) -> impl Iterator<Item = &str> {
+        self.tagged().filter(|change| change.value.is_some()).map(|change| change.attribute)
     }
 
     /// Whether anything has to be sealed.

@@ -7,6 +7,7 @@ use crate::{
     entity::user,
     envelope::{SealedRow, SubjectId},
     keys::{NewDataKey, store},
+    search::NewTags,
 };
 
 impl Users {
@@ -14,7 +15,8 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::UsernameTaken`], [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`]; then nothing is stored.
+    /// [`UserError::UsernameTaken`], [`UserError::Taken`], [`UserError::IndexNotReady`], [`UserError::Keys`], [`UserError::LedgerWentBack`],
+    /// [`UserError::Database`]; then nothing is stored.
     pub async fn create(&self, new: NewUser, origin: &Origin) -> Result<User, UserError> {
         self.require_trusted_ledger()?;
         run_to_completion(self.clone().create_now(new, origin.clone())).await
@@ -22,13 +24,13 @@ impl Users {
 
     async fn create_now(self, new: NewUser, origin: Origin) -> Result<User, UserError> {
         let subject = SubjectId::generate();
-        let created = self.try_create(subject, &new, &origin).await;
+        let created = self.with_current_indexes(|| self.try_create(subject, &new, &origin)).await;
         if !created.as_ref().is_err_and(UserError::is_inactive_wrapping_key) {
             return created;
         }
         // The backend may have missed that another wrapping key is current.
         self.keyring.look().await;
-        self.try_create(subject, &new, &origin).await
+        self.with_current_indexes(|| self.try_create(subject, &new, &origin)).await
     }
 
     async fn try_create(
@@ -38,10 +40,11 @@ impl Users {
         origin: &Origin,
     ) -> Result<User, UserError> {
         // Before the transaction: none is held open over a call to the key backend.
+        let tags = self.search.tagger(new.personal.valued()).await?.tags(subject, new.personal.tagged())?;
         let data_key = self.keyring.generate(subject).await?;
         let event = NewEvent::new(origin, Action::Create).about(subject).attributes(&new.names());
         let row = new.row(subject, data_key.sealer())?;
-        on_the_primary(&self.db, || self.store(&row, &new.personal, &data_key, &event)).await?;
+        on_the_primary(&self.db, || self.store(&row, &new.personal, &tags, &data_key, &event)).await?;
         let key = data_key.key.clone();
         self.keyring.remember(data_key).await;
         Ok(User::written(self.clone(), row, Some(key)))
@@ -51,6 +54,7 @@ impl Users {
         &self,
         row: &user::Model,
         personal: &AttributeChanges,
+        tags: &NewTags,
         data_key: &NewDataKey,
         event: &NewEvent,
     ) -> Result<(), UserError> {
@@ -59,9 +63,11 @@ impl Users {
         insert.exec_without_returning(&transaction).await.map_err(username_taken)?;
         let sealer = Some(data_key.sealer());
         values::change(&transaction, row.subject(), &personal.declared, sealer, row.created_at).await?;
+        tags.insert(&transaction).await?;
         let stored = store::insert(&transaction, data_key.key.id(), data_key.stored.clone()).await?;
         audit::append(&transaction, [event]).await?;
         self.keyring.confirm(&transaction, stored).await?;
+        tags.confirm(&transaction).await?;
         Ok(transaction.commit().await?)
     }
 }

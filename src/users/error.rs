@@ -9,6 +9,7 @@ use crate::{
         KeyringError, NotStored,
         subjects::{SealingError, Unreadable},
     },
+    search::SearchError,
 };
 
 /// Why something could not be done with a user. Contains no personal value.
@@ -31,6 +32,29 @@ pub enum UserError {
     /// Another user has this username.
     #[error("the username is taken")]
     UsernameTaken,
+    /// Another user has this value, of which there can be only one owner.
+    #[error("another user has this `{attribute}`")]
+    Taken {
+        /// The attribute's name.
+        attribute: String,
+    },
+    /// Several users have the value that one was looked for by.
+    #[error("several users have this `{attribute}`")]
+    Ambiguous {
+        /// The attribute's name.
+        attribute: String,
+        /// Two of them.
+        subjects: Vec<SubjectId>,
+    },
+    /// Nobody can say who has a value, or write one: the database has no index of the attribute as it is configured here.
+    #[error("the index of `{attribute}` is not ready")]
+    IndexNotReady {
+        /// The attribute's name.
+        attribute: String,
+    },
+    /// The indexes have changed since tags were made. The change can be made anew.
+    #[error("the indexes have changed meanwhile")]
+    IndexesChanged,
     /// An attribute does not open: changed, moved, or sealed under a key that is not there.
     #[error("{attribute} of user {subject} could not be opened")]
     Unreadable {
@@ -44,6 +68,9 @@ pub enum UserError {
     /// The data key could not be had.
     #[error("the data key could not be had")]
     Keys(#[source] Arc<KeyringError>),
+    /// The index key could not be had.
+    #[error("the index key could not be had")]
+    IndexKey(#[source] Arc<KeyringError>),
     /// A value could not be sealed.
     #[error("a value could not be sealed")]
     Seal(#[from] SealError),
@@ -108,6 +135,18 @@ impl From<SealingError> for UserError {
             SealingError::Database(error) => error.into(),
             // Not of a subject who exists, or not of this release.
             _ => Self::Interrupted,
+        }
+    }
+}
+
+impl From<SearchError> for UserError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Taken { attribute } => Self::Taken { attribute },
+            SearchError::NotReady { attribute } => Self::IndexNotReady { attribute },
+            SearchError::Changed => Self::IndexesChanged,
+            SearchError::Keys(error) => Self::IndexKey(Arc::new(error)),
+            SearchError::Database(error) => error.into(),
         }
     }
 }

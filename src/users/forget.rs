@@ -12,6 +12,7 @@ use crate::{
     envelope::SubjectId,
     keys::subjects::{Registry, erase},
     ledger::{self, Erasure},
+    search,
 };
 
 /// Who forgets again, in the audit trail. In the ledger, the first erasure stands.
@@ -64,6 +65,7 @@ impl Users {
         let transaction = begin_write(&self.db).await?;
         let erased = erase(&transaction, &self.registry, subject).await?;
         tokens::remove_of(&transaction, subject).await?;
+        search::remove_of(&transaction, subject).await?;
         let erasure = match ledger::find(&transaction, subject).await? {
             Some(first) => first,
             None if erased.is_nothing() => return Err(UserError::NotFound(subject)),

@@ -14,12 +14,14 @@ mod error;
 mod find;
 mod forget;
 mod import;
+mod index;
 mod input;
 mod list;
 mod open;
 mod opened;
 mod personal;
 mod reads;
+mod searched;
 mod stored;
 mod trust;
 mod update;
@@ -35,11 +37,13 @@ pub use changes::AttributeChanges;
 pub use columns::Columns;
 pub use error::UserError;
 pub use import::{Difference, Import, ImportOptions, Imported, ImportedUser};
+pub use index::IndexBuild;
 pub use input::{NewUser, UserChanges, Username};
 pub use list::{MAX_PAGE_SIZE, UserPage, UserPageRequest};
 pub use open::{NotAtOnce, User};
 pub use personal::PersonalField;
 pub use reads::Reads;
+pub use searched::SearchedValue;
 pub use stored::Misfit;
 
 use self::{find::Rows, trust::Trust};
@@ -49,6 +53,7 @@ use crate::{
     entity,
     envelope::SubjectId,
     keys::{Journal, Keyring, rotate::Rotate, subjects::Registry, verify::Verify},
+    search::Search,
 };
 
 /// The users of one database. Cheap to clone.
@@ -59,6 +64,7 @@ pub struct Users {
     keyring: Keyring,
     registry: Registry,
     declarations: Declarations,
+    search: Search,
     announcing: bool,
     trust: Trust,
 }
@@ -70,7 +76,8 @@ impl Users {
         let registry = entity::registry();
         let rows = find::rows_of(db.clone(), keyring.clone());
         let (declarations, trust) = (Declarations::default(), Trust::default());
-        Self { db, rows, keyring, registry, declarations, announcing: false, trust }
+        let search = searched::search(&db, &keyring, &declarations);
+        Self { db, rows, keyring, registry, declarations, search, announcing: false, trust }
     }
 
     /// The same users, of whom these tables hold personal data.
@@ -82,7 +89,8 @@ impl Users {
     /// The same users, of whom these attributes are known beside their columns.
     #[must_use]
     pub fn with_declarations(self, declarations: Declarations) -> Self {
-        Self { declarations, ..self }
+        let search = searched::search(&self.db, &self.keyring, &declarations);
+        Self { declarations, search, ..self }
     }
 
     /// What gives users fresh data keys: these, or all of them, as far as their data key was made before a moment.

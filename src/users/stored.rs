@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, Query},
-};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use uuid::Uuid;
 
 use super::{UserError, Users, opened::Opened};
 use crate::{
     attributes::Declaration,
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, on_the_primary},
+    database::{begin_write, on_the_primary, one_of},
     entity::{
         SealedName,
         personal_value::{Column, Entity, Model},
     },
     envelope::{Sealed, SealedRow, SubjectId},
     keys::subjects::Unreadable,
+    search,
 };
 
 /// Most values in one transaction, or in one statement.
@@ -100,16 +100,15 @@ impl Users {
     async fn try_purge(&self, name: &str, origin: &Origin) -> Result<u64, UserError> {
         let transaction = begin_write(&self.db).await?;
         let own = || Column::Attribute.eq(SealedName::of(name));
-        let mut some = Query::select();
-        some.column(Column::SubjectId)
-            .from(Entity)
-            .and_where(own())
-            .order_by(Column::SubjectId, sea_orm::Order::Asc);
-        some.limit(BATCH);
-        let these = Expr::col(Column::SubjectId).in_subquery(some);
-        let removed =
-            Entity::delete_many().filter(own()).filter(these).exec(&transaction).await?.rows_affected;
-        if removed > 0 {
+        let some = Entity::find().select_only().column(Column::SubjectId).filter(own());
+        let some = some.order_by_asc(Column::SubjectId).limit(BATCH).into_tuple();
+        let subjects: Vec<Uuid> = some.all(&transaction).await?;
+        let these = one_of(self.db.get_database_backend(), Column::SubjectId, subjects.clone());
+        let mut removed = 0;
+        if !subjects.is_empty() {
+            let delete = Entity::delete_many().filter(own()).filter(these);
+            removed = delete.exec(&transaction).await?.rows_affected;
+            search::remove_values(&transaction, name, subjects).await?;
             let count = u32::try_from(removed).unwrap_or(u32::MAX);
             let event = NewEvent::new(origin, Action::AttributePurge).target(name).times(count);
             audit::append(&transaction, [&event]).await?;

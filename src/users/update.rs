@@ -10,6 +10,7 @@ use crate::{
         KeyringError,
         subjects::{LockedSubject, Sealer, SealingError, SealingTransaction},
     },
+    search::NewTags,
 };
 
 impl Users {
@@ -17,7 +18,7 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// [`UserError::NotFound`], [`UserError::Forgotten`], [`UserError::UsernameTaken`],
+    /// [`UserError::NotFound`], [`UserError::Forgotten`], [`UserError::UsernameTaken`], [`UserError::Taken`], [`UserError::IndexNotReady`],
     /// [`UserError::Keys`], [`UserError::LedgerWentBack`], [`UserError::Database`]; then nothing is changed.
     pub async fn update(
         &self,
@@ -36,7 +37,8 @@ impl Users {
         origin: Origin,
     ) -> Result<User, UserError> {
         let event = NewEvent::new(&origin, Action::Update).about(subject).attributes(&changes.names());
-        on_the_primary(&self.db, || self.try_update(subject, &changes, &event)).await
+        let change = || on_the_primary(&self.db, || self.try_update(subject, &changes, &event));
+        self.with_current_indexes(change).await
     }
 
     async fn try_update(
@@ -45,16 +47,18 @@ impl Users {
         changes: &UserChanges,
         event: &NewEvent,
     ) -> Result<User, UserError> {
+        let personal = &changes.personal;
+        let tags = self.search.tagger(personal.valued()).await?.tags(subject, personal.tagged())?;
         // First the subject's lock, which orders this change against forgetting and against a rotation of the data key.
         let row = if changes.personal.seals() {
             let transaction = self.begin_sealing(subject).await?;
-            let row = write(&transaction, subject, changes, Some(transaction.sealer()), event).await?;
+            let row = write(&transaction, subject, changes, &tags, Some(transaction.sealer()), event).await?;
             transaction.commit().await?;
             row
         } else {
             let transaction = begin_write(&self.db).await?;
             LockedSubject::to_seal(&transaction, subject).await?;
-            let row = write(&transaction, subject, changes, None, event).await?;
+            let row = write(&transaction, subject, changes, &tags, None, event).await?;
             transaction.commit().await?;
             row
         };
@@ -86,6 +90,7 @@ async fn write(
     transaction: &WriteTransaction,
     subject: SubjectId,
     changes: &UserChanges,
+    tags: &NewTags,
     sealer: Option<Sealer<'_>>,
     event: &NewEvent,
 ) -> Result<Option<user::Model>, UserError> {
@@ -96,8 +101,10 @@ async fn write(
         username.as_str().clone_into(&mut row.username);
     }
     row.updated_at = now();
+    tags.replace(transaction).await?;
     values::change(transaction, subject, &changes.personal.declared, sealer, row.updated_at).await?;
     let row = row.into_active_model().reset_all().update(transaction).await.map_err(username_taken)?;
     audit::append(transaction, [event]).await?;
+    tags.confirm(transaction).await?;
     Ok(Some(row))
 }

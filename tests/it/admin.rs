@@ -17,7 +17,7 @@ use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databa
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 13] = [
     "m20261123_000001_users",
     "m20261123_000002_data_keys",
     "m20261123_000003_erasures",
@@ -29,6 +29,8 @@ const MIGRATIONS: [&str; 11] = [
     "m20261128_000009_audit_2",
     "m20261128_000010_audit_groups",
     "m20261129_000011_personal_values",
+    "m20261129_000012_index_keys",
+    "m20261129_000013_search",
 ];
 
 fn sandbox(database: &TestStack) -> Sandbox {
@@ -73,6 +75,9 @@ async fn a_dry_run_changes_nothing(stack: TestStack) {
 async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
     let app = TestApp::start(stack).await;
     let sandbox = sandbox(&app.database);
+    for table in ["index_keys", "wrapping_keys"] {
+        app.sql(&format!("DELETE FROM {table}")).await;
+    }
     // There is no key file, and none is needed, or made.
     let status = |arguments: &[&str]| {
         let finished = sandbox.admin(&[&["keys", "status"], arguments].concat());
@@ -82,7 +87,7 @@ async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
     };
     assert_eq!(
         status(&[]),
-        "WRAPPING KEY  BACKEND  STATE  DATA KEYS\ntotal                                 0\n"
+        "WRAPPING KEY  BACKEND  STATE  DATA KEYS  INDEX KEYS\ntotal                                 0           0\n"
     );
     let none = json!({ "data_keys": 0, "wrapping_keys": [], "runs": [] });
     assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), none);
@@ -98,15 +103,15 @@ async fn data_keys_are_counted_by_wrapping_key(stack: TestStack) {
         app.sql(&format!("UPDATE data_keys SET kek_id = 'arn:aws:kms:x' WHERE subject_id = {id}")).await;
     }
     let expected = "\
-WRAPPING KEY   BACKEND          STATE   DATA KEYS
-local:new      none configured  active         10  █████████████████░░░
-arn:aws:kms:x  none configured                  2  ████░░░░░░░░░░░░░░░░
-total                                          12
+WRAPPING KEY   BACKEND          STATE   DATA KEYS  INDEX KEYS
+local:new      none configured  active         10           0  █████████████████░░░
+arn:aws:kms:x  none configured                  2           0  ████░░░░░░░░░░░░░░░░
+total                                          12           0
 ";
     assert_eq!(status(&[]), expected);
     let expected = json!({ "data_keys": 12, "wrapping_keys": [
-        { "kek_id": "local:new", "backend": null, "data_keys": 10, "state": "active" },
-        { "kek_id": "arn:aws:kms:x", "backend": null, "data_keys": 2, "state": null },
+        { "kek_id": "local:new", "backend": null, "data_keys": 10, "index_keys": 0, "state": "active" },
+        { "kek_id": "arn:aws:kms:x", "backend": null, "data_keys": 2, "index_keys": 0, "state": null },
     ], "runs": [] });
     assert_eq!(serde_json::from_str::<Value>(&status(&["--json"])).unwrap(), expected);
     assert!(!sandbox.path("data").exists());

@@ -4,6 +4,7 @@
 
 mod key_changes;
 mod records;
+mod search;
 mod values;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Whatever people do at the same time: the living stay readable, the forgotten stay forgotten.
 
+mod found;
+
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::{Arc, Mutex},
@@ -29,13 +31,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::harness::{
-    Person, TestApp, TestStack, add_visit, notes, on_every_stack, registry_with_visits, sized,
+use crate::{
+    harness::{Person, TestApp, TestStack, add_visit, notes, on_every_stack, registry_with_visits, sized},
+    search::{self, by_national_id},
 };
 
 on_every_stack!(any_mix_of_changes_keeps_the_living_and_loses_the_forgotten);
 
 const PEOPLE: usize = 4;
+/// Values that people want and one alone can have.
+const CLAIMS: usize = 3;
 
 /// What somebody does with one of the people of a case.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,14 @@ enum Deed {
     Rotate,
     /// Everybody's data keys are moved to this one of the two wrapping keys.
     Rewrap(usize),
+    /// Somebody looks for the person by an address that is, or was, theirs.
+    Find,
+    /// The person gets one of a few values that one alone can have.
+    Claim(usize),
+    /// The owners of such a value are looked for.
+    FindOwner(usize),
+    /// What people are found by gets new tags under a new key.
+    BeginEpoch,
 }
 
 fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
@@ -77,12 +90,16 @@ fn deeds() -> impl Strategy<Value = Vec<(usize, Deed)>> {
         1 => Just(Deed::Create),
         3 => Just(Deed::Rotate),
         2 => (0..2_usize).prop_map(Deed::Rewrap),
+        4 => Just(Deed::Find),
+        4 => (0..CLAIMS).prop_map(Deed::Claim),
+        2 => (0..CLAIMS).prop_map(Deed::FindOwner),
+        2 => Just(Deed::BeginEpoch),
     ];
     prop::collection::vec((0..PEOPLE, deed), 10..60)
 }
 
 async fn any_mix_of_changes_keeps_the_living_and_loses_the_forgotten(stack: TestStack) {
-    let app = TestApp::start(stack).await;
+    let app = TestApp::start_with(stack, by_national_id(true)).await;
     let mut runner = TestRunner::new(Config::default());
     for _ in 0..sized(8, 24) {
         let deeds = deeds().new_tree(&mut runner).unwrap().current();
@@ -151,6 +168,7 @@ impl<'a> Case<'a> {
         for person in self.people.iter().chain(&others) {
             self.read(person, deeds).await;
             self.read_visits(person, deeds).await;
+            self.find_by_what_is_theirs(person, deeds).await;
             let forgotten = {
                 let known = person.known.lock().unwrap();
                 assert_eq!(known.forgotten, known.doomed, "{deeds:?}");
@@ -228,6 +246,13 @@ impl<'a> Case<'a> {
             }
             Deed::Rotate => self.rotate(person, deeds).await,
             Deed::Rewrap(to) => self.rewrap(to, deeds).await,
+            Deed::Find => self.find(person, deeds).await,
+            Deed::Claim(claim) => self.claim(person, claim, deeds).await,
+            Deed::FindOwner(claim) => {
+                let owners = search::all(self.app, "national_id", &found::value(claim)).await;
+                assert!(owners.len() <= 1, "{owners:?} {deeds:?}");
+            }
+            Deed::BeginEpoch => search::begin_epoch(&self.app.users).await,
         }
     }
 

@@ -39,6 +39,7 @@ mod poolers;
 mod process;
 mod raw_files;
 mod rotation;
+mod search;
 mod tables;
 mod tampering;
 mod together;

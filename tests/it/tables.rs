@@ -42,11 +42,12 @@ on_both_databases!(
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Binary columns of the service that hold no sealed values.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 10] = [
     ("access_tokens", "token_hash"),
     ("audit_events", "digest"),
     ("audit_events", "previous_digest"),
     ("audit_head", "digest"),
+    ("blind_indexes", "tag"),
     ("erasure_head", "digest"),
     ("erasures", "digest"),
     ("erasures", "previous_digest"),

@@ -21,7 +21,7 @@ import { parseArgs } from 'node:util';
 const CHROMIUM = process.env.OUBLIETTE_TEST_CHROMIUM || '/usr/bin/chromium';
 const CDN = 'https://cdn.jsdelivr.net/npm/';
 const TOKEN = 'a-token-that-must-not-be-kept';
-const TABS = ['CreateUser', 'UserByUsername', 'Users', 'UpdateUser', 'Attributes', 'ForgetUser', 'Proof'];
+const TABS = ['CreateUser', 'UserByUsername', 'UserByEmail', 'Users', 'UpdateUser', 'Attributes', 'ForgetUser', 'Proof'];
 const WAIT_MS = 15_000;
 
 async function main() {
@@ -88,6 +88,13 @@ async function tour(playground, edition, screenshot) {
   await replace(page, 'Variables', { username });
   equal(data(await execute(page)).userByUsername.email, email, 'the e-mail');
 
+  step('UserByEmail finds the person in another spelling');
+  await openTab(page, 'UserByEmail');
+  const { email: spelling } = JSON.parse(await text(page, 'Variables'));
+  equal(spelling, 'Ada@EXAMPLE.com', 'the example');
+  await replace(page, 'Variables', { email: email.toUpperCase() });
+  equal(data(await execute(page)).userByEmail, { id, username, email }, 'the user');
+
   step('Users lists, with the variables as they are');
   await openTab(page, 'Users');
   await page.getByRole('button', { name: 'Headers', exact: true }).click();
@@ -138,6 +145,10 @@ async function tour(playground, edition, screenshot) {
   await replace(page, 'Variables', { id });
   const proof = forgotten(await execute(page));
   equal([proof.erasure, proof.user], [erasure, null], 'the entry and the user');
+
+  step('UserByEmail finds nobody any more');
+  await openTab(page, 'UserByEmail');
+  equal(data(await execute(page)), { userByEmail: null }, 'the data');
 
   step('nothing is kept beyond the browser tab');
   equal(await page.evaluate(() => Object.keys(window.localStorage)), [], 'keys in localStorage');

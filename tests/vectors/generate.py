@@ -5,6 +5,7 @@ files that were released: they say what old bytes look like.
 """
 
 import hashlib
+import hmac
 import json
 import pathlib
 import struct
@@ -32,6 +33,11 @@ def wrap(key, nonce, name, subject, version, data_key):
     return b"\1\1" + nonce + AESGCMSIV(key).encrypt(nonce, data_key, aad)
 
 
+def tag(key, attribute, rules, value):
+    parts = [part.encode() for part in ["oubliette index 1", attribute, rules, value]]
+    return hmac.digest(key, b"".join(struct.pack(">Q", len(part)) + part for part in parts), "sha256")[:16]
+
+
 attributes, data_keys = [], []
 for number, (version, attribute, plaintext) in enumerate([
     (1, "users.email", "ada@example.com"),
@@ -54,6 +60,20 @@ for number, (version, attribute, plaintext) in enumerate([
         "version": version, "data_key": key.hex(), "wrapped": wrapped.hex(),
     })
 
-for name, vectors in [("attributes", attributes), ("local_data_keys", data_keys)]:
+index_tags = []
+for number, (attribute, rules, value) in enumerate([
+    ("email", "email/1", "ada@example.com"),
+    ("email", "email/1", "jürgen.müller@xn--bcher-kva.example"),
+    ("phone", "phone/1", "+442079460958"),
+    ("national_id", "text/1 trim uppercase", "AB123456C"),
+    ("national_id", "text/1", ""),
+]):
+    key = fixed(f"index key {number}", 32)
+    index_tags.append({
+        "key": key.hex(), "attribute": attribute, "rules": rules, "value": value,
+        "tag": tag(key, attribute, rules, value).hex(),
+    })
+
+for name, vectors in [("attributes", attributes), ("local_data_keys", data_keys), ("index_tags", index_tags)]:
     text = json.dumps(vectors, indent=2, ensure_ascii=False) + "\n"
     (HERE / f"{name}.json").write_text(text, encoding="utf-8")

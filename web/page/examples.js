@@ -36,6 +36,17 @@ query UserByUsername($username: String!) {
 }`, { username: 'ada' }),
 
   tab(`
+# Finds a person by what only they have, in any
+# spelling. No address is stored in the clear.
+query UserByEmail($email: String!) {
+  userByEmail(email: $email) {
+    id
+    username
+    email
+  }
+}`, { email: 'Ada@EXAMPLE.com' }),
+
+  tab(`
 # A page of people. For the next one, set after
 # to the endCursor of this one.
 query Users($first: Int, $after: String) {

@@ -11,6 +11,7 @@
 //! | [`DataKey`] | one subject's open AES-256-GCM-SIV key (RFC 8452): `seal`, `open` |
 //! | [`Opener`] | opens many values, one after another, for those who copy each on at once |
 //! | [`Encrypted`] | a sealed attribute: what the column holds |
+//! | [`IndexKey`] | makes the tags by which values are found again: HMAC-SHA-256 |
 //! | [`Header`] | the first 18 bytes of a sealed attribute |
 //!
 //! # From a data key to a forgotten person
@@ -72,6 +73,7 @@ mod data_key;
 mod encrypted;
 mod format;
 mod identity;
+mod index_key;
 mod key_material;
 mod opener;
 mod personal;
@@ -83,6 +85,7 @@ pub use data_key::{DataKey, OpenError, ResealError, SealError};
 pub use encrypted::Encrypted;
 pub use format::{Algorithm, FORMAT_VERSION, FormatError, Header, NONCE_LENGTH, OVERHEAD, TAG_LENGTH};
 pub use identity::{DataKeyId, KeyVersion, SubjectId};
+pub use index_key::{INDEX_TAG_LENGTH, IndexKey, IndexTag};
 pub use key_material::{KEY_LENGTH, KeyMaterial, RandomnessError};
 pub use opener::Opener;
 pub use personal::Personal;

@@ -11,6 +11,7 @@
 //! | [`Backends`] | all open backends: one active, the others still unwrap |
 //! | [`store`] | the table `data_keys` |
 //! | [`wrapping_keys`] | the table of wrapping keys: whether anything may still come under one |
+//! | [`index_keys`] | the table of index keys: what makes the tags by which values are found again |
 //! | [`Keyring`] | all of it together |
 //! | [`sweep`] | going through many data keys: shared, resumable, at a pace |
 //! | [`rewrap`] | moving data keys to another wrapping key |
@@ -151,6 +152,7 @@ pub mod config;
 mod context;
 pub mod entity;
 mod fence;
+pub mod index_keys;
 mod journal;
 mod keyring;
 #[cfg(feature = "local")]

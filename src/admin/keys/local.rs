@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use sea_orm::Condition;
 use serde_json::json;
 
-use super::retire::{needed, retire};
+use super::retire::{Retirement, needed, retire};
 use crate::{
     admin::{
         context::{self, Actor, AdminContext, connect},
@@ -200,7 +200,8 @@ impl Retire {
         file.remove(name)?;
         let context = AdminContext::open(loaded).await?;
         let retirement = retire(&context, &id, &self.actor.origin()).await?;
-        anyhow::ensure!(retirement.data_keys == 0, needed(&id, retirement.data_keys));
+        let Retirement { data_keys, index_keys, .. } = retirement;
+        anyhow::ensure!(data_keys + index_keys == 0, needed(&id, data_keys, index_keys));
         context::record(&context.db, self.actor.event(Action::KeyLocalRetire, name)).await?;
         context.close().await?;
         file.save()?;

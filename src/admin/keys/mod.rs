@@ -1,14 +1,11 @@
 //! `oubliette-admin keys`: data keys, and the wrapping keys they are under.
 
-pub(super) mod costs;
 mod local;
 mod retire;
 mod retire_check;
 mod rewrap;
 mod rotate;
-mod run;
 mod status;
-mod sweep;
 mod verify;
 
 use clap::Subcommand;

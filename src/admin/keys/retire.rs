@@ -10,7 +10,7 @@ use crate::{
     audit::Origin,
     config::LoadedConfig,
     keys::{
-        KekId, KekState, store,
+        KekId, KekState, index_keys, store,
         wrapping_keys::{self, Transition},
     },
 };
@@ -84,15 +84,19 @@ impl Retire {
         .into())
     }
 
-    fn said(&self, kek_id: &KekId, Retirement { state, data_keys }: Retirement) -> anyhow::Result<Output> {
-        let status = u8::from(data_keys > 0);
+    fn said(
+        &self,
+        kek_id: &KekId,
+        Retirement { state, data_keys, index_keys }: Retirement,
+    ) -> anyhow::Result<Output> {
+        let is_needed = data_keys + index_keys > 0;
+        let status = u8::from(is_needed);
         if self.json {
-            let object =
-                json!({ "kek_id": kek_id.as_str(), "state": state.as_str(), "data_keys": data_keys });
+            let object = json!({ "kek_id": kek_id.as_str(), "state": state.as_str(), "data_keys": data_keys, "index_keys": index_keys });
             return Ok(Output { text: terminal::json(&object)?, status });
         }
-        let text = if data_keys > 0 {
-            format!("nothing new comes under {kek_id} any more\n{}\n", needed(kek_id, data_keys))
+        let text = if is_needed {
+            format!("nothing new comes under {kek_id} any more\n{}\n", needed(kek_id, data_keys, index_keys))
         } else {
             format!(
                 "{kek_id} is retired: no data key of this database is under it, and none can come under it\n\
@@ -110,6 +114,8 @@ pub(super) struct Retirement {
     state: KekState,
     /// How many data keys need it still.
     pub(super) data_keys: u64,
+    /// How many index keys.
+    pub(super) index_keys: u64,
 }
 
 /// Lets nothing new come under a wrapping key, and then counts: in the other order, a transaction that waits could still
@@ -121,23 +127,32 @@ pub(super) async fn retire(
 ) -> anyhow::Result<Retirement> {
     wrapping_keys::change(&context.db, kek_id, Transition::BeginRetirement, origin).await?;
     let data_keys = store::count_under(&context.db, kek_id).await?;
-    if data_keys == 0 {
+    let index_keys = index_keys::count_under(&context.db, kek_id).await?;
+    if data_keys + index_keys == 0 {
         wrapping_keys::change(&context.db, kek_id, Transition::EndRetirement, origin).await?;
     }
     match wrapping_keys::state(&context.db, kek_id).await? {
-        Some(state @ KekState::Retired) => Ok(Retirement { state, data_keys }),
-        Some(state @ KekState::Retiring) if data_keys > 0 => Ok(Retirement { state, data_keys }),
+        Some(state @ KekState::Retired) => Ok(Retirement { state, data_keys, index_keys }),
+        Some(state @ KekState::Retiring) if data_keys + index_keys > 0 => {
+            Ok(Retirement { state, data_keys, index_keys })
+        }
         _ => anyhow::bail!("somebody else let data keys come under {kek_id} again: nothing was retired"),
     }
 }
 
-/// What to do about data keys that need a wrapping key.
-pub(super) fn needed(kek_id: &KekId, data_keys: u64) -> String {
-    let them = if data_keys == 1 { "needs" } else { "need" };
+/// `3 data keys`, `3 data keys and 1 index key`.
+pub(super) fn keys_under(data_keys: u64, index_keys: u64) -> String {
+    let data_keys = counted(data_keys, "data key");
+    if index_keys == 0 { data_keys } else { format!("{data_keys} and {}", counted(index_keys, "index key")) }
+}
+
+/// What to do about data keys and index keys that need a wrapping key.
+pub(super) fn needed(kek_id: &KekId, data_keys: u64, index_keys: u64) -> String {
+    let them = if data_keys + index_keys == 1 { "needs" } else { "need" };
     format!(
         "{} {them} {kek_id}, and their data would be lost: first `oubliette-admin keys rewrap --from {kek_id}`, then this \
          again. To let data keys come under it again: `oubliette-admin keys retire --undo {kek_id}`",
-        counted(data_keys, "data key")
+        keys_under(data_keys, index_keys)
     )
 }
 

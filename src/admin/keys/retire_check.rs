@@ -1,13 +1,14 @@
 use clap::Args;
 use serde_json::json;
 
+use super::retire::keys_under;
 use crate::{
     admin::{
         context::AdminContext,
-        terminal::{self, Output, counted},
+        terminal::{self, Output},
     },
     config::LoadedConfig,
-    keys::{KekId, KekState, store, wrapping_keys},
+    keys::{KekId, KekState, index_keys, store, wrapping_keys},
 };
 
 /// Says whether a wrapping key can be destroyed, as far as this database is concerned: whether it is retired, and no data
@@ -31,24 +32,27 @@ impl RetireCheck {
         let kek_id = KekId::new(&*self.kek);
         let state = wrapping_keys::state(&context.db, &kek_id).await?;
         let data_keys = store::count_under(&context.db, &kek_id).await?;
+        let index_keys = index_keys::count_under(&context.db, &kek_id).await?;
         let current = match context.backends.active().all_current().await {
             Ok(current) => current.contains(&kek_id),
             // Its backend may be the one that is to go.
             Err(_) => false,
         };
         context.close().await?;
-        let status = u8::from(data_keys > 0 || state != Some(KekState::Retired));
+        let status = u8::from(data_keys + index_keys > 0 || state != Some(KekState::Retired));
         if self.json {
             let object = json!({
-                "kek_id": self.kek, "data_keys": data_keys, "wraps_new_data_keys": current,
+                "kek_id": self.kek, "data_keys": data_keys, "index_keys": index_keys, "wraps_new_data_keys": current,
                 "state": state.map(KekState::as_str), "can_be_destroyed": status == 0,
             });
             return Ok(Output { text: terminal::json(&object)?, status });
         }
-        let mut text = format!("{} in this database under {}\n", counted(data_keys, "data key"), self.kek);
-        if data_keys > 0 {
+        let keys = keys_under(data_keys, index_keys);
+        let mut text = format!("{keys} in this database under {}\n", self.kek);
+        if data_keys + index_keys > 0 {
+            let lost = if data_keys > 0 { "their data" } else { "what people are found by" };
             text.push_str(&format!(
-                "NO: destroying it destroys their data. First: oubliette-admin keys rewrap --from {}\n",
+                "NO: destroying it destroys {lost}. First: oubliette-admin keys rewrap --from {}\n",
                 self.kek
             ));
         } else if current {

@@ -2,14 +2,14 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{
-    costs::{Estimate, cost_of, kind_of},
-    run::{RunArguments, event, made_before, outcome, record_run},
-    sweep,
-};
 use crate::{
     admin::{
         context::AdminContext,
+        runs::{
+            RunArguments,
+            costs::{Estimate, cost_of, kind_of},
+            event, made_before, outcome, record_run, watch,
+        },
         terminal::{Align, Output, confirm, counted, emit, grouped, say, table, time},
     },
     audit::{Action, NewEvent},
@@ -86,7 +86,7 @@ impl RewrapCommand {
     }
 
     async fn try_out(&self, rewrap: &Rewrap, plan: &Plan, options: &SweepOptions) -> anyhow::Result<Output> {
-        let (watch, controls) = sweep::watch(self.sample, self.run.json, self.run.failures.as_deref())?;
+        let (watch, controls) = watch::watch(self.sample, self.run.json, self.run.failures.as_deref())?;
         let tried = rewrap.try_out(plan, self.sample, options, &controls);
         let mut text = String::new();
         let mut well = true;
@@ -123,7 +123,7 @@ impl RewrapCommand {
         options: &SweepOptions,
     ) -> anyhow::Result<Output> {
         let planned = self.run.limited(plan.data_keys());
-        let (watch, controls) = sweep::watch(planned, self.run.json, self.run.failures.as_deref())?;
+        let (watch, controls) = watch::watch(planned, self.run.json, self.run.failures.as_deref())?;
         let origin = self.run.actor.origin();
         let run = rewrap.run(plan, &origin, options, &controls);
         let ended = watch.during(run).await.and_then(|report| Ok(report?));
@@ -207,6 +207,9 @@ impl RewrapCommand {
             ("HOW", Align::Left),
         ];
         say(&table(header, rows.collect()));
+        if plan.index_keys() > 0 {
+            say(&format!("and {}\n", counted(plan.index_keys(), "index key")));
+        }
         say(&self.run.describe(&estimate, options));
         if let Some(limit) = options.limit {
             say(&format!("of these, {} at most", counted(limit.get(), "data key")));
@@ -218,12 +221,12 @@ impl RewrapCommand {
             let leaves_the_backend = source.route == Route::UnwrapAndWrap;
             json!({
                 "kek_id": source.kek_id.as_str(), "backend": source.backend, "data_keys": source.data_keys,
-                "in_memory": leaves_the_backend,
+                "index_keys": source.index_keys, "in_memory": leaves_the_backend,
             })
         });
         json!({
             "to": plan.to.as_str(), "backend": plan.backend, "data_keys": plan.data_keys(),
-            "from": sources.collect::<Vec<_>>(), "calls": estimate.calls, "max_rate": options.max_rate,
+            "index_keys": plan.index_keys(), "from": sources.collect::<Vec<_>>(), "calls": estimate.calls, "max_rate": options.max_rate,
             "price": self.run.price(estimate), "limit": options.limit,
         })
     }

@@ -3,14 +3,14 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    costs::{Estimate, cost_of},
-    run::{RunArguments, event, made_before, outcome, record_run},
-    sweep,
-};
 use crate::{
     admin::{
         context::AdminContext,
+        runs::{
+            RunArguments,
+            costs::{Estimate, cost_of},
+            event, made_before, outcome, record_run, watch,
+        },
         terminal::{Output, confirm, counted, emit, grouped, say, time},
     },
     audit::{Action, NewEvent},
@@ -100,7 +100,7 @@ impl RotateCommand {
                 .into()
         } else if planned == 0 || confirm("Replace them?", self.run.yes)? {
             let (watch, controls) =
-                sweep::watch(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
+                watch::watch(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
             let run = rotate.run(&options, &controls);
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
             let report = record_run(context, NewEvent::new(&origin, Action::KeyRotate), ended).await?;

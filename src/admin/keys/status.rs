@@ -13,10 +13,10 @@ use crate::{
     config::LoadedConfig,
     database::read_clock,
     entity::key_operation,
-    keys::{KekId, KekState, store, sweep, wrapping_keys},
+    keys::{KekId, KekState, index_keys, store, sweep, wrapping_keys},
 };
 
-/// Counts the data keys under each wrapping key, says which backend opens them, and whether more may come under it, and shows
+/// Counts the data keys and index keys under each wrapping key, says which backend opens them, and whether more may come under it, and shows
 /// the last runs of `rewrap` and `rotate`. Retired wrapping keys that nothing needs are left out. Asks the database only.
 #[derive(Args, Debug)]
 pub struct Status {
@@ -32,11 +32,15 @@ impl Status {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let context = AdminContext::open(loaded).await?;
         let keks = store::count_by_kek(&context.db, Condition::all()).await?;
+        let index_keys = index_keys::all(&context.db).await?;
         let runs = sweep::recent(&context.db, self.runs).await?;
         let now = read_clock(&context.db).await?;
         let states: HashMap<_, _> = wrapping_keys::all(&context.db).await?.into_iter().collect();
+        let index_keys_under =
+            |kek_id: &KekId| index_keys.iter().filter(|key| key.wrapped.kek_id == *kek_id).count() as u64;
         let unused = states.iter().filter(|(kek_id, state)| {
-            **state != KekState::Retired && !keks.iter().any(|kek| kek.kek_id == kek_id.as_str())
+            let is_needed = **state != KekState::Retired || index_keys_under(kek_id) > 0;
+            is_needed && !keks.iter().any(|kek| kek.kek_id == kek_id.as_str())
         });
         let mut unused: Vec<_> = unused.map(|(kek_id, _)| (kek_id.clone(), 0)).collect();
         unused.sort_unstable();
@@ -46,6 +50,7 @@ impl Status {
             .map(|(kek_id, data_keys)| Kek {
                 backend: context.backends.owner(&kek_id).map(|backend| backend.name().to_owned()),
                 state: states.get(&kek_id).copied(),
+                index_keys: index_keys_under(&kek_id),
                 id: kek_id,
                 data_keys,
             })
@@ -58,7 +63,7 @@ impl Status {
                 .map(|kek| {
                     json!({
                         "kek_id": kek.id.as_str(), "backend": kek.backend, "data_keys": kek.data_keys,
-                        "state": kek.state.map(KekState::as_str),
+                        "index_keys": kek.index_keys, "state": kek.state.map(KekState::as_str),
                     })
                 })
                 .collect();
@@ -71,15 +76,18 @@ impl Status {
             .map(|kek| {
                 let backend = kek.backend.unwrap_or_else(|| "none configured".to_owned());
                 let state = kek.state.map(|state| state.to_string()).unwrap_or_default();
-                [kek.id.to_string(), backend, state, grouped(kek.data_keys), bar(kek.data_keys, total)]
+                let (data_keys, index_keys) = (grouped(kek.data_keys), grouped(kek.index_keys));
+                [kek.id.to_string(), backend, state, data_keys, index_keys, bar(kek.data_keys, total)]
             })
             .collect();
-        rows.push(["total".to_owned(), String::new(), String::new(), grouped(total), String::new()]);
+        let (total, index_keys) = (grouped(total), grouped(index_keys.len() as u64));
+        rows.push(["total".to_owned(), String::new(), String::new(), total, index_keys, String::new()]);
         let header = [
             ("WRAPPING KEY", Align::Left),
             ("BACKEND", Align::Left),
             ("STATE", Align::Left),
             ("DATA KEYS", Align::Right),
+            ("INDEX KEYS", Align::Right),
             ("", Align::Left),
         ];
         let mut text = table(header, rows);
@@ -97,6 +105,7 @@ struct Kek {
     backend: Option<String>,
     state: Option<KekState>,
     data_keys: u64,
+    index_keys: u64,
 }
 
 fn runs_table(runs: Vec<key_operation::Model>, now: DateTime<Utc>) -> String {

@@ -8,10 +8,10 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::sweep::{self, SweepWatch};
 use crate::{
     admin::{
         context::{self, Actor, AdminContext},
+        runs::watch::{self, SweepWatch},
         terminal::{Failures, INTERRUPTED, Output, counted, grouped, tenths},
     },
     audit::{self, Action, NewEvent},
@@ -55,7 +55,7 @@ impl Verify {
         let context = AdminContext::open_for(loaded, self.concurrency).await?;
         let (engine, concurrency) = (context.users().verify(), context.config.max_concurrent_calls);
         let planned = engine.count().await?.min(self.sample.unwrap_or(u64::MAX));
-        let (watch, controls) = sweep::watch(planned, self.json, self.failures.as_deref())?;
+        let (watch, controls) = watch::watch(planned, self.json, self.failures.as_deref())?;
         let ended = watch.during(self.verify(&engine, &watch, &controls, concurrency)).await.flatten();
         let well = ended.as_ref().is_ok_and(|verified| verified.faults.is_empty());
         let outcome = if well { audit::Outcome::Ok } else { audit::Outcome::Failed };

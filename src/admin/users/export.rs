@@ -9,8 +9,8 @@ use crate::{
     admin::{
         context::{Actor, AdminContext},
         export::{Lines, print_pages},
-        keys::costs::{help_of_the_rate_of_people, rate_of},
         pace::PeoplePace,
+        runs::costs::{help_of_the_rate_of_people, rate_of},
         terminal::{Output, confirm, counted, say},
     },
     audit, causes,

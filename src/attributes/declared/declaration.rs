@@ -1,7 +1,10 @@
 use regex::Regex;
 
 use super::{AttributeConfig, AttributeKind, DeclarationError, Mask, Normalisation, normalise::normal};
-use crate::envelope::{AttributeError, NamedAttribute, PersonalText};
+use crate::{
+    attributes::{Matching, SearchSettings},
+    envelope::{AttributeError, NamedAttribute, PersonalText},
+};
 
 /// An attribute that an operator declared.
 #[derive(Debug)]
@@ -11,6 +14,8 @@ pub struct Declaration {
     kind: AttributeKind,
     mask: Mask,
     text: TextRules,
+    matching: Matching,
+    search: SearchSettings,
 }
 
 /// What a text must fulfil, and what is done to it before.
@@ -43,7 +48,15 @@ impl Declaration {
         let refused = |key: &str, problem: String| {
             Err(DeclarationError { key: format!("attributes.{name}.{key}"), problem })
         };
-        let AttributeConfig { kind, max_length, pattern, normalise, mask } = config;
+        let AttributeConfig { kind, max_length, pattern, normalise, mask, search, unique } = config;
+        let Some(kind) = kind else {
+            return refused("kind", "is missing: text, email, phone or date".to_owned());
+        };
+        let mask = mask.unwrap_or_default();
+        let search = match SearchSettings::NONE.given_or(*search, *unique) {
+            Ok(search) => search,
+            Err((key, problem)) => return refused(key, problem.to_owned()),
+        };
         if *kind != AttributeKind::Text {
             let given = [
                 ("max_length", max_length.is_some()),
@@ -77,7 +90,8 @@ impl Declaration {
             pattern,
         };
         let sealed_name = format!("{SEALED_PREFIX}{name}");
-        Ok(Self { name: name.to_owned(), sealed_name, kind: *kind, mask: *mask, text })
+        let matching = Matching::new(*kind, &text.normalise);
+        Ok(Self { name: name.to_owned(), sealed_name, kind: *kind, mask, text, matching, search })
     }
 
     /// The name: `full_name`.
@@ -114,6 +128,18 @@ impl Declaration {
     #[must_use]
     pub fn pattern(&self) -> Option<&str> {
         self.text.pattern.as_ref().map(|(pattern, _)| pattern.as_str())
+    }
+
+    /// Which of its values are the same to who looks for one.
+    #[must_use]
+    pub fn matching(&self) -> &Matching {
+        &self.matching
+    }
+
+    /// How people are found by it.
+    #[must_use]
+    pub fn search(&self) -> SearchSettings {
+        self.search
     }
 
     /// Checks a value and brings it into its normal form.

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{AttributesConfig, Declaration, MAX_ATTRIBUTE_NAME, is_attribute_name};
+use super::{AttributeConfig, AttributesConfig, Declaration, MAX_ATTRIBUTE_NAME, is_attribute_name};
 use crate::{
-    attributes::{Email, Phone},
+    attributes::{Email, Phone, Search, SearchSettings},
     envelope::Attribute,
 };
 
@@ -24,9 +24,22 @@ pub const RESERVED: [&str; 9] = [
 /// How the audit trail marks a look at a masked value.
 const MASKED: &str = "_masked";
 
+/// The attributes that are there without being declared. What the configuration says of them is how people are found by them.
+pub const BUILT_IN: [&str; 2] = [Email::FIELD, Phone::FIELD];
+
+/// People are found by an e-mail address and by a phone number, which several may share.
+const BUILT_IN_SEARCH: SearchSettings = SearchSettings { search: Search::Exact, unique: false };
+
 /// All attributes that an operator declared. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Declarations(Arc<BTreeMap<String, Arc<Declaration>>>);
+pub struct Declarations(Arc<Declared>);
+
+#[derive(Debug, Default)]
+struct Declared {
+    declared: BTreeMap<String, Arc<Declaration>>,
+    /// Of those that are built in and not as they are by default.
+    built_in: BTreeMap<String, SearchSettings>,
+}
 
 /// A declaration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +58,14 @@ impl Declarations {
     ///
     /// [`DeclarationError`], the first.
     pub fn of(config: &AttributesConfig) -> Result<Self, DeclarationError> {
-        if config.0.len() > MAX_DECLARED {
+        let (built_in, declared): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            config.0.iter().partition(|(name, _)| BUILT_IN.contains(&name.as_str()));
+        if declared.len() > MAX_DECLARED {
             let problem =
-                format!("has {} attributes: at most {MAX_DECLARED} can be declared", config.0.len());
+                format!("has {} attributes: at most {MAX_DECLARED} can be declared", declared.len());
             return Err(DeclarationError { key: "attributes".to_owned(), problem });
         }
-        let declare = |(name, config): (&String, _)| {
+        let declare = |(name, config): (&String, &AttributeConfig)| {
             let refused = |problem| DeclarationError { key: format!("attributes.{name}"), problem };
             if name.ends_with(MASKED) {
                 return Err(refused(format!(
@@ -69,20 +84,55 @@ impl Declarations {
             }
             Ok((name.clone(), Arc::new(Declaration::of(name, config)?)))
         };
-        let declared = config.0.iter().map(declare).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(declared)))
+        let settings =
+            |(name, config): (&String, &AttributeConfig)| Ok((name.clone(), built_in_search(name, config)?));
+        Ok(Self(Arc::new(Declared {
+            declared: declared.into_iter().map(declare).collect::<Result<_, _>>()?,
+            built_in: built_in.into_iter().map(settings).collect::<Result<_, _>>()?,
+        })))
     }
 
     /// The attribute with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Declaration>> {
-        self.0.get(name)
+        self.0.declared.get(name)
+    }
+
+    /// How people are found by an attribute, be it built in or declared.
+    #[must_use]
+    pub fn search(&self, name: &str) -> SearchSettings {
+        if let Some(declaration) = self.get(name) {
+            return declaration.search();
+        }
+        let default = if BUILT_IN.contains(&name) { BUILT_IN_SEARCH } else { SearchSettings::NONE };
+        self.0.built_in.get(name).copied().unwrap_or(default)
     }
 
     /// All of them, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Declaration>> {
-        self.0.values()
+        self.0.declared.values()
     }
+}
+
+/// Of one that is built in, nothing else can be said.
+fn built_in_search(name: &str, config: &AttributeConfig) -> Result<SearchSettings, DeclarationError> {
+    let AttributeConfig { kind, max_length, pattern, normalise, mask, search, unique } = config;
+    let refused =
+        |key: &str, problem: String| DeclarationError { key: format!("attributes.{name}.{key}"), problem };
+    let given = [
+        ("kind", kind.is_some()),
+        ("max_length", max_length.is_some()),
+        ("pattern", pattern.is_some()),
+        ("normalise", normalise.is_some()),
+        ("mask", mask.is_some()),
+    ];
+    if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
+        let problem = format!(
+            "cannot be set: `{name}` is there already, and only search and unique are yours to choose"
+        );
+        return Err(refused(key, problem));
+    }
+    BUILT_IN_SEARCH.given_or(*search, *unique).map_err(|(key, problem)| refused(key, problem.to_owned()))
 }
 
 #[cfg(test)]
@@ -104,9 +154,37 @@ mod tests {
     }
 
     #[test]
+    fn people_are_found_by_what_is_built_in_and_by_what_is_declared_so() {
+        let declared = declared(
+            "email = { unique = true }\nnational_id = { kind = 'text', search = 'exact', unique = true }\nborn = { kind = 'date' }",
+        )
+        .unwrap();
+        let exact = |unique| SearchSettings { search: Search::Exact, unique };
+        for (name, settings) in [
+            ("email", exact(true)),
+            ("phone", exact(false)),
+            ("national_id", exact(true)),
+            ("born", SearchSettings::NONE),
+            ("nothing", SearchSettings::NONE),
+        ] {
+            assert_eq!(declared.search(name), settings, "{name}");
+        }
+        assert_eq!(Declarations::default().search("email"), exact(false));
+        assert_eq!(declared.iter().count(), 2);
+    }
+
+    #[test]
     fn names_that_are_taken_or_none_and_too_many_are_refused() {
         for (toml, key, problem) in [
-            ("email = { kind = 'email' }", "attributes.email", "is there already"),
+            (
+                "email = { kind = 'email' }",
+                "attributes.email.kind",
+                "cannot be set: `email` is there already",
+            ),
+            ("phone = { mask = 'hidden' }", "attributes.phone.mask", "cannot be set"),
+            ("phone = { search = 'none', unique = true }", "attributes.phone.unique", "needs search"),
+            ("a = { kind = 'date', unique = true }", "attributes.a.unique", "needs search = \"exact\""),
+            ("a = { mask = 'hidden' }", "attributes.a.kind", "is missing"),
             ("tax_id_masked = { kind = 'text' }", "attributes.tax_id_masked", "must not end in _masked"),
             ("data_keys = { kind = 'text' }", "attributes.data_keys", "is there already"),
             ("FullName = { kind = 'text' }", "attributes.FullName", "is not a name for an attribute"),

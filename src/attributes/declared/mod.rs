@@ -12,8 +12,9 @@ mod normalise;
 
 pub use config::{AttributeConfig, AttributesConfig};
 pub use declaration::{Declaration, Declared, SEALED_PREFIX};
-pub use declarations::{DeclarationError, Declarations, MAX_DECLARED, RESERVED};
+pub use declarations::{BUILT_IN, DeclarationError, Declarations, MAX_DECLARED, RESERVED};
 pub use kind::{AttributeKind, HasKind};
 pub use mask::Mask;
 pub use name::{MAX_ATTRIBUTE_NAME, is_attribute_name};
 pub use normalise::Normalisation;
+pub(super) use normalise::normal;

@@ -4,8 +4,9 @@ use unicode_normalization::UnicodeNormalization;
 use crate::envelope::PersonalText;
 
 /// What is done to a text before it is checked and sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Normalisation {
     /// White space at both ends is removed.
     Trim,
@@ -32,7 +33,7 @@ impl Normalisation {
 }
 
 /// A text after all these, in their order, and in form NFC: a change of case may leave another form.
-pub(super) fn normal(text: &PersonalText, normalisations: &[Normalisation]) -> PersonalText {
+pub(in crate::attributes) fn normal(text: &PersonalText, normalisations: &[Normalisation]) -> PersonalText {
     let all =
         [Normalisation::Nfc].into_iter().chain(normalisations.iter().copied()).chain([Normalisation::Nfc]);
     // As forms in a browser and files of some systems write a line break.

@@ -17,7 +17,7 @@ mod user;
 
 use std::borrow::Cow;
 
-use async_graphql::{Context, parser::types::SelectionSet};
+use async_graphql::{Context, Error, parser::types::SelectionSet};
 use bytes::Bytes;
 
 pub(super) use answered::{Answered, ResolveAll};
@@ -25,7 +25,7 @@ use connection::ConnectionSelection;
 use selection::Around;
 use user::UserSelection;
 
-use super::{attribute::reads, looks::PageLook, session::Session};
+use super::{attribute::reads, find::LookUp, looks::PageLook, session::Session};
 use crate::{
     access::{Budget, Need},
     attributes::AttributeName,
@@ -67,22 +67,24 @@ pub(super) enum Whom<'a> {
     Id(SubjectId),
     /// By the username. The caller may see all users.
     Username(&'a str),
+    /// By a value. The caller may see all users.
+    Value(&'a LookUp),
 }
 
 /// A user, if there is one.
 ///
 /// # Errors
 ///
-/// As for [`Users::find`].
+/// As for [`Users::find`]; or that nobody may be looked for.
 pub(super) async fn user(
     context: &Context<'_>,
     session: &Session,
     whom: Whom<'_>,
-) -> Result<Option<Answered<User>>, UserError> {
+) -> Result<Option<Answered<User>>, Error> {
     let users = context.data_unchecked::<Users>();
     let about = match whom {
         Whom::Id(id) => Some(id),
-        Whom::Username(_) => None,
+        Whom::Username(_) | Whom::Value(_) => None,
     };
     let selection = Document::of(context)
         .and_then(|Document { set, around }| UserSelection::of(set, &around))
@@ -93,6 +95,7 @@ pub(super) async fn user(
     let found = match whom {
         Whom::Id(id) => users.find_with(id, &reads).await?,
         Whom::Username(name) => users.find_by_username(name, &reads).await?,
+        Whom::Value(look_up) => look_up.one(context, session, &reads).await?,
     };
     let Some(user) = found else { return Ok(None) };
     let Some((look, selection)) = &selection else { return Ok(Some(Answered::Resolved(user))) };

@@ -158,5 +158,5 @@ const UNKNOWN: &str =
 const OTHER: &str = "is another one here";
 
 fn refused(field: &'static str, problem: String) -> Imported {
-    Imported::Refused { field, problem }
+    Imported::Refused { field: field.into(), problem }
 }

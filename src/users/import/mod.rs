@@ -3,7 +3,7 @@
 mod compare;
 mod create;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use sea_orm::ConnectionTrait;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +41,8 @@ pub enum Imported {
     Different(SubjectId, Vec<Difference>),
     /// The user cannot be brought in.
     Refused {
-        /// What is wrong: `id` or `username`.
-        field: &'static str,
+        /// What is wrong: `id`, `username`, or the name of an attribute.
+        field: Cow<'static, str>,
         /// Why, as the end of a sentence.
         problem: String,
     },

@@ -18,6 +18,9 @@ on_both_databases!(every_caller_gets_what_the_table_says, whoever_has_no_good_to
 const FIELDS: &[(&str, &[&str])] = &[
     ("Query.user", &["users:read", "pii:read"]),
     ("Query.userByUsername", &["users:read"]),
+    ("Query.userByEmail", &["users:find"]),
+    ("Query.userByPhone", &["users:find"]),
+    ("Query.usersBy", &["users:find"]),
     ("Query.users", &["users:read"]),
     ("Query.attributeDefinitions", &["users:read", "users:write", "pii:read"]),
     ("Query.erasure", &["users:read", "users:forget", "audit:read"]),
@@ -113,6 +116,13 @@ pub(super) const REQUESTS: &[(&str, &[&str], About)] = &[
         "query($name: String!) { userByUsername(username: $name) { email } }",
         &["Query.userByUsername", "User.email"],
         About::One,
+    ),
+    ("query($email: String!) { userByEmail(email: $email) { id } }", &["Query.userByEmail"], About::All),
+    ("query($phone: String!) { userByPhone(phone: $phone) { id } }", &["Query.userByPhone"], About::All),
+    (
+        "query($phone: String!) { usersBy(attribute: \"phone\", value: $phone) { nodes { id } } }",
+        &["Query.usersBy"],
+        About::All,
     ),
     ("{ users(first: 1) { nodes { id } } }", &["Query.users"], About::All),
     ("{ users(first: 1) { nodes { phone } } }", &["Query.users", "User.phone"], About::All),
@@ -290,7 +300,7 @@ fn expected(scopes: &Scopes, whose: For, fields: &[&str], about: About) -> bool 
 async fn check(app: &TestApp, token: &str, query: &str, id: Uuid, person: &Person, allowed: bool) {
     let new = Person::new();
     let variables = json!({
-        "id": id, "name": person.username,
+        "id": id, "name": person.username, "email": person.email, "phone": person.phone,
         "new": { "username": new.username, "email": new.email, "phone": new.phone },
     });
     let unwrapped = app.backend.unwrapped();

@@ -79,7 +79,7 @@ async fn a_needed_key_is_not_retired(stack: TestStack) {
         serde_json::from_str(&site.sandbox.admin(&["keys", "retire-check", "local:next", "--json"]).stdout)
             .unwrap();
     let expected = json!({
-        "kek_id": "local:next", "data_keys": 0, "wraps_new_data_keys": true, "state": null, "can_be_destroyed": false,
+        "kek_id": "local:next", "data_keys": 0, "index_keys": 0, "wraps_new_data_keys": true, "state": null, "can_be_destroyed": false,
     });
     assert_eq!(check, expected);
     assert_eq!(site.sandbox.read("data/local.toml"), file);

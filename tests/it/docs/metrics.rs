@@ -101,9 +101,9 @@ async fn all_label_sets_are_there_before_anything_is_counted() {
         assert_eq!(found, expected.into_iter().collect(), "{family_name}");
         seen += found.len();
 
-        // What a start itself does: it asks the backend, looks into the ledger, and finds the key file.
+        // What a start itself does: it asks the backend, makes the first index key, looks into the ledger, and finds the key file.
         let by_start = |labels: &Labels| {
-            labels.get("operation").is_some_and(|operation| operation == "check")
+            labels.get("operation").is_some_and(|operation| operation == "check" || operation == "generate")
                 || family_name.ends_with("last_look_timestamp_seconds")
                 || family_name.ends_with("key_file_usable")
         };

@@ -86,6 +86,10 @@ impl TestApp {
         let declarations = Declarations::of(&config.attributes).unwrap();
         let app =
             App::assemble(&config, db_of_server, backends, tables, declarations, authenticator, metrics);
+        // A server starts without a key backend, too.
+        let _ = app.users.prepare_search(config.search.build_at_start).await;
+        backend.count_anew();
+        statements.lock().unwrap().clear();
         tokio::spawn(app.authenticator.keep_fresh());
         let listener = http::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

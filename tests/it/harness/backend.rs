@@ -95,6 +95,13 @@ impl TestBackend {
         self.most_in_flight.load(SeqCst)
     }
 
+    /// What was done so far does not count.
+    pub(crate) fn count_anew(&self) {
+        for count in [&self.generated, &self.unwrapped, &self.most_in_flight] {
+            count.store(0, SeqCst);
+        }
+    }
+
     /// From now on every call fails; `None` ends it.
     pub(crate) fn fail(&self, class: impl Into<Option<ErrorClass>>) {
         *self.failure.lock().unwrap() = class.into();

@@ -68,7 +68,7 @@ pub(crate) fn registry_with_visits() -> Registry {
 
 pub(crate) async fn create_visits(db: &DatabaseConnection) {
     let backend = db.get_database_backend();
-    let table = Schema::new(backend).create_table_from_entity(visit::Entity);
+    let table = Schema::new(backend).create_table_from_entity(visit::Entity).if_not_exists().to_owned();
     db.execute(&table).await.unwrap();
 }
 

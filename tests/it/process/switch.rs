@@ -37,7 +37,9 @@ async fn old_users_stay_readable_and_new_ones_are_wrapped_by_kms() {
     let keks = status["wrapping_keys"].as_array().unwrap();
     assert_eq!(keks.len(), 2, "{status}");
     assert!(
-        keks.contains(&json!({ "kek_id": arn, "backend": "kms", "data_keys": 1, "state": "active" })),
+        keks.contains(
+            &json!({ "kek_id": arn, "backend": "kms", "data_keys": 1, "index_keys": 0, "state": "active" })
+        ),
         "{status}"
     );
     let local = keks.iter().find(|kek| kek["backend"] == "local").unwrap();

@@ -222,7 +222,7 @@ async fn a_retirement_says_what_needs_the_key_and_can_be_undone(stack: TestStack
 
     let needed = retire(&["--yes", "--json"]);
     assert_eq!(needed.status, Some(1), "{}", needed.stderr);
-    let expected = json!({ "kek_id": old, "state": "retiring", "data_keys": 2 });
+    let expected = json!({ "kek_id": old, "state": "retiring", "data_keys": 2, "index_keys": 0 });
     assert_eq!(serde_json::from_str::<Value>(&needed.stdout).unwrap(), expected);
     assert_eq!(state().unwrap(), "retiring");
     site.verify(2);
@@ -249,7 +249,7 @@ async fn a_retirement_says_what_needs_the_key_and_can_be_undone(stack: TestStack
     };
     put(&old).await;
     let needed = retire(&["--yes", "--json"]);
-    let expected = json!({ "kek_id": old, "state": "retired", "data_keys": 2 });
+    let expected = json!({ "kek_id": old, "state": "retired", "data_keys": 2, "index_keys": 0 });
     assert_eq!(serde_json::from_str::<Value>(&needed.stdout).unwrap(), expected);
     assert_eq!(needed.status, Some(1));
     put("local:next").await;

@@ -29,6 +29,7 @@ use crate::{
     config::KeysConfig,
     database::{Together, WriteTransaction},
     envelope::{DataKeyId, SubjectId},
+    index_keys::IndexKeys,
 };
 
 /// Expired keys leave the memory at most this long after they expired.
@@ -45,6 +46,7 @@ struct Inner {
     db: DatabaseConnection,
     stored: Together<DataKeyId, StoredKey>,
     backends: Backends,
+    index_keys: IndexKeys,
     cache: KeyCache,
     misses: RecentMisses,
     observer: SharedObserver,
@@ -66,7 +68,8 @@ impl Keyring {
         let cache = KeyCache::new(&config.cache, observer.clone());
         let stored = store::together(db.clone());
         let misses = RecentMisses::default();
-        Self(Arc::new(Inner { db, stored, backends, cache, misses, observer }))
+        let index_keys = IndexKeys::new(backends.clone());
+        Self(Arc::new(Inner { db, stored, backends, index_keys, cache, misses, observer }))
     }
 
     /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For
@@ -238,6 +241,12 @@ impl Keyring {
     #[must_use]
     pub fn backends(&self) -> &Backends {
         &self.0.backends
+    }
+
+    /// The open index keys.
+    #[must_use]
+    pub fn index_keys(&self) -> &IndexKeys {
+        &self.0.index_keys
     }
 
     /// Whether new data keys can be wrapped: whether the active backend can be used, and its wrapping key is not being

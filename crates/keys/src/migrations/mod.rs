@@ -3,6 +3,7 @@
 mod m20261123_000002_data_keys;
 mod m20261124_000004_key_operations;
 mod m20261128_000007_wrapping_keys;
+mod m20261129_000012_index_keys;
 mod sealed_column;
 
 use sea_orm_migration::MigrationTrait;
@@ -27,5 +28,6 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261123_000002_data_keys::Migration),
         Box::new(m20261124_000004_key_operations::Migration),
         Box::new(m20261128_000007_wrapping_keys::Migration),
+        Box::new(m20261129_000012_index_keys::Migration),
     ]
 }

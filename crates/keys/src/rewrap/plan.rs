@@ -1,8 +1,10 @@
 use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr};
 
 use crate::{
-    BackendError, Backends, Inactive, KekId, KekState, Ownership, advice, database::Before,
-    entity::data_key::Column, store, wrapping_keys,
+    BackendError, Backends, Inactive, KekId, KekState, Ownership, advice,
+    database::Before,
+    entity::{data_key::Column, index_key},
+    index_keys, store, wrapping_keys,
 };
 
 /// Which data keys are to be moved, and where to.
@@ -43,6 +45,8 @@ pub struct Source {
     pub backend: String,
     /// How many data keys are to be moved.
     pub data_keys: u64,
+    /// How many [index keys](crate::index_keys).
+    pub index_keys: u64,
     /// How.
     pub route: Route,
 }
@@ -74,6 +78,12 @@ impl Plan {
         self.sources.iter().map(|source| source.data_keys).sum()
     }
 
+    /// How many index keys.
+    #[must_use]
+    pub fn index_keys(&self) -> u64 {
+        self.sources.iter().map(|source| source.index_keys).sum()
+    }
+
     pub(super) async fn make(
         db: &DatabaseConnection,
         backends: &Backends,
@@ -98,13 +108,7 @@ impl Plan {
         }
         let to = targets.first().cloned().ok_or_else(|| PlanError::NoTarget(target.name().to_owned()))?;
         let mut sources = Vec::new();
-        for kek in store::count_by_kek(
-            db,
-            before(&targets, selection.before.map(|before| before.holds(store::wrapped_at()))),
-        )
-        .await?
-        {
-            let kek_id = KekId::new(kek.kek_id);
+        for (kek_id, data_keys, index_keys) in under_each(db, &targets, selection.before.as_ref()).await? {
             if selection.from.as_ref().is_some_and(|from| *from != kek_id) {
                 continue;
             }
@@ -113,7 +117,8 @@ impl Plan {
             sources.push(Source {
                 kek_id,
                 backend: owner.name().to_owned(),
-                data_keys: kek.data_keys.cast_unsigned(),
+                data_keys,
+                index_keys,
                 route: if one_realm { Route::Rewrap } else { Route::UnwrapAndWrap },
             });
         }
@@ -130,9 +135,35 @@ impl Plan {
     }
 }
 
+/// The wrapping keys that have something to be moved, those with the most data keys first: with the number of data keys and of index keys.
+async fn under_each(
+    db: &DatabaseConnection,
+    targets: &[KekId],
+    wrapped_before: Option<&Before>,
+) -> Result<Vec<(KekId, u64, u64)>, DbErr> {
+    let wrapped_before = |at| wrapped_before.map(|before| before.holds(at));
+    let data_keys = before(Column::KekId, targets, wrapped_before(store::wrapped_at()));
+    let index_keys = before(index_key::Column::KekId, targets, wrapped_before(index_keys::wrapped_at()));
+    let mut of_index = index_keys::count_by_kek(db, index_keys).await?;
+    let mut all: Vec<_> = store::count_by_kek(db, data_keys)
+        .await?
+        .into_iter()
+        .map(|kek| {
+            let index_keys = of_index.remove(&kek.kek_id).unwrap_or(0);
+            (KekId::new(kek.kek_id), kek.data_keys.cast_unsigned(), index_keys)
+        })
+        .collect();
+    all.extend(of_index.into_iter().map(|(kek_id, index_keys)| (KekId::new(kek_id), 0, index_keys)));
+    Ok(all)
+}
+
 /// What is under another wrapping key, and of what is under a target, what was wrapped before a moment.
-pub(super) fn before(targets: &[KekId], wrapped_before: Option<Condition>) -> Condition {
-    let elsewhere = Column::KekId.is_not_in(targets.iter().map(KekId::as_str));
+pub(super) fn before(
+    kek_id: impl ColumnTrait,
+    targets: &[KekId],
+    wrapped_before: Option<Condition>,
+) -> Condition {
+    let elsewhere = kek_id.is_not_in(targets.iter().map(KekId::as_str));
     Condition::any().add(elsewhere).add_option(wrapped_before)
 }
 

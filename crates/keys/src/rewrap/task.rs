@@ -2,16 +2,16 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DbErr,
-    sea_query::{ExprTrait, IntoCondition},
+    sea_query::{Expr, ExprTrait, IntoCondition},
 };
 
 use super::{Route, plan, replace::replace};
 use crate::{
-    BackendError, Backends, ErrorClass, KekId, KeyBackend, NotStored, WrappedKey,
+    BackendError, Backends, ErrorClass, KekId, KeyBackend, KeyContext, NotStored, WrappedKey, causes,
     database::{Before, on_the_primary},
-    entity::data_key::Column,
+    entity::{data_key::Column, index_key},
     envelope::DataKeyId,
-    store,
+    index_keys, store,
     sweep::{BatchResult, Failure, Pace, Refusal, StopCause, Task},
 };
 
@@ -29,6 +29,9 @@ pub(super) struct RewrapTask {
     pub(super) route: Route,
 }
 
+/// The backends that own both wrapping keys, as far as they are configured.
+type Ends<'b> = [Option<&'b dyn KeyBackend>; 2];
+
 /// A data key with its old and its new wrapping.
 #[derive(Debug)]
 pub(super) struct Moved {
@@ -38,6 +41,20 @@ pub(super) struct Moved {
 }
 
 impl RewrapTask {
+    fn index_keys(&self) -> Condition {
+        self.under_the_source(index_key::Column::KekId, index_keys::wrapped_at())
+    }
+
+    /// What is to leave the source: all of it, or if that is a target, too, what came under it before a moment.
+    fn under_the_source(&self, kek_id: impl ColumnTrait, wrapped_at: Expr) -> Condition {
+        let wrapped_before = self.before.map(|before| wrapped_at.lt(before.moment()).into_condition());
+        Condition::all().add(kek_id.eq(self.from.as_str())).add(plan::before(
+            kek_id,
+            &self.targets,
+            wrapped_before,
+        ))
+    }
+
     /// Moves data keys, and stores nothing.
     pub(super) async fn try_out(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> BatchResult {
         let (moved, mut result) = self.move_keys(keys, pace).await;
@@ -48,9 +65,9 @@ impl RewrapTask {
     async fn move_keys(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> (Vec<Moved>, BatchResult) {
         let mut moved = Vec::with_capacity(keys.len());
         let mut batch = BatchResult::default();
-        let ends = [self.backends.owner(&self.from), self.backends.named(&self.backend)];
+        let ends = self.ends();
         let calls = keys.into_iter().map(|(id, old)| async move {
-            let result = self.move_key(id, &old, ends, pace).await;
+            let result = self.move_key(&old, &id.into(), ends, pace).await;
             (id, old, result)
         });
         let mut calls: FuturesUnordered<_> = calls.collect();
@@ -76,28 +93,32 @@ impl RewrapTask {
         (moved, batch)
     }
 
+    /// The backend that data keys leave, and the one that they come to.
+    fn ends(&self) -> Ends<'_> {
+        [self.backends.owner(&self.from), self.backends.named(&self.backend)]
+    }
+
     async fn move_key(
         &self,
-        id: DataKeyId,
         old: &WrappedKey,
-        [source, target]: [Option<&dyn KeyBackend>; 2],
+        context: &KeyContext,
+        [source, target]: Ends<'_>,
         pace: &Pace,
     ) -> Result<WrappedKey, Refusal> {
-        let context = id.into();
         let target = target.ok_or_else(|| gone(&self.backend))?;
         let own;
         let to = if let [only] = &self.targets[..] {
             only
         } else {
-            own = pace.call(|| target.current(&context)).await?;
+            own = pace.call(|| target.current(context)).await?;
             &own
         };
         let new = match self.route {
-            Route::Rewrap => pace.call(|| target.rewrap(old, &context, to)).await?,
+            Route::Rewrap => pace.call(|| target.rewrap(old, context, to)).await?,
             Route::UnwrapAndWrap => {
                 let source = source.ok_or_else(|| gone(self.from.as_str()))?;
-                let material = pace.call(|| source.unwrap(old, &context)).await?;
-                pace.call(|| target.wrap(&material, &context, to)).await?
+                let material = pace.call(|| source.unwrap(old, context)).await?;
+                pace.call(|| target.wrap(&material, context, to)).await?
             }
         };
         // Under the target's own id: a backend may answer with another id of the same wrapping key, such as the ARN of the
@@ -114,11 +135,7 @@ fn gone(what: &str) -> Refusal {
 #[async_trait]
 impl Task for RewrapTask {
     fn remaining(&self) -> Condition {
-        let wrapped_before =
-            self.before.map(|before| store::wrapped_at().lt(before.moment()).into_condition());
-        Condition::all()
-            .add(Column::KekId.eq(self.from.as_str()))
-            .add(plan::before(&self.targets, wrapped_before))
+        self.under_the_source(Column::KekId, store::wrapped_at())
     }
 
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
@@ -138,5 +155,36 @@ impl Task for RewrapTask {
             Err(NotStored::Database(error)) => return Err(error),
         }
         Ok(result)
+    }
+
+    async fn finish(&self, pace: &Pace) -> Result<Option<StopCause>, DbErr> {
+        // One by one: they are few.
+        for old in index_keys::find(&self.db, self.index_keys()).await? {
+            let moved = self.move_key(&old.wrapped, &old.id.context(), self.ends(), pace).await;
+            let new = match moved {
+                Ok(new) => new,
+                Err(Refusal::Stopped) => return Ok(None),
+                Err(Refusal::Backend(error)) => {
+                    let cause = format!(
+                        "the index key of epoch {} was not moved: {}",
+                        old.id.epoch,
+                        causes::line(&error)
+                    );
+                    return Ok(Some(StopCause(cause)));
+                }
+            };
+            let stored =
+                on_the_primary(&self.db, || index_keys::replace(&self.db, &old, &new, &self.backend));
+            match stored.await {
+                Ok(()) => {}
+                Err(NotStored::Inactive(inactive)) => return Ok(Some(StopCause(inactive.to_string()))),
+                Err(NotStored::Database(error)) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn left_beside(&self) -> Result<u64, DbErr> {
+        index_keys::remaining(&self.db, self.index_keys()).await
     }
 }

@@ -3,7 +3,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use super::Registry;
 
 /// Binary columns of this crate's own tables. None of them holds a sealed value.
-const OWN: [(&str, &str); 2] = [("data_keys", "wrapped"), ("data_keys", "commitment")];
+const OWN: [(&str, &str); 3] =
+    [("data_keys", "wrapped"), ("data_keys", "commitment"), ("index_keys", "wrapped")];
 
 const ON_POSTGRES: &str = "SELECT table_name::text, column_name::text FROM information_schema.columns \
     WHERE table_schema = current_schema() AND data_type = 'bytea' ORDER BY 1, 2";

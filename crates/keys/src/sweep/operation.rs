@@ -32,6 +32,8 @@ pub enum OperationKind {
     Rewrap,
     /// Each subject gets a fresh one.
     Rotate,
+    /// What their subjects are found by is built.
+    Index,
 }
 
 /// How a run ended.
@@ -175,6 +177,7 @@ impl fmt::Display for OperationKind {
         f.write_str(match self {
             Self::Rewrap => "rewrap",
             Self::Rotate => "rotate",
+            Self::Index => "index",
         })
     }
 }

@@ -33,7 +33,7 @@ pub struct Report {
     pub id: Uuid,
     /// In a word.
     pub outcome: RunOutcome,
-    /// Data keys that remain, counted after the end.
+    /// Data keys that remain, and what remains beside them, counted after the end.
     pub left: u64,
     /// Why a task was ended early.
     pub stops: Vec<StopCause>,
@@ -93,11 +93,14 @@ async fn run_all(
         let sweep = Sweep::new(db, Some(operation.clone()), task.clone(), options, controls, budget);
         sweep.run(operation).await?;
         stops.extend(sweep.stop.get().cloned());
+        if !sweep.is_over() {
+            stops.extend(task.finish(&sweep.pace).await?);
+        }
         budget = sweep.position.lock().await.budget;
     }
     let mut left = 0;
     for task in tasks {
-        left += count_remaining(db, &**task).await?;
+        left += count_remaining(db, &**task).await? + task.left_beside().await?;
     }
     let outcome = match () {
         () if left == 0 => RunOutcome::Completed,

@@ -18,6 +18,24 @@ pub trait Task: fmt::Debug + Send + Sync {
     ///
     /// The database's error: the run ends.
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr>;
+
+    /// Does what is to be done beside data keys, when these are done. Says why it was not all done, if it was not.
+    ///
+    /// # Errors
+    ///
+    /// The database's error: the run ends.
+    async fn finish(&self, _pace: &Pace) -> Result<Option<StopCause>, DbErr> {
+        Ok(None)
+    }
+
+    /// How much of that remains.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    async fn left_beside(&self) -> Result<u64, DbErr> {
+        Ok(0)
+    }
 }
 
 /// How a batch was processed. Keys that are not counted here were not tried, since the run is to end.

@@ -35,7 +35,7 @@ use self::{
 use crate::{
     admin::{
         context::{Actor, AdminContext},
-        keys::costs::{help_of_the_rate_of_people, rate_of},
+        runs::costs::{help_of_the_rate_of_people, rate_of},
         terminal::{Bar, INTERRUPTED, Output, Watch, counted, rate, say, tenths},
     },
     config::LoadedConfig,
@@ -107,6 +107,10 @@ impl ImportCommand {
             format!("nobody can be imported: key backend `{}` makes no data keys. A server, started once, says what is missing", backend.name())
         })?;
         let users = context.users();
+        if !self.dry_run {
+            // Whoever is imported first is found, too.
+            users.prepare_search(false).await?;
+        }
         let columns = Arc::new(Columns::new(&users, &self.mapped, &self.ignored)?);
         let source = Source::open(&self.file)?;
         let size = source.size;

@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
                     }
                 }
                 Imported::Refused { field, problem: why } => {
-                    list(&failures, number, "refused", &problem(field, &why), given);
+                    list(&failures, number, "refused", &problem(&field, &why), given);
                 }
             }
         }

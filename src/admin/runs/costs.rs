@@ -7,32 +7,32 @@ use crate::{
 };
 
 /// The kind of a configured backend.
-pub(super) fn kind_of(config: &KeysConfig, backend: &str) -> Option<&'static dyn BackendKind> {
+pub(in crate::admin) fn kind_of(config: &KeysConfig, backend: &str) -> Option<&'static dyn BackendKind> {
     keys::kind(&config.backends.get(backend)?.kind).ok()
 }
 
 /// What calls to a configured backend cost, if anything.
-pub(super) fn cost_of(config: &KeysConfig, backend: &str) -> Option<Cost> {
+pub(in crate::admin) fn cost_of(config: &KeysConfig, backend: &str) -> Option<Cost> {
     kind_of(config, backend)?.cost()
 }
 
 /// What a run will ask of the backends.
 #[derive(Clone, Debug)]
-pub(super) struct Estimate {
+pub(in crate::admin) struct Estimate {
     /// All calls.
-    pub(super) calls: u64,
+    pub(in crate::admin) calls: u64,
     /// Those that are paid for, for each service.
     paid: Vec<(Cost, u64)>,
 }
 
 impl Estimate {
     /// Of so many calls, none of which is paid for yet.
-    pub(super) fn of(calls: u64) -> Self {
+    pub(in crate::admin) fn of(calls: u64) -> Self {
         Self { calls, paid: Vec::new() }
     }
 
     /// So many of them go to a service.
-    pub(super) fn pay(&mut self, cost: Cost, calls: u64) {
+    pub(in crate::admin) fn pay(&mut self, cost: Cost, calls: u64) {
         match self.paid.iter_mut().find(|(known, _)| known.service == cost.service) {
             Some((_, known)) => *known += calls,
             None => self.paid.push((cost, calls)),
@@ -41,7 +41,7 @@ impl Estimate {
 
     /// Each service with its calls and their price in US dollars. `price_per_call` is what the operator says of it.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(super) fn prices(
+    pub(in crate::admin) fn prices(
         &self,
         price_per_call: Option<f64>,
     ) -> impl Iterator<Item = (&'static str, u64, f64)> {
@@ -58,7 +58,7 @@ fn costs() -> impl Iterator<Item = Cost> {
 }
 
 /// The help of `--max-rate`.
-pub(super) fn help_of_the_rate() -> String {
+pub(in crate::admin) fn help_of_the_rate() -> String {
     let defaults = default_rates("one of them");
     format!("Most calls a second to key backends, all together; 0: no limit [default: {defaults}]")
 }
@@ -85,7 +85,7 @@ pub(in crate::admin) fn rate_of(max_rate: Option<u32>, context: &AdminContext) -
 }
 
 /// The help of `--price-per-call`.
-pub(super) fn help_of_the_price() -> String {
+pub(in crate::admin) fn help_of_the_price() -> String {
     let (services, prices): (Vec<_>, Vec<_>) =
         costs().map(|cost| (cost.service, cost.dollars_per_call.to_string())).unzip();
     format!("What one call to {} costs [default: {}]", services.join(" or "), prices.join(" or "))

@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// Watches such a run, and ends it.
-pub(super) type SweepWatch = Watch<SweepProgress>;
+pub(in crate::admin) type SweepWatch = Watch<SweepProgress>;
 
 /// How many data keys it has dealt with.
 #[derive(Debug)]
-pub(super) struct SweepProgress {
+pub(in crate::admin) struct SweepProgress {
     planned: u64,
     tally: Arc<Tally>,
 }
@@ -29,7 +29,7 @@ pub(super) struct SweepProgress {
 /// # Errors
 ///
 /// If the file cannot be made.
-pub(super) fn watch(
+pub(in crate::admin) fn watch(
     planned: u64,
     json: bool,
     failures: Option<&Path>,
@@ -55,7 +55,7 @@ pub(super) fn watch(
 }
 
 impl SweepProgress {
-    pub(super) fn counts(&self) -> Counts {
+    pub(in crate::admin) fn counts(&self) -> Counts {
         self.tally.counts()
     }
 }

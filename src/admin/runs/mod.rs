@@ -1,4 +1,7 @@
-//! What `rewrap` and `rotate` have in common: their flags, and what they say in the end.
+//! What commands have in common that go through all data keys: their flags, their progress, what they cost, and what they say in the end.
+
+pub(in crate::admin) mod costs;
+pub(in crate::admin) mod watch;
 
 use std::{
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
@@ -11,9 +14,9 @@ use clap::Args;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-use super::{
+use self::{
     costs::{Estimate, cost_of, help_of_the_price, help_of_the_rate},
-    sweep::SweepWatch,
+    watch::SweepWatch,
 };
 use crate::{
     admin::{
@@ -28,16 +31,16 @@ use crate::{
 
 /// How a run goes through data keys.
 #[derive(Args, Debug)]
-pub(super) struct RunArguments {
+pub(in crate::admin) struct RunArguments {
     /// Do not ask
     #[arg(long, short)]
-    pub(super) yes: bool,
+    pub(in crate::admin) yes: bool,
     /// JSON lines: the plan, the progress each second, the result
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::admin) json: bool,
     /// Write every failure to this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
-    pub(super) failures: Option<PathBuf>,
+    pub(in crate::admin) failures: Option<PathBuf>,
     /// Deal with this many data keys at most
     #[arg(long, value_name = "COUNT")]
     limit: Option<NonZeroU64>,
@@ -46,7 +49,7 @@ pub(super) struct RunArguments {
     batch_size: u32,
     /// Most calls to a key backend at the same time [default: keys.max_concurrent_calls]
     #[arg(long, value_name = "COUNT")]
-    pub(super) concurrency: Option<NonZeroUsize>,
+    pub(in crate::admin) concurrency: Option<NonZeroUsize>,
     #[arg(long, value_name = "CALLS", help = help_of_the_rate())]
     max_rate: Option<u32>,
     /// How long a call is tried again that fails for a reason that may pass
@@ -55,12 +58,12 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "DOLLARS", help = help_of_the_price())]
     price_per_call: Option<f64>,
     #[command(flatten)]
-    pub(super) actor: Actor,
+    pub(in crate::admin) actor: Actor,
 }
 
 impl RunArguments {
     /// `backends` are those that the run calls. `config` is the context's, with the concurrency that was asked for.
-    pub(super) fn options<'a>(
+    pub(in crate::admin) fn options<'a>(
         &self,
         config: &KeysConfig,
         backends: impl IntoIterator<Item = &'a str>,
@@ -82,12 +85,12 @@ impl RunArguments {
     }
 
     /// How many of `data_keys` the run deals with.
-    pub(super) fn limited(&self, data_keys: u64) -> u64 {
+    pub(in crate::admin) fn limited(&self, data_keys: u64) -> u64 {
         self.limit.map_or(data_keys, |limit| data_keys.min(limit.get()))
     }
 
     /// What the run will take, for people.
-    pub(super) fn describe(&self, estimate: &Estimate, options: &SweepOptions) -> String {
+    pub(in crate::admin) fn describe(&self, estimate: &Estimate, options: &SweepOptions) -> String {
         let mut text = counted(estimate.calls, "call");
         text.push_str(" to key backends");
         match options.max_rate {
@@ -106,14 +109,14 @@ impl RunArguments {
     }
 
     /// In US dollars, of all services together.
-    pub(super) fn price(&self, estimate: &Estimate) -> f64 {
+    pub(in crate::admin) fn price(&self, estimate: &Estimate) -> f64 {
         // Not `sum`, which begins at -0.
         estimate.prices(self.price_per_call).fold(0.0, |sum, (_, _, price)| sum + price)
     }
 }
 
 /// Records the run in the audit trail, also if it failed.
-pub(super) async fn record_run(
+pub(in crate::admin) async fn record_run(
     context: &AdminContext,
     event: NewEvent,
     ended: anyhow::Result<Report>,
@@ -138,7 +141,7 @@ fn status(outcome: RunOutcome) -> u8 {
 }
 
 /// What is said after a run. `go_on` is the command that does the rest.
-pub(super) fn outcome(
+pub(in crate::admin) fn outcome(
     what: &str,
     left: &str,
     go_on: &str,
@@ -186,7 +189,7 @@ pub(super) fn outcome(
 /// # Errors
 ///
 /// If it is still to come: what is replaced then would be made before it, too.
-pub(super) async fn made_before(
+pub(in crate::admin) async fn made_before(
     db: &DatabaseConnection,
     given: Option<DateTime<Utc>>,
 ) -> anyhow::Result<Before> {
@@ -201,7 +204,7 @@ pub(super) async fn made_before(
 }
 
 /// An event of a run that is done, for `--json`.
-pub(super) fn event(name: &str, mut fields: Value) -> Value {
+pub(in crate::admin) fn event(name: &str, mut fields: Value) -> Value {
     fields["event"] = name.into();
     fields
 }

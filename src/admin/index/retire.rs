@@ -1,0 +1,72 @@
+use clap::Args;
+
+use crate::{
+    admin::{
+        context::{Actor, AdminContext},
+        terminal::{Output, confirm, counted},
+    },
+    audit::Origin,
+    config::LoadedConfig,
+    database,
+    users::Users,
+};
+
+/// Ends the indexes of attributes that people are not found by any more (`search = "none"`), and what an interrupted `build` or `rotate` left to
+/// be ended: deletes their tags, then the index keys that no index needs.
+///
+/// Of an attribute that this configuration does not know, it asks nothing and deletes the tags as well: use the configuration of the servers.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  oubliette-admin index retire --yes")]
+pub struct RetireCommand {
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+impl RetireCommand {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+        let context = AdminContext::open(loaded).await?;
+        let (users, origin) = (context.users(), self.actor.origin());
+        let unwanted = users.search().unwanted().await?;
+        let names: Vec<_> = unwanted.iter().map(|index| index.attribute.as_str()).collect();
+        let question =
+            format!("Let nobody be found by {} any more, on no server of this database?", names.join(", "));
+        let output = if unwanted.is_empty() || confirm(&question, self.yes)? {
+            users.search().give_up(&origin, &unwanted).await?;
+            retire(&users, &origin).await?.into()
+        } else {
+            Output { text: "nothing was done\n".to_owned(), status: 1 }
+        };
+        context.close().await?;
+        Ok(output)
+    }
+}
+
+/// Deletes the tags of what is retiring, and the keys that no index needs. Says what was deleted.
+pub(super) async fn retire(users: &Users, origin: &Origin) -> anyhow::Result<String> {
+    let mut deleted = 0;
+    loop {
+        match users.search().delete_some().await? {
+            0 => break,
+            more => deleted += more,
+        }
+    }
+    let epochs = users.search().end(origin).await?;
+    if deleted > 0 {
+        database::scrub(users.search().db()).await;
+    }
+    let mut text = String::new();
+    if deleted > 0 {
+        text.push_str(&format!("deleted {}\n", counted(deleted, "tag")));
+    }
+    for epoch in &epochs {
+        text.push_str(&format!("destroyed the index key of epoch {epoch}\n"));
+    }
+    if text.is_empty() {
+        text.push_str("nothing is to be retired\n");
+    }
+    Ok(text)
+}

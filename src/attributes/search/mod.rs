@@ -1,0 +1,8 @@
+//! How people are found by a value: which of its spellings are the same, and whether one alone may have it.
+
+mod email;
+mod matching;
+mod settings;
+
+pub use matching::Matching;
+pub use settings::{Search, SearchSettings};

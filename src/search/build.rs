@@ -1,0 +1,235 @@
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    sea_query::{Expr, ExprTrait, Query},
+};
+
+use super::{
+    Index, IndexState, Search, SearchError,
+    change::Change,
+    indexes::Indexes,
+    prepare::{Epochs, new_index},
+};
+use crate::{
+    attributes,
+    audit::Origin,
+    database::{begin_write, on_the_primary},
+    entity::blind_index::{Column, Entity},
+    keys::index_keys::IndexKeyId,
+};
+
+/// Most tags that are deleted in one transaction.
+const BATCH: u64 = 1_000;
+
+/// Which indexes are to be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// Those that people are to be found by, and that are not there.
+    Missing,
+    /// One in a new epoch, of each attribute that people are found by.
+    NewEpoch,
+    /// The same, of which the ones before are given up at once: their index key cannot be opened any more. Nobody is found meanwhile.
+    Anew,
+}
+
+impl Search {
+    /// All indexes, as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn all(&self) -> Result<Vec<Index>, SearchError> {
+        Ok(self.read_again().await?.all.clone())
+    }
+
+    /// Begins the indexes that are to be built: from now on, who writes a value writes its tag. Gives them, and those that were begun before and not
+    /// finished.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`].
+    pub async fn begin(&self, origin: &Origin, build: Build) -> Result<Vec<Index>, SearchError> {
+        let plan = |indexes: &Indexes| self.to_build(indexes, build);
+        let indexes = self.change(origin, plan).await?;
+        Ok(self.begun(&indexes))
+    }
+
+    /// What [`begin`](Self::begin) would begin, and what was begun before and not finished. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn planned(&self, build: Build) -> Result<Vec<Index>, SearchError> {
+        let indexes = self.read_again().await?;
+        let mut planned = self.begun(&indexes);
+        planned.extend(self.to_build(&indexes, build).add);
+        Ok(planned)
+    }
+
+    fn to_build(&self, indexes: &Indexes, build: Build) -> Change {
+        let mut change = Change::default();
+        let mut epochs = Epochs::of(indexes);
+        for searched in
+            self.attributes().iter().filter(|searched| searched.settings.search == attributes::Search::Exact)
+        {
+            let is_of_use = |index: &&Index| match index.state {
+                IndexState::Building => index.is_as(searched),
+                IndexState::Ready => build != Build::Anew,
+                IndexState::Retiring => false,
+            };
+            let written = || indexes.written(&searched.name);
+            let (kept, useless): (Vec<_>, Vec<_>) =
+                written().partition(|index| indexes.key(index.epoch).is_some() && is_of_use(index));
+            // Its key is gone, or it was begun by other rules.
+            change.set.extend(useless.into_iter().map(retiring));
+            let is_begun = kept.iter().any(|index| index.state == IndexState::Building);
+            if !is_begun && (build != Build::Missing || indexes.serving(searched).is_none()) {
+                if build != Build::Missing {
+                    epochs.begin();
+                }
+                change.add.push(new_index(indexes, &mut epochs, searched, IndexState::Building));
+            }
+        }
+        change.new_epoch = epochs.begun();
+        change
+    }
+
+    /// The indexes that people are found by, or will be, and are not to be, as this process is configured.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn unwanted(&self) -> Result<Vec<Index>, SearchError> {
+        let indexes = self.read_again().await?;
+        let is_wanted = |index: &Index| {
+            let searched = self.searched(&index.attribute);
+            searched.is_some_and(|(_, searched)| searched.settings.search == attributes::Search::Exact)
+        };
+        Ok(indexes.all.iter().filter(|index| index.is_written() && !is_wanted(index)).cloned().collect())
+    }
+
+    /// The names of the attributes that people are to be found by, and are not.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn not_served(&self) -> Result<Vec<String>, SearchError> {
+        let indexes = self.read_again().await?;
+        Ok(self.missing(&indexes).map(|searched| searched.name.clone()).collect())
+    }
+
+    /// The indexes that are being built, and are as this process is to have them.
+    fn begun(&self, indexes: &Indexes) -> Vec<Index> {
+        let begun = |index: &&Index| {
+            let searched = self.searched(&index.attribute);
+            index.state == IndexState::Building && searched.is_some_and(|(_, searched)| index.is_as(searched))
+        };
+        indexes.all.iter().filter(begun).cloned().collect()
+    }
+
+    /// Lets people be found by indexes in which nothing is missing, and by none before them.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`].
+    pub async fn finish(&self, origin: &Origin, built: &[Index]) -> Result<(), SearchError> {
+        let plan = |indexes: &Indexes| {
+            let mut change = Change::default();
+            // Somebody else may have finished it, and begun another one since.
+            let stands = |one: &&Index| built.iter().any(|built| built.is_same(one)) && one.is_written();
+            for finished in indexes.all.iter().filter(stands) {
+                if finished.state == IndexState::Building {
+                    change.set.push(Index { state: IndexState::Ready, ..finished.clone() });
+                }
+                let before = |one: &&Index| {
+                    one.attribute == finished.attribute && one.epoch < finished.epoch && one.is_written()
+                };
+                change.set.extend(indexes.all.iter().filter(before).map(retiring));
+            }
+            change
+        };
+        self.change(origin, plan).await.map(drop)
+    }
+
+    /// Gives indexes up. People are found by those before them, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`].
+    pub async fn give_up(&self, origin: &Origin, indexes: &[Index]) -> Result<(), SearchError> {
+        let plan = |known: &Indexes| {
+            let these = |index: &&Index| index.is_written() && indexes.iter().any(|one| one.is_same(index));
+            Change { set: known.all.iter().filter(these).map(retiring).collect(), ..Change::default() }
+        };
+        self.change(origin, plan).await.map(drop)
+    }
+
+    /// Deletes tags of indexes that are retiring, up to a thousand in one transaction. Gives their number: call until it is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn delete_some(&self) -> Result<u64, SearchError> {
+        let indexes = self.indexes().await?;
+        for index in indexes.all.iter().filter(|index| index.state == IndexState::Retiring) {
+            let deleted = on_the_primary(&self.0.db, || self.try_delete(index)).await?;
+            if deleted > 0 {
+                return Ok(deleted);
+            }
+        }
+        Ok(0)
+    }
+
+    async fn try_delete(&self, index: &Index) -> Result<u64, SearchError> {
+        let transaction = begin_write(&self.0.db).await?;
+        let own = || Column::Attribute.eq(index.attribute.as_str()).and(Column::Epoch.eq(index.epoch));
+        let some = Query::select()
+            .columns([Column::Tag, Column::Holder])
+            .from(Entity)
+            .and_where(own())
+            .limit(BATCH)
+            .to_owned();
+        let these = Expr::tuple([Expr::col(Column::Tag), Expr::col(Column::Holder)]).in_subquery(some);
+        let deleted = Entity::delete_many().filter(own()).filter(these).exec(&transaction).await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected)
+    }
+
+    /// Ends the indexes that are retiring and have no tag any more, and destroys the keys that no index needs. Gives the epochs of these keys.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`].
+    pub async fn end(&self, origin: &Origin) -> Result<Vec<i32>, SearchError> {
+        let before = self.read_again().await?;
+        let mut empty = Vec::new();
+        for index in before.all.iter().filter(|index| index.state == IndexState::Retiring) {
+            // None is added.
+            if self.count(index).await? == 0 {
+                empty.push(index);
+            }
+        }
+        let plan = |indexes: &Indexes| {
+            let (remove, left): (Vec<_>, Vec<_>) =
+                indexes.all.iter().partition(|index| empty.contains(index));
+            let needed = |id: &IndexKeyId| left.iter().any(|index| index.epoch == id.epoch);
+            let destroy = indexes.keys.iter().map(|key| key.id).filter(|id| !needed(id)).collect();
+            Change { remove: remove.into_iter().cloned().collect(), destroy, ..Change::default() }
+        };
+        let after = self.change(origin, plan).await?;
+        Ok(before.keys.iter().filter(|key| !after.has_key(key.id)).map(|key| key.id.epoch).collect())
+    }
+
+    /// How many tags an index has.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn count(&self, index: &Index) -> Result<u64, SearchError> {
+        let own = Column::Attribute.eq(index.attribute.as_str()).and(Column::Epoch.eq(index.epoch));
+        Ok(Entity::find().filter(own).count(&self.0.db).await?)
+    }
+}
+
+fn retiring(index: &Index) -> Index {
+    Index { state: IndexState::Retiring, ..index.clone() }
+}

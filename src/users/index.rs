@@ -1,0 +1,293 @@
+//! Tags for those who are there already: a sweep through all data keys.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
+};
+use uuid::Uuid;
+
+use super::{UserAttribute, Users};
+use crate::{
+    causes,
+    database::one_of,
+    entity::{SealedName, blind_index, data_key, personal_value, user},
+    envelope::{DataKeyId, PersonalText, Sealed, SealedRow, SubjectId},
+    keys::{
+        WrappedKey,
+        subjects::Unreadable,
+        sweep::{
+            self, BatchResult, Controls, Failure, NewOperation, OperationKind, Pace, Report, StopCause,
+            SweepOptions, Task,
+        },
+    },
+    search::{Index, SearchError, TagBatch, Untagged},
+};
+
+/// How often a batch is stored anew if the indexes change meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Gives values from before their tags.
+#[derive(Clone, Debug)]
+pub struct IndexBuild {
+    users: Users,
+    indexes: Arc<[(Index, UserAttribute)]>,
+}
+
+impl Users {
+    /// What gives values their tags in indexes that are being built.
+    #[must_use]
+    pub fn index_build(&self, indexes: &[Index]) -> IndexBuild {
+        let own = |index: &Index| Some((index.clone(), self.attribute(&index.attribute)?));
+        IndexBuild { users: self.clone(), indexes: indexes.iter().filter_map(own).collect() }
+    }
+}
+
+impl IndexBuild {
+    /// How many data keys there are whose subjects have a value without a tag.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn count(&self) -> Result<u64, DbErr> {
+        data_key::Entity::find().filter(self.remaining()).count(&self.users.db).await
+    }
+
+    /// Goes through them, on record.
+    ///
+    /// # Errors
+    ///
+    /// The database's error. What was tagged until then is stored, and the same run again does the rest.
+    pub async fn run(
+        &self,
+        actor: &str,
+        options: &SweepOptions,
+        controls: &Controls,
+    ) -> Result<Report, DbErr> {
+        let new = NewOperation {
+            kind: OperationKind::Index,
+            actor: actor.to_owned(),
+            from: None,
+            to: None,
+            planned: self.count().await?,
+        };
+        sweep::run(&self.users.db, new, vec![Arc::new(self.clone()) as _], options, controls).await
+    }
+
+    fn db(&self) -> &DatabaseConnection {
+        &self.users.db
+    }
+
+    /// The values of some subjects that the indexes are of, by subject and by the place of the index's attribute.
+    async fn values(&self, db: &impl ConnectionTrait, subjects: &[Uuid]) -> Result<Values, DbErr> {
+        let mut values = Values::new();
+        let backend = self.db().get_database_backend();
+        let columns: Vec<_> = self.columns().collect();
+        if !columns.is_empty() {
+            let these = one_of(backend, user::Column::Id, subjects.to_vec());
+            for row in user::Entity::find().filter(these).all(db).await? {
+                for (name, attribute) in &columns {
+                    if let Some(value) = attribute.sealed(&row) {
+                        values.insert((row.subject(), (*name).to_owned()), value.into());
+                    }
+                }
+            }
+        }
+        let declared: Vec<_> = self.declared().map(SealedName::of).collect();
+        if !declared.is_empty() {
+            let these = one_of(backend, personal_value::Column::SubjectId, subjects.to_vec());
+            let select = personal_value::Entity::find().filter(these);
+            let select = select.filter(personal_value::Column::Attribute.is_in(declared));
+            for row in select.all(db).await? {
+                let value = Sealed::new(&row.attribute, row.sealed.as_bytes()).into();
+                values.insert((row.subject(), row.attribute.name().to_owned()), value);
+            }
+        }
+        Ok(values)
+    }
+
+    fn columns(&self) -> impl Iterator<Item = (&str, user::PersonalAttribute)> {
+        self.indexes.iter().filter_map(|(index, attribute)| match attribute {
+            UserAttribute::Column(column) => Some((index.attribute.as_str(), *column)),
+            UserAttribute::Declared(_) => None,
+        })
+    }
+
+    fn declared(&self) -> impl Iterator<Item = &str> {
+        self.indexes.iter().filter_map(|(_, attribute)| match attribute {
+            UserAttribute::Column(_) => None,
+            UserAttribute::Declared(declaration) => Some(declaration.name()),
+        })
+    }
+}
+
+type Values = BTreeMap<(SubjectId, String), SealedValue>;
+
+/// A sealed value, and the name that it is sealed under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SealedValue {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl SealedValue {
+    fn as_sealed(&self) -> Sealed<'_> {
+        Sealed::new(&self.name, &self.bytes)
+    }
+}
+
+impl From<Sealed<'_>> for SealedValue {
+    fn from(value: Sealed<'_>) -> Self {
+        Self { name: value.name().to_owned(), bytes: value.as_bytes().to_vec() }
+    }
+}
+
+#[async_trait]
+impl Task for IndexBuild {
+    fn remaining(&self) -> Condition {
+        self.indexes.iter().fold(Condition::any(), |any, (index, attribute)| {
+            any.add(
+                Condition::all()
+                    .add(Expr::exists(has_value(attribute)))
+                    .add(Expr::exists(has_tag(index)).not()),
+            )
+        })
+    }
+
+    async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {
+        let subjects: Vec<Uuid> =
+            keys.iter().map(|(id, _)| Uuid::from(id.subject)).collect::<HashSet<_>>().into_iter().collect();
+        let values = self.values(self.db(), &subjects).await?;
+        let sealed = values.iter().map(|((subject, _), value)| (*subject, value.as_sealed()));
+        let opened = self.users.open_keys_of(sealed).await;
+        let (mut texts, mut problems) = (HashMap::new(), HashMap::new());
+        for (key, value) in &values {
+            match opened.value(key.0, value.as_sealed()).await {
+                Ok(text) => {
+                    texts.insert(key.clone(), text);
+                }
+                // Rotated or forgotten just now: who is still there comes again.
+                Err(error) if error.is_key_gone() => {}
+                Err(error) if error.is_outage() => {
+                    pace.abort();
+                    let stop = Some(StopCause(causes::line(&error)));
+                    return Ok(BatchResult { stop, ..BatchResult::default() });
+                }
+                Err(error) => {
+                    problems.insert(key.0, unreadable(&key.1, &error));
+                }
+            }
+        }
+        let Stored { changed, taken } = match self.store(&subjects, &values, &texts).await {
+            Ok(stored) => stored,
+            Err(SearchError::Database(error)) => return Err(error),
+            Err(error) => {
+                pace.abort();
+                let stop = Some(StopCause(causes::line(&error)));
+                return Ok(BatchResult { stop, ..BatchResult::default() });
+            }
+        };
+        problems.extend(taken);
+        let mut result = BatchResult::default();
+        for (id, wrapped) in keys {
+            if let Some((class, cause)) = problems.remove(&id.subject) {
+                result.failures.push(Failure { id, kek_id: wrapped.kek_id, class, cause });
+            } else if changed.contains(&id.subject) {
+                result.changed += 1;
+            } else {
+                result.done += 1;
+            }
+        }
+        Ok(result)
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Stored {
+    /// Those whose values are others meanwhile.
+    changed: HashSet<SubjectId>,
+    /// Those whose value is somebody else's already, where one alone may have it.
+    taken: HashMap<SubjectId, Problem>,
+}
+
+type Problem = (&'static str, String);
+
+impl IndexBuild {
+    /// Stores the tags of values that are still what they were when they were opened.
+    async fn store(&self, subjects: &[Uuid], values: &Values, texts: &Texts) -> Result<Stored, SearchError> {
+        for _ in 0..ATTEMPTS {
+            match self.try_store(subjects, values, texts).await {
+                Err(SearchError::Changed) => self.users.search().catch_up().await?,
+                stored => return stored,
+            }
+        }
+        Err(SearchError::Changed)
+    }
+
+    async fn try_store(
+        &self,
+        subjects: &[Uuid],
+        values: &Values,
+        texts: &Texts,
+    ) -> Result<Stored, SearchError> {
+        let indexes = self.indexes.iter().map(|(index, _)| index.clone()).collect();
+        let mut batch = TagBatch::begin(self.users.search(), indexes, subjects).await?;
+        let now = self.values(batch.transaction(), subjects).await?;
+        let mut changed = HashSet::new();
+        for (key, text) in texts {
+            if values.get(key) == now.get(key) {
+                batch.add(key.0, &key.1, text);
+            } else {
+                changed.insert(key.0);
+            }
+        }
+        let problem = |Untagged { subject, attribute, owner }| {
+            (subject, ("taken", format!("{attribute} is also that of {owner}")))
+        };
+        let taken = batch.commit().await?.into_iter().map(problem).collect();
+        Ok(Stored { changed, taken })
+    }
+}
+
+type Texts = HashMap<(SubjectId, String), PersonalText>;
+
+fn unreadable(attribute: &str, error: &Unreadable) -> Problem {
+    ("unreadable", format!("{attribute}: {}", causes::line(error)))
+}
+
+/// A row of a value of the subject of a data key.
+fn has_value(attribute: &UserAttribute) -> SelectStatement {
+    let mut select = Query::select();
+    select.expr(Expr::value(1));
+    let subject = (data_key::Entity, data_key::Column::SubjectId);
+    match attribute {
+        UserAttribute::Column(column) => select
+            .from(user::Entity)
+            .and_where(Expr::col((user::Entity, user::Column::Id)).equals(subject))
+            .and_where(column.column().is_not_null()),
+        UserAttribute::Declared(declaration) => select
+            .from(personal_value::Entity)
+            .and_where(Expr::col((personal_value::Entity, personal_value::Column::SubjectId)).equals(subject))
+            .and_where(personal_value::Column::Attribute.eq(SealedName::of(declaration.name()))),
+    };
+    select
+}
+
+/// A tag of the subject of a data key in an index.
+fn has_tag(index: &Index) -> SelectStatement {
+    let subject = (data_key::Entity, data_key::Column::SubjectId);
+    Query::select()
+        .expr(Expr::value(1))
+        .from(blind_index::Entity)
+        .and_where(Expr::col((blind_index::Entity, blind_index::Column::SubjectId)).equals(subject))
+        .and_where(blind_index::Column::Attribute.eq(index.attribute.as_str()))
+        .and_where(blind_index::Column::Epoch.eq(index.epoch))
+        .to_owned()
+}

@@ -1,0 +1,213 @@
+use std::future::Future;
+
+use sea_orm::DatabaseConnection;
+
+use super::{AttributeChanges, MAX_PAGE_SIZE, Reads, User, UserAttribute, UserError, UserPage, Users};
+use crate::{
+    attributes::{AttributeName, Change, Declarations, Matching, SearchSettings},
+    audit::Origin,
+    database::is_deadlock,
+    entity::user::PersonalAttribute,
+    envelope::{PersonalText, SubjectId},
+    keys::{
+        Keyring,
+        sweep::{Controls, SweepOptions},
+    },
+    search::{Build, Search, Searched},
+};
+
+/// Who builds what is missing, in the audit trail.
+const AT_START: &str = "system:start";
+
+/// How often a change is made anew whose tags are of indexes that have changed.
+const ATTEMPTS: usize = 5;
+
+/// A value that somebody is looked for by: checked as one that is written.
+#[derive(Debug)]
+pub struct SearchedValue {
+    attribute: UserAttribute,
+    /// One change, of one value.
+    given: AttributeChanges,
+}
+
+impl SearchedValue {
+    /// Checks a value.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Invalid`], by the attribute's own rules.
+    pub fn parse(attribute: UserAttribute, value: &str) -> Result<Self, UserError> {
+        let mut given = AttributeChanges::default();
+        given.add(&attribute, Change::Replace(value))?;
+        Ok(Self { attribute, given })
+    }
+
+    /// The attribute.
+    #[must_use]
+    pub fn attribute(&self) -> &UserAttribute {
+        &self.attribute
+    }
+
+    fn value(&self) -> Option<&PersonalText> {
+        self.given.tagged().find_map(|change| change.value)
+    }
+}
+
+impl Users {
+    /// The user who has a value; `None` if nobody has.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Ambiguous`], [`UserError::IndexNotReady`], [`UserError::Unreadable`], [`UserError::Keys`], [`UserError::LedgerWentBack`],
+    /// [`UserError::Database`].
+    pub async fn find_by_value(
+        &self,
+        value: &SearchedValue,
+        reads: &Reads,
+    ) -> Result<Option<User>, UserError> {
+        self.require_trusted_ledger()?;
+        let Some(wanted) = value.value() else { return Ok(None) };
+        let subjects = self.search.few(value.attribute.name(), wanted).await?;
+        let mut found = self.confirmed(value, wanted, &subjects, reads).await?;
+        if found.len() > 1 {
+            let subjects = found.iter().map(User::id).collect();
+            return Err(UserError::Ambiguous { attribute: value.attribute.name().to_owned(), subjects });
+        }
+        Ok(found.pop())
+    }
+
+    /// The users who have a value, a page at a time.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Users::find_by_value`], but for the first.
+    pub async fn find_all_by_value(
+        &self,
+        value: &SearchedValue,
+        after: Option<SubjectId>,
+        size: u64,
+        reads: &Reads,
+    ) -> Result<UserPage, UserError> {
+        self.require_trusted_ledger()?;
+        let has_previous = after.is_some();
+        let Some(wanted) = value.value() else {
+            return Ok(UserPage { users: Vec::new(), has_previous, has_next: false });
+        };
+        let page = self.search.page(value.attribute.name(), wanted, after, size.min(MAX_PAGE_SIZE)).await?;
+        let users = self.confirmed(value, wanted, &page.subjects, reads).await?;
+        Ok(UserPage { users, has_previous, has_next: page.has_next })
+    }
+
+    /// Those of whom a value is what is looked for, as they are now: a tag may be that of another value, and somebody may have been changed or forgotten
+    /// since.
+    async fn confirmed(
+        &self,
+        value: &SearchedValue,
+        wanted: &PersonalText,
+        subjects: &[SubjectId],
+        reads: &Reads,
+    ) -> Result<Vec<User>, UserError> {
+        let mut reads = reads.clone();
+        reads.add(&value.attribute);
+        let matching = value.attribute.matching();
+        let mut found = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            let user = match self.find_with(*subject, &reads).await {
+                Ok(Some(user)) => user,
+                Ok(None) | Err(UserError::Forgotten(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            match user.open(&value.attribute).await {
+                Ok(Some(here)) if matching.is_same(&here, wanted) => found.push(user),
+                Ok(_) | Err(UserError::Forgotten(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Gives a database without users its indexes, and builds those that are missing if that is wanted. Gives the names of the attributes that
+    /// nobody can be found by yet.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Keys`], [`UserError::Database`].
+    pub async fn prepare_search(&self, build: bool) -> Result<Vec<String>, UserError> {
+        let origin = Origin::new(AT_START);
+        let missing = self.search.prepare(&origin).await?;
+        if missing.is_empty() || !build {
+            return Ok(missing);
+        }
+        let indexes = self.search.begin(&origin, Build::Missing).await?;
+        let (options, controls) = (SweepOptions::default(), Controls::default());
+        let report = self.index_build(&indexes).run(AT_START, &options, &controls).await?;
+        if report.left > 0 {
+            return Ok(missing);
+        }
+        self.search.finish(&origin, &indexes).await?;
+        while self.search.delete_some().await? > 0 {}
+        self.search.end(&origin).await?;
+        Ok(self.search.prepare(&origin).await?)
+    }
+
+    /// Those of the changed attributes that one user alone can have, or will.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn unique_among(&self, changes: &AttributeChanges) -> Result<Vec<AttributeName>, UserError> {
+        let unique = self.search.unique().await?;
+        Ok(changes.names().into_iter().filter(|name| unique.contains(name.as_str())).collect())
+    }
+
+    /// How users are to be found by an attribute.
+    #[must_use]
+    pub fn search_settings(&self, attribute: &UserAttribute) -> SearchSettings {
+        self.declarations.search(attribute.name())
+    }
+
+    /// What people are found by.
+    #[must_use]
+    pub fn search(&self) -> &Search {
+        &self.search
+    }
+
+    /// Makes a change anew whose tags are of indexes that have changed meanwhile, or that was undone since it and another one waited for each other.
+    pub(super) async fn with_current_indexes<T, F: Future<Output = Result<T, UserError>>>(
+        &self,
+        change: impl Fn() -> F,
+    ) -> Result<T, UserError> {
+        for _ in 0..ATTEMPTS {
+            match change().await {
+                Err(UserError::IndexesChanged) => self.search.catch_up().await?,
+                // Each wants a value that the other one is about to give up.
+                Err(UserError::Database(error)) if is_deadlock(&error) => {}
+                done => return done,
+            }
+        }
+        Err(UserError::Contended)
+    }
+}
+
+impl UserAttribute {
+    /// Which of its values are the same to who looks for one.
+    #[must_use]
+    pub fn matching(&self) -> Matching {
+        match self {
+            Self::Column(attribute) => Matching::new(attribute.kind(), &[]),
+            Self::Declared(declaration) => declaration.matching().clone(),
+        }
+    }
+}
+
+/// What finds people by these attributes, and by those that are columns.
+pub(super) fn search(db: &DatabaseConnection, keyring: &Keyring, declarations: &Declarations) -> Search {
+    let columns = PersonalAttribute::ALL.iter().map(|attribute| UserAttribute::Column(*attribute));
+    let declared = declarations.iter().map(|declaration| UserAttribute::Declared(declaration.clone()));
+    let searched = columns.chain(declared).map(|attribute| Searched {
+        matching: attribute.matching(),
+        settings: declarations.search(attribute.name()),
+        name: attribute.name().to_owned(),
+    });
+    Search::new(db.clone(), keyring.clone(), searched.collect::<Vec<_>>())
+}
