@@ -21,7 +21,6 @@ import tempfile
 import time
 
 ROUNDS, USERS, WARM_UP = 7, 300, 100
-CONFIG = pathlib.Path(__file__).resolve().parent.parent / "config"
 CREATE = "mutation($i: CreateUserInput!) { createUser(input: $i) { id } }"
 UPDATE = "mutation($id: ID!, $i: UpdateUserInput!) { updateUser(id: $id, input: $i) { id } }"
 FORGET = "mutation($id: ID!) { forgetUser(id: $id) { sequence } }"
@@ -63,7 +62,8 @@ class Server:
         port, self.created = free_port(), 0
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OUBLIETTE_")}
         environment |= {
-            "OUBLIETTE_CONFIG_DIR": str(CONFIG),
+            # That of its own release: another one may have settings that it does not know.
+            "OUBLIETTE_CONFIG_DIR": str(pathlib.Path(binary).resolve().parents[2] / "config"),
             "OUBLIETTE_HTTP__LISTEN": f"127.0.0.1:{port}",
             "OUBLIETTE_DATABASE__URL": database_url,
             "OUBLIETTE_LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS": "0",

@@ -79,7 +79,6 @@ impl App {
             Self::assemble(config, db, backends, entity::registry(), declarations, authenticator, metrics);
         app.check_backends().await;
         app.warn_of_orphans().await;
-        app.prepare_search(config.search.build_at_start).await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
             tracing::warn!(
@@ -87,6 +86,7 @@ impl App {
                 "users who had been forgotten were back, as after a restored backup; they are forgotten again"
             );
         }
+        app.prepare_search(config.search.build_at_start).await;
         Ok(app)
     }
 

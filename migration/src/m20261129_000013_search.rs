@@ -49,6 +49,7 @@ impl MigrationTrait for Migration {
             .table(SearchIndexes::Table)
             .col(string_len(SearchIndexes::Attribute, ATTRIBUTE_LENGTH))
             .col(integer(SearchIndexes::Epoch))
+            .col(uuid(SearchIndexes::Id).unique_key())
             .col(text(SearchIndexes::Rules))
             .col(boolean(SearchIndexes::IsUnique))
             .col(string_len(SearchIndexes::State, 16))
@@ -92,6 +93,7 @@ enum SearchIndexes {
     Table,
     Attribute,
     Epoch,
+    Id,
     Rules,
     IsUnique,
     State,

@@ -10,6 +10,9 @@ pub struct Model {
     pub attribute: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub epoch: i32,
+    /// Random: an attribute and an epoch may come again.
+    #[sea_orm(unique)]
+    pub id: Uuid,
     /// What was done to values before: `email/1`.
     pub rules: String,
     pub is_unique: bool,

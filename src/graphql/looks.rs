@@ -90,18 +90,29 @@ impl Looks {
     }
 }
 
-/// One event for all look-ups by an attribute that found nobody, and one for those that found somebody. Its count is that of look-ups.
+/// One event for all look-ups by an attribute that found nobody, and one for those that found one user each, by the hundred; one for each that found
+/// several. Its count is that of look-ups.
 fn find_events(finds: Vec<Find>, origin: &Origin) -> Vec<NewEvent> {
     let mut groups: BTreeMap<_, (u32, Vec<SubjectId>)> = BTreeMap::new();
-    for Find { attribute, subjects, outcome } in finds {
-        let (count, found) = groups.entry((attribute, outcome, !subjects.is_empty())).or_default();
+    let mut singles: BTreeMap<_, usize> = BTreeMap::new();
+    for (place, Find { attribute, subjects, outcome }) in finds.into_iter().enumerate() {
+        let part = match subjects.len() {
+            0 => 0,
+            1 => {
+                let number = singles.entry(attribute.clone()).or_default();
+                *number += 1;
+                1 + (*number - 1) / MAX_SUBJECTS
+            }
+            _ => usize::MAX - place,
+        };
+        let (count, found) = groups.entry((attribute, outcome, part)).or_default();
         *count = count.saturating_add(1);
         found.extend(subjects);
     }
-    let event = |((attribute, outcome, is_hit), (count, subjects)): (_, (u32, Vec<SubjectId>))| {
+    let event = |((attribute, outcome, part), (count, subjects)): ((_, _, usize), (u32, Vec<SubjectId>))| {
         let event = NewEvent::new(origin, Action::Find).attributes(&[attribute]).outcome(outcome);
         let event = event.about_each(&subjects).times(count);
-        if outcome == Outcome::Ok { event.target(if is_hit { HIT } else { MISS }) } else { event }
+        if outcome == Outcome::Ok { event.target(if part > 0 { HIT } else { MISS }) } else { event }
     };
     groups.into_iter().map(event).collect()
 }
@@ -114,6 +125,26 @@ const MISS: &str = "miss";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_who_is_found_is_in_an_event_and_look_ups_are_counted_once() {
+        let subjects: Vec<_> = (0..350).map(|_| SubjectId::generate()).collect();
+        let mut looks = Looks::default();
+        let mut find = |found: &[SubjectId]| {
+            let (attribute, subjects) = (AttributeName::plain("email"), found.to_vec());
+            looks.add_find(Find { attribute, subjects, outcome: Outcome::Ok });
+        };
+        subjects[..150].iter().for_each(|one| find(std::slice::from_ref(one)));
+        subjects[150..].chunks(100).for_each(&mut find);
+        (0..3).for_each(|_| find(&[]));
+        let events = looks.into_events(&Origin::new("ada"));
+        // A hundred and fifty, a page each, and those who are nobody.
+        assert_eq!(events.len(), 2 + 2 + 1, "{events:?}");
+        let told = format!("{events:?}");
+        assert!(subjects.iter().all(|subject| told.matches(&subject.to_string()).count() == 1), "{told}");
+        let counts = [100, 50, 3].map(|count| format!("count: {count},"));
+        assert!(counts.iter().all(|count| told.contains(count)), "{told}");
+    }
 
     #[test]
     fn nobody_is_left_out_however_many_there_are_and_nobody_is_named_twice() {

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     access::{Need, Scope},
+    attributes::AttributeName,
     audit::Action,
-    users::{User, Users},
+    users::{User, UserError, Users},
 };
 
 /// The root of all mutations.
@@ -66,7 +67,12 @@ impl Mutation {
             if changes.is_empty() {
                 session.allow_action(Action::Update, &[Scope::UsersWrite], Some(subject))?;
             }
-            let user = users.update(subject, changes, session.origin()).await?;
+            let updated = users.update(subject, changes, session.origin()).await;
+            if let Err(UserError::Taken { attribute }) = &updated {
+                // Since a moment ago, one user alone can have it.
+                session.allow_unique(subject, &[AttributeName::of_field(attribute)])?;
+            }
+            let user = updated?;
             Ok(Some(UserObject(and_values(user, context).await)))
         })
         .await

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
 };
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ impl TagBatch {
             building.push(Building { matching: searched.matching.clone(), key, index, rows: Vec::new() });
         }
         let transaction = begin_write(&search.0.db).await?;
-        lock(&transaction, search.0.db.get_database_backend(), subjects).await?;
+        lock_subjects(&transaction, subjects).await?;
         Ok(Self { transaction, generation: known.generation, indexes: building })
     }
 
@@ -101,8 +102,13 @@ impl TagBatch {
     }
 }
 
-/// Locks subjects, as who seals for one does.
-async fn lock(transaction: &WriteTransaction, backend: DbBackend, subjects: &[Uuid]) -> Result<(), DbErr> {
+/// Locks subjects, as who seals for one does, in one order.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn lock_subjects(transaction: &WriteTransaction, subjects: &[Uuid]) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
     if backend != DbBackend::Postgres {
         // The transaction locks all of it.
         return Ok(());
@@ -131,7 +137,7 @@ async fn others(
         return Ok(Vec::new());
     }
     let tags = rows.iter().map(|row| row.tag.clone()).collect();
-    let backend = sea_orm::ConnectionTrait::get_database_backend(transaction);
+    let backend = transaction.get_database_backend();
     let owners: Vec<(Vec<u8>, Uuid)> = Entity::find()
         .select_only()
         .columns([Column::Tag, Column::SubjectId])

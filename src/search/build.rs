@@ -4,7 +4,7 @@ use sea_orm::{
 };
 
 use super::{
-    Index, IndexState, Search, SearchError,
+    Index, IndexState, Search, SearchError, Searched,
     change::Change,
     indexes::Indexes,
     prepare::{Epochs, new_index},
@@ -13,7 +13,10 @@ use crate::{
     attributes,
     audit::Origin,
     database::{begin_write, on_the_primary},
-    entity::blind_index::{Column, Entity},
+    entity::{
+        blind_index::{Column, Entity},
+        search_index,
+    },
     keys::index_keys::IndexKeyId,
 };
 
@@ -29,6 +32,15 @@ pub enum Build {
     NewEpoch,
     /// The same, of which the ones before are given up at once: their index key cannot be opened any more. Nobody is found meanwhile.
     Anew,
+}
+
+/// What a build would do.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The indexes that would be built.
+    pub build: Vec<Index>,
+    /// Those that would be given up at once: begun by other rules, replaced already, or without a key that can be used.
+    pub given_up: Vec<Index>,
 }
 
 impl Search {
@@ -58,31 +70,36 @@ impl Search {
     /// # Errors
     ///
     /// [`SearchError::Database`].
-    pub async fn planned(&self, build: Build) -> Result<Vec<Index>, SearchError> {
+    pub async fn planned(&self, build: Build) -> Result<Planned, SearchError> {
         let indexes = self.read_again().await?;
-        let mut planned = self.begun(&indexes);
-        planned.extend(self.to_build(&indexes, build).add);
-        Ok(planned)
+        let Change { add, set: given_up, .. } = self.to_build(&indexes, build);
+        let mut begun = self.begun(&indexes);
+        begun.retain(|index| !given_up.iter().any(|one| one.is_same(index)));
+        Ok(Planned { build: begun.into_iter().chain(add).collect(), given_up })
     }
 
     fn to_build(&self, indexes: &Indexes, build: Build) -> Change {
         let mut change = Change::default();
         let mut epochs = Epochs::of(indexes);
-        for searched in
-            self.attributes().iter().filter(|searched| searched.settings.search == attributes::Search::Exact)
-        {
-            let is_of_use = |index: &&Index| match index.state {
-                IndexState::Building => index.is_as(searched),
-                IndexState::Ready => build != Build::Anew,
-                IndexState::Retiring => false,
+        let ready = indexes.all.iter().filter(|index| index.state == IndexState::Ready);
+        let newest = ready.map(|index| index.epoch).max().unwrap_or(0);
+        let is_wanted = |searched: &&Searched| searched.settings.search == attributes::Search::Exact;
+        for searched in self.attributes().iter().filter(is_wanted) {
+            let is_served = indexes.serving(searched).is_some();
+            let is_of_use = |index: &Index| match (index.state, build) {
+                (IndexState::Building, Build::Missing) => index.is_as(searched),
+                // A rotation that was interrupted goes on. What was being built before it is of the epoch that is to end.
+                (IndexState::Building, Build::NewEpoch) => index.is_as(searched) && index.epoch > newest,
+                // One by other rules serves others until this process's own does.
+                (IndexState::Ready, Build::Missing | Build::NewEpoch) => index.is_as(searched) || !is_served,
+                (_, Build::Anew) | (IndexState::Retiring, _) => false,
             };
-            let written = || indexes.written(&searched.name);
-            let (kept, useless): (Vec<_>, Vec<_>) =
-                written().partition(|index| indexes.key(index.epoch).is_some() && is_of_use(index));
-            // Its key is gone, or it was begun by other rules.
+            let (kept, useless): (Vec<_>, Vec<_>) = indexes
+                .written(&searched.name)
+                .partition(|index| indexes.key(index.epoch).is_some() && is_of_use(index));
             change.set.extend(useless.into_iter().map(retiring));
             let is_begun = kept.iter().any(|index| index.state == IndexState::Building);
-            if !is_begun && (build != Build::Missing || indexes.serving(searched).is_none()) {
+            if !is_begun && (build != Build::Missing || !is_served) {
                 if build != Build::Missing {
                     epochs.begin();
                 }
@@ -150,6 +167,30 @@ impl Search {
         self.change(origin, plan).await.map(drop)
     }
 
+    /// Whether an index is still written to: nobody has given it up, or replaced it.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Database`].
+    pub async fn stands(&self, index: &Index) -> Result<bool, SearchError> {
+        let indexes = self.read_again().await?;
+        Ok(indexes.all.iter().any(|one| one.is_same(index) && one.is_written()))
+    }
+
+    /// Lets nobody be found by an index of which something is missing after all.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`].
+    pub async fn reopen(&self, origin: &Origin, built: &Index) -> Result<(), SearchError> {
+        let plan = |indexes: &Indexes| {
+            let these = indexes.all.iter().filter(|one| one.is_same(built) && one.state == IndexState::Ready);
+            let set = these.map(|one| Index { state: IndexState::Building, ..one.clone() }).collect();
+            Change { set, ..Change::default() }
+        };
+        self.change(origin, plan).await.map(drop)
+    }
+
     /// Gives indexes up. People are found by those before them, if there are any.
     ///
     /// # Errors
@@ -189,7 +230,15 @@ impl Search {
             .limit(BATCH)
             .to_owned();
         let these = Expr::tuple([Expr::col(Column::Tag), Expr::col(Column::Holder)]).in_subquery(some);
-        let deleted = Entity::delete_many().filter(own()).filter(these).exec(&transaction).await?;
+        // As the database has it now: after a failover, it may serve again, or be another one.
+        let still = Query::select()
+            .expr(Expr::value(1))
+            .from(search_index::Entity)
+            .and_where(search_index::Column::Id.eq(index.id))
+            .and_where(search_index::Column::State.eq(IndexState::Retiring.as_str()))
+            .to_owned();
+        let delete = Entity::delete_many().filter(own()).filter(these).filter(Expr::exists(still));
+        let deleted = delete.exec(&transaction).await?;
         transaction.commit().await?;
         Ok(deleted.rows_affected)
     }

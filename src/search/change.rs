@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, SqlErr,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, SqlErr,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -131,11 +132,7 @@ impl Search {
         change: &Change,
         key: Option<&NewIndexKey>,
     ) -> Result<(), SearchError> {
-        let this = |index: &Index| {
-            search_index::Column::Attribute
-                .eq(index.attribute.as_str())
-                .and(search_index::Column::Epoch.eq(index.epoch))
-        };
+        let this = |index: &Index| search_index::Column::Id.eq(index.id);
         for index in &change.add {
             // There are none, unless somebody destroyed an index key by hand: of another key, they would pass for its own.
             let strays = blind_index::Column::Attribute
@@ -163,6 +160,6 @@ impl Search {
     }
 }
 
-async fn has_users(transaction: &WriteTransaction) -> Result<bool, DbErr> {
-    Ok(user::Entity::find().limit(1).one(transaction).await?.is_some())
+pub(super) async fn has_users(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(user::Entity::find().limit(1).one(db).await?.is_some())
 }

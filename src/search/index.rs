@@ -2,6 +2,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
+use uuid::Uuid;
 
 use super::Searched;
 use crate::{attributes::Search, entity::search_index};
@@ -13,6 +14,8 @@ pub struct Index {
     pub attribute: String,
     /// Whose index key makes the tags.
     pub epoch: i32,
+    /// Which it is, among all that there ever were: random.
+    pub id: Uuid,
     /// What is done to values before, by name.
     pub rules: String,
     /// Whether one person alone may have a value.
@@ -42,7 +45,7 @@ impl Index {
 
     /// Whether it is that one, whatever has become of it.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.attribute == other.attribute && self.epoch == other.epoch
+        self.id == other.id
     }
 
     /// Whether it is what this process would build of the attribute.
@@ -82,8 +85,8 @@ impl fmt::Display for IndexState {
 
 impl From<Index> for search_index::Model {
     fn from(index: Index) -> Self {
-        let Index { attribute, epoch, rules, is_unique, state, created_at } = index;
-        Self { attribute, epoch, rules, is_unique, state: state.as_str().to_owned(), created_at }
+        let Index { attribute, epoch, id, rules, is_unique, state, created_at } = index;
+        Self { attribute, epoch, id, rules, is_unique, state: state.as_str().to_owned(), created_at }
     }
 }
 
@@ -91,7 +94,7 @@ impl TryFrom<search_index::Model> for Index {
     type Error = DbErr;
 
     fn try_from(row: search_index::Model) -> Result<Self, DbErr> {
-        let search_index::Model { attribute, epoch, rules, is_unique, state, created_at } = row;
-        Ok(Self { attribute, epoch, rules, is_unique, state: IndexState::parse(&state)?, created_at })
+        let search_index::Model { attribute, epoch, id, rules, is_unique, state, created_at } = row;
+        Ok(Self { attribute, epoch, id, rules, is_unique, state: IndexState::parse(&state)?, created_at })
     }
 }

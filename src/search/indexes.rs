@@ -17,8 +17,17 @@ pub(super) struct Indexes {
 }
 
 impl Indexes {
-    /// As they are now. The generation is read first: what changes in between makes it an old one, which is noticed by who uses it.
+    /// As they are now, all of one generation: that of another one would pass for its own should the database come back to it.
     pub(super) async fn read(db: &DatabaseConnection) -> Result<Self, DbErr> {
+        loop {
+            let indexes = Self::read_once(db).await?;
+            if head::generation(db).await? == indexes.generation {
+                return Ok(indexes);
+            }
+        }
+    }
+
+    async fn read_once(db: &DatabaseConnection) -> Result<Self, DbErr> {
         let generation = head::generation(db).await?;
         let rows = search_index::Entity::find()
             .order_by_asc(search_index::Column::Epoch)

@@ -82,22 +82,6 @@ impl Search {
         Ok(TagPage { subjects, has_next })
     }
 
-    /// Whether people can be found by an attribute at the moment.
-    ///
-    /// # Errors
-    ///
-    /// [`SearchError::NotReady`], [`SearchError::Database`].
-    pub async fn require_ready(&self, attribute: &str) -> Result<(), SearchError> {
-        let not_ready = || SearchError::NotReady { attribute: attribute.to_owned() };
-        let (_, searched) = self.searched(attribute).ok_or_else(not_ready)?;
-        if self.indexes().await?.serving(searched).is_some()
-            || self.read_again().await?.serving(searched).is_some()
-        {
-            return Ok(());
-        }
-        Err(not_ready())
-    }
-
     /// Looks up in the index that serves now: what is found in another generation than the one that was remembered may be of an index that is being
     /// deleted.
     async fn look_up(

@@ -34,8 +34,8 @@ use sea_orm::{DatabaseConnection, DbErr};
 
 pub(crate) use self::tags::{NewTags, Tagger, insert_together};
 pub use self::{
-    batch::{TagBatch, Untagged},
-    build::Build,
+    batch::{TagBatch, Untagged, lock_subjects},
+    build::{Build, Planned},
     error::SearchError,
     index::{Index, IndexState},
     look_up::TagPage,

@@ -1,4 +1,8 @@
-use super::{Index, IndexState, Search, SearchError, Searched, change::Change, indexes::Indexes};
+use super::{
+    Index, IndexState, Search, SearchError, Searched,
+    change::{Change, has_users},
+    indexes::Indexes,
+};
 use crate::{attributes, audit::Origin, database::now};
 
 impl Search {
@@ -9,14 +13,27 @@ impl Search {
     ///
     /// [`SearchError`].
     pub async fn prepare(&self, origin: &Origin) -> Result<Vec<String>, SearchError> {
-        let change = |indexes: &Indexes| {
-            let mut epochs = Epochs::of(indexes);
-            let add = self.missing(indexes);
-            let add =
-                add.map(|searched| new_index(indexes, &mut epochs, searched, IndexState::Ready)).collect();
-            Change { add, new_epoch: epochs.begun(), only_without_users: true, ..Change::default() }
-        };
-        let indexes = self.change(origin, change).await?;
+        let mut indexes = self.read_again().await?;
+        if self.missing(&indexes).next().is_some() && !has_users(&self.0.db).await? {
+            let change = |indexes: &Indexes| {
+                let mut epochs = Epochs::of(indexes);
+                let add = self.missing(indexes);
+                let add: Vec<_> = add
+                    .map(|searched| new_index(indexes, &mut epochs, searched, IndexState::Ready))
+                    .collect();
+                // By other rules. Who writes could not write both.
+                let is_replaced = |one: &&Index| add.iter().any(|new| new.attribute == one.attribute);
+                let remove = indexes.all.iter().filter(is_replaced).cloned().collect();
+                Change {
+                    add,
+                    remove,
+                    new_epoch: epochs.begun(),
+                    only_without_users: true,
+                    ..Change::default()
+                }
+            };
+            indexes = self.change(origin, change).await?;
+        }
         Ok(self.missing(&indexes).map(|searched| searched.name.clone()).collect())
     }
 
@@ -46,6 +63,7 @@ pub(super) fn new_index(
         epoch: epochs.newest,
         rules: searched.matching.rules().to_owned(),
         is_unique: searched.settings.unique,
+        id: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
         state,
         created_at: now(),
     }

@@ -178,6 +178,9 @@ impl NewTags {
 
     /// Ends a transaction that stored them.
     pub(crate) async fn confirm(&self, transaction: &WriteTransaction) -> Result<(), SearchError> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
         head::confirm(transaction, self.generation).await
     }
 }

@@ -41,6 +41,6 @@ impl Opened<'_> {
     }
 }
 
-fn key_of(subject: SubjectId, value: Sealed<'_>) -> Option<DataKeyId> {
+pub(super) fn key_of(subject: SubjectId, value: Sealed<'_>) -> Option<DataKeyId> {
     Some(DataKeyId { subject, version: value.header().ok()?.key_version })
 }

@@ -69,6 +69,11 @@ impl Users {
         let Some(wanted) = value.value() else { return Ok(None) };
         let subjects = self.search.few(value.attribute.name(), wanted).await?;
         let mut found = self.confirmed(value, wanted, &subjects, reads).await?;
+        if found.len() < subjects.len() && subjects.len() > 1 {
+            // Not all of them have it. Others may.
+            let page = self.search.page(value.attribute.name(), wanted, None, MAX_PAGE_SIZE).await?;
+            found = self.confirmed(value, wanted, &page.subjects, reads).await?;
+        }
         if found.len() > 1 {
             let subjects = found.iter().map(User::id).collect();
             return Err(UserError::Ambiguous { attribute: value.attribute.name().to_owned(), subjects });
@@ -138,6 +143,7 @@ impl Users {
         if missing.is_empty() || !build {
             return Ok(missing);
         }
+        self.require_trusted_ledger()?;
         let indexes = self.search.begin(&origin, Build::Missing).await?;
         let (options, controls) = (SweepOptions::default(), Controls::default());
         let report = self.index_build(&indexes).run(AT_START, &options, &controls).await?;

@@ -103,6 +103,8 @@ impl Users {
         let some = Entity::find().select_only().column(Column::SubjectId).filter(own());
         let some = some.order_by_asc(Column::SubjectId).limit(BATCH).into_tuple();
         let subjects: Vec<Uuid> = some.all(&transaction).await?;
+        // Whoever changes their values elsewhere meanwhile comes before this, or after it.
+        search::lock_subjects(&transaction, &subjects).await?;
         let these = one_of(self.db.get_database_backend(), Column::SubjectId, subjects.clone());
         let mut removed = 0;
         if !subjects.is_empty() {

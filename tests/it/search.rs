@@ -90,7 +90,12 @@ pub(crate) async fn build(users: &Users, what: Build) {
     let indexes = search.begin(&origin, what).await.unwrap();
     let build = users.index_build(&indexes);
     let report = build.run("a test", &SweepOptions::default(), &Controls::default()).await.unwrap();
-    assert_eq!(report.left, 0);
+    if report.left > 0 {
+        // Somebody else was faster, and has begun another one since.
+        for index in &indexes {
+            assert!(!search.stands(index).await.unwrap(), "{report:?}");
+        }
+    }
     search.finish(&origin, &indexes).await.unwrap();
     while search.delete_some().await.unwrap() > 0 {}
     search.end(&origin).await.unwrap();

@@ -1,8 +1,3 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
-
 use clap::Args;
 use serde_json::json;
 
@@ -19,9 +14,8 @@ use crate::{
     },
     audit::Origin,
     config::LoadedConfig,
-    keys::sweep::Failure,
-    search::{Build, Index},
-    users::Users,
+    search::{Build, Index, Planned},
+    users::{IndexBuild, Users},
 };
 
 /// Builds the indexes that this configuration needs and the database lacks: each value from before gets its tag.
@@ -104,13 +98,14 @@ impl Builder {
     async fn build(&self, context: &AdminContext) -> anyhow::Result<Output> {
         let users = context.users();
         let planned = users.search().planned(self.build).await?;
-        let data_keys = users.index_build(&planned).count().await?;
+        let data_keys = users.index_build(&planned.build).count().await?;
         self.print_plan(context, &planned, data_keys);
         if self.dry_run {
             let text = if self.run.json { "" } else { "this was a dry run: nothing was done\n" };
             return Ok(text.to_owned().into());
         }
-        if planned.is_empty() {
+        if planned.build.is_empty() {
+            users.search().begin(&self.run.actor.origin(), self.build).await?;
             let output = retire(&users, &self.run.actor.origin()).await?;
             return Ok(if self.run.json {
                 event("result", json!({ "outcome": "completed", "left": 0 })).to_string() + "\n"
@@ -130,16 +125,14 @@ impl Builder {
         let indexes = users.search().begin(&origin, self.build).await?;
         let build = users.index_build(&indexes);
         let planned = self.run.limited(build.count().await?);
-        let (watch, mut controls) = watch::watch(planned, self.run.json, self.run.failures.as_deref())?;
-        let failed = Arc::new(Failed::default());
-        controls.on_failure = failed.clone().before(controls.on_failure);
+        let (watch, controls) = watch::watch(planned, self.run.json, self.run.failures.as_deref())?;
         let names: Vec<_> = context.backends.iter().map(|backend| backend.name().to_owned()).collect();
         let options = self.run.options(&context.config, names.iter().map(|name| &**name));
         let run = build.run(origin.actor(), &options, &controls);
         let report = watch.during(run).await.and_then(|report| Ok(report?))?;
         let go_on = "oubliette-admin index build";
         let mut output = outcome("gave tags to the values of", "left", go_on, &report, &watch, self.run.json);
-        let ended = self.end(users, &origin, &indexes, &failed, &mut output.text).await?;
+        let ended = self.end(users, &origin, (&indexes, &build), &mut output.text).await?;
         if output.status != INTERRUPTED {
             output.status = ended;
         }
@@ -151,48 +144,66 @@ impl Builder {
         &self,
         users: &Users,
         origin: &Origin,
-        indexes: &[Index],
-        failed: &Failed,
+        (indexes, build): (&[Index], &IndexBuild),
         text: &mut String,
     ) -> anyhow::Result<u8> {
-        let (taken, unreadable) = (failed.taken.load(Relaxed), failed.unreadable.load(Relaxed));
         let mut status = 0;
         for index in indexes {
             let (name, this) = (&index.attribute, std::slice::from_ref(index));
-            let left = users.index_build(this).count().await?;
-            let said = if index.is_unique && taken > 0 && left > 0 {
-                users.search().give_up(origin, this).await?;
-                status = 1;
-                format!(
-                    "{name}: GIVEN UP, since people share a value that one alone may have. They are listed above: change them, or set unique = false\n"
-                )
-            } else if left == 0 || self.skip_unreadable && left <= unreadable {
-                users.search().finish(origin, this).await?;
-                format!("people are found by {name}\n")
-            } else {
-                status = 1;
-                format!("nobody is found by this index of {name} yet\n")
+            let is_whole = async || match users.index_build(this).count().await? {
+                0 => anyhow::Ok(true),
+                _ => Ok(self.skip_unreadable && build.lacks_unreadable_only(index).await?),
             };
-            if !self.run.json {
-                text.push_str(&said);
+            let mut ended = if !users.search().stands(index).await? {
+                Ended::Replaced
+            } else if is_whole().await? {
+                users.search().finish(origin, this).await?;
+                Ended::Ready
+            } else if index.is_unique && build.is_taken(index) {
+                users.search().give_up(origin, this).await?;
+                Ended::GivenUp
+            } else {
+                Ended::NotReady
+            };
+            // A failover may have lost the last tags in between.
+            if matches!(ended, Ended::Ready) && !is_whole().await? {
+                users.search().reopen(origin, index).await?;
+                ended = Ended::NotReady;
+            }
+            if !matches!(ended, Ended::Ready) {
+                status = 1;
+            }
+            if self.run.json {
+                let ended = json!({ "attribute": name, "epoch": index.epoch, "state": ended.word() });
+                text.insert_str(0, &format!("{}\n", event("index", ended)));
+            } else {
+                text.push_str(&ended.said(name));
             }
         }
         retire(users, origin).await?;
         Ok(status)
     }
 
-    fn print_plan(&self, context: &AdminContext, planned: &[Index], data_keys: u64) {
+    fn print_plan(&self, context: &AdminContext, planned: &Planned, data_keys: u64) {
         if self.run.json {
-            let indexes = planned.iter().map(|index| {
-                json!({ "attribute": index.attribute, "epoch": index.epoch, "rules": index.rules, "unique": index.is_unique })
+            let object = |index: &Index| json!({ "attribute": index.attribute, "epoch": index.epoch, "rules": index.rules, "unique": index.is_unique });
+            let [indexes, given_up] =
+                [&planned.build, &planned.given_up].map(|all| all.iter().map(object).collect::<Vec<_>>());
+            let plan = json!({
+                "indexes": indexes, "given_up": given_up, "data_keys": data_keys, "limit": self.run.limited(data_keys),
             });
-            let plan = json!({ "indexes": indexes.collect::<Vec<_>>(), "data_keys": data_keys, "limit": self.run.limited(data_keys) });
             return emit(&event("plan", plan));
         }
-        if planned.is_empty() {
+        for index in &planned.given_up {
+            say(&format!(
+                "{}: epoch {} is given up, and people are not found by it any more",
+                index.attribute, index.epoch
+            ));
+        }
+        if planned.build.is_empty() {
             return say("every index that this configuration needs is there");
         }
-        for index in planned {
+        for index in &planned.build {
             let unique = if index.is_unique { ", one owner for each value" } else { "" };
             say(&format!("{}: epoch {}, by the rules {}{unique}", index.attribute, index.epoch, index.rules));
         }
@@ -208,22 +219,38 @@ impl Builder {
     }
 }
 
-/// How many data keys failed, by why.
-#[derive(Debug, Default)]
-struct Failed {
-    taken: AtomicU64,
-    unreadable: AtomicU64,
+/// What became of an index.
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    Ready,
+    GivenUp,
+    NotReady,
+    /// By somebody else.
+    Replaced,
 }
 
-type OnFailure = dyn Fn(&Failure) + Send + Sync;
+impl Ended {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::GivenUp => "given_up",
+            Self::NotReady => "building",
+            Self::Replaced => "replaced",
+        }
+    }
 
-impl Failed {
-    /// Counts a failure, then tells it to who else wants to know.
-    fn before(self: Arc<Self>, then: Arc<OnFailure>) -> Arc<OnFailure> {
-        Arc::new(move |failure| {
-            let count = if failure.class == "taken" { &self.taken } else { &self.unreadable };
-            count.fetch_add(1, Relaxed);
-            then(failure);
-        })
+    fn said(self, name: &str) -> String {
+        match self {
+            Self::Ready => format!("people are found by {name}\n"),
+            Self::GivenUp => format!(
+                "{name}: GIVEN UP, since people share a value that one alone may have. They are listed above: change them, or set unique = false\n"
+            ),
+            Self::NotReady => format!("nobody is found by this index of {name} yet\n"),
+            Self::Replaced => {
+                format!(
+                    "{name}: somebody else has replaced this index, or given it up: `oubliette-admin index status`\n"
+                )
+            }
+        }
     }
 }

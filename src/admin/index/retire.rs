@@ -14,7 +14,7 @@ use crate::{
 /// Ends the indexes of attributes that people are not found by any more (`search = "none"`), and what an interrupted `build` or `rotate` left to
 /// be ended: deletes their tags, then the index keys that no index needs.
 ///
-/// Of an attribute that this configuration does not know, it asks nothing and deletes the tags as well: use the configuration of the servers.
+/// An attribute that this configuration does not know is one of those: use the configuration of the servers.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin index retire --yes")]

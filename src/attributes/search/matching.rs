@@ -1,7 +1,7 @@
 use super::email;
 use crate::{
-    attributes::{AttributeKind, Normalisation, declared::normal},
-    envelope::{IndexKey, IndexTag, PersonalText},
+    attributes::{AttributeKind, Normalisation, Phone, declared::normal},
+    envelope::{Attribute, IndexKey, IndexTag, PersonalText},
 };
 
 /// Which spellings of a value are the same to who looks for it. The one way from a value to its tag: of who writes it and of who looks for it.
@@ -49,8 +49,9 @@ impl Matching {
         match self.kind {
             AttributeKind::Email => email::normal(value),
             AttributeKind::Text => normal(value, &self.steps),
-            // Checked values are written in one way: E.164, ISO 8601.
-            AttributeKind::Phone | AttributeKind::Date => value.clone(),
+            // Checked values are written in one way: E.164, ISO 8601. One that was stored under another declaration may not be.
+            AttributeKind::Phone => Phone::parse(value.expose()).unwrap_or_else(|_| value.clone()),
+            AttributeKind::Date => PersonalText::new(value.expose().trim().to_owned()),
         }
     }
 }
@@ -60,10 +61,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        attributes::{Email, Phone},
-        envelope::{Attribute, KeyMaterial},
-    };
+    use crate::{attributes::Email, envelope::KeyMaterial};
 
     /// The tag of what somebody typed, be it to be stored or to be looked for.
     fn tag<A: Attribute>(key: &IndexKey, kind: AttributeKind, typed: &str) -> IndexTag {
@@ -151,6 +149,10 @@ mod tests {
         let matching = Matching::new(AttributeKind::Text, &[NoSpaces, Uppercase]);
         let stored = PersonalText::new(" a 1".to_owned());
         assert!(matching.is_same(&stored, &value));
+        let text = |text: &str| PersonalText::new(text.to_owned());
+        let matching = Matching::new(AttributeKind::Phone, &[]);
+        assert!(matching.is_same(&text("+44 20 7946 0958"), &text("+442079460958")));
+        assert!(!matching.is_same(&text("none"), &text("+442079460958")));
     }
 
     proptest! {

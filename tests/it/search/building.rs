@@ -35,6 +35,9 @@ on_both_databases!(
     values_that_several_have_are_listed_before_one_alone_can_have_them,
     a_build_that_is_killed_again_and_again_ends_right,
     a_value_that_does_not_open_is_named_and_can_be_left_out,
+    an_empty_database_takes_other_rules_and_writes,
+    what_was_begun_by_mistake_is_given_up,
+    tags_of_an_index_that_serves_again_are_not_deleted,
 );
 
 async fn tag_count(site: &Site) -> usize {
@@ -220,12 +223,60 @@ async fn a_value_that_does_not_open_is_named_and_can_be_left_out(stack: TestStac
     let refused = site.sandbox.admin(&["index", "build", "--yes"]);
     assert_eq!(refused.status, Some(1), "{} {}", refused.stdout, refused.stderr);
     assert!(refused.stdout.contains(&damaged.to_string()), "{}", refused.stdout);
-    assert!(refused.stdout.contains("nobody is found by this index"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("nobody is found by this index of email yet"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("people are found by phone\n"), "{}", refused.stdout);
     let built = site.sandbox.admin(&["index", "build", "--yes", "--skip-unreadable"]);
     assert_eq!(built.status, Some(0), "{} {}", built.stdout, built.stderr);
-    assert!(
-        built.stdout.contains("people are found by email\npeople are found by phone\n"),
-        "{}",
-        built.stdout
-    );
+    assert!(built.stdout.contains("people are found by email\n"), "{}", built.stdout);
+}
+
+async fn an_empty_database_takes_other_rules_and_writes(stack: TestStack) {
+    let url = stack.url();
+    let first = TestApp::start_with(stack, by_national_id(true)).await;
+    let other_rules = |config: &mut Config| {
+        by_national_id(false)(config);
+        config.database.url = Some(url.clone().into());
+        config.attributes.0.get_mut("national_id").unwrap().normalise = Some(Vec::new());
+    };
+    let app = TestApp::start_on(TestStack::sqlite(), first.backend.clone(), other_rules).await;
+    let create = "mutation($input: CreateUserInput!) { createUser(input: $input) { id } }";
+    let attributes = json!([{ "name": "national_id", "value": "A123456789" }]);
+    for _ in 0..2 {
+        let input = json!({ "username": Person::new().username, "attributes": attributes });
+        assert_eq!(code(&app.graphql(create, json!({ "input": input })).await), None);
+    }
+    assert_eq!(all(&app, "national_id", "A123456789").await.len(), 2);
+    let indexes = app.users.search().all().await.unwrap();
+    assert_eq!(indexes.len(), 3, "{indexes:?}");
+}
+
+/// By another configuration, and killed.
+async fn what_was_begun_by_mistake_is_given_up(stack: TestStack) {
+    let (site, backend) = Site::on_local_keys(stack).await;
+    populate(&site.db, &backend, 3).await;
+    site.done(&["index", "build", "--yes", "--json"]);
+    let right = local_backend("local");
+    let site = site.configure("local", &format!("{right}[attributes.email]\nunique = true\n"));
+    let limited = site.sandbox.admin(&["index", "build", "--yes", "--limit", "1", "--batch-size", "1"]);
+    assert_eq!(limited.status, Some(1), "{}", limited.stdout);
+    let site = site.configure("local", &right);
+    let planned = site.sandbox.admin(&["index", "build", "--dry-run"]);
+    assert!(planned.stderr.contains("email: epoch 2 is given up"), "{}", planned.stderr);
+    let said = site.sandbox.admin(&["index", "build", "--yes"]);
+    assert_eq!(said.status, Some(0), "{} {}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("destroyed the index key of epoch 2"), "{}", said.stdout);
+    assert_eq!(tag_count(&site).await, 6);
+    site.sandbox.admin_ok(&["index", "status"]);
+}
+
+/// As after a failover that lost the retirement.
+async fn tags_of_an_index_that_serves_again_are_not_deleted(stack: TestStack) {
+    let app = TestApp::start(stack).await;
+    let id = app.create(&Person::new()).await;
+    let search = app.users.search();
+    let indexes = search.all().await.unwrap();
+    search.give_up(&Origin::new("a test"), &indexes).await.unwrap();
+    app.sql("UPDATE search_indexes SET state = 'ready'").await;
+    assert_eq!(search.delete_some().await.unwrap(), 0);
+    assert_eq!(tags(&app, id).await.len(), 2);
 }

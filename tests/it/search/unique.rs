@@ -1,7 +1,13 @@
 //! A value that one user alone can have.
 
 use futures::future::join_all;
-use oubliette::config::Config;
+use oubliette::{
+    attributes::Change,
+    audit::Origin,
+    config::Config,
+    keys::sweep::SweepOptions,
+    users::{ImportOptions, Imported, ImportedUser},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -12,6 +18,7 @@ on_both_databases!(
     a_value_has_one_owner_whatever_its_spelling,
     of_many_who_want_it_at_the_same_time_one_gets_it,
     two_who_swap_their_values_end,
+    an_import_leaves_out_whose_value_is_anothers,
 );
 
 async fn create(app: &TestApp, national_id: &str) -> Value {
@@ -79,4 +86,28 @@ async fn two_who_swap_their_values_end(stack: TestStack) {
         owners.dedup();
         assert_eq!(owners.len(), 2, "{owners:?}");
     }
+}
+
+/// One of those in a file, and one who is here already.
+async fn an_import_leaves_out_whose_value_is_anothers(stack: TestStack) {
+    let app = TestApp::start_with(stack, by_national_id(true)).await;
+    create(&app, "A123456789").await;
+    let person = |value: &str| {
+        let mut new = Person::new().new_user();
+        let attribute = app.users.attribute("national_id").unwrap();
+        new.personal.add(&attribute, Change::Replace(value)).unwrap();
+        ImportedUser { id: None, new }
+    };
+    let brought = ["A000000001", "a 123 456 789", "A000000002", "a000000002"].map(person);
+    let import = app.users.import(&Origin::new("a test"), &SweepOptions::default(), ImportOptions::default());
+    let outcomes = import.bring(brought.into()).await.unwrap();
+    let refused =
+        |outcome: &&Imported| matches!(outcome, Imported::Refused { field, .. } if field == "national_id");
+    assert!(refused(&&outcomes[1]), "{outcomes:?}");
+    assert_eq!(outcomes[2..].iter().filter(refused).count(), 1, "{outcomes:?}");
+    assert!(matches!(outcomes[0], Imported::Created(_)), "{outcomes:?}");
+    for value in ["A123456789", "A000000001", "A000000002"] {
+        assert_eq!(all(&app, "national_id", value).await.len(), 1, "{value}");
+    }
+    assert_eq!(app.rows("SELECT 1 FROM users").await.len(), 3);
 }

@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Value,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::{StoredIndexKey, store::parse};
 use crate::{
     NotStored, WrappedKey,
-    database::{begin_write, now},
+    database::{begin_write, clock},
     entity::index_key::{Column, Entity},
     wrapping_keys,
 };
@@ -52,15 +52,15 @@ pub(crate) async fn replace(
     backend: &str,
 ) -> Result<(), NotStored> {
     let transaction = begin_write(db).await?;
-    let values: [(Column, Value); 3] = [
-        (Column::KekId, new.kek_id.as_str().into()),
-        (Column::Wrapped, new.bytes.clone().into()),
-        (Column::RewrappedAt, now().into()),
+    let values = [
+        (Column::KekId, Expr::value(new.kek_id.as_str())),
+        (Column::Wrapped, Expr::value(new.bytes.clone())),
+        (Column::RewrappedAt, clock(db.get_database_backend())),
     ];
     let mut update = Entity::update_many()
         .filter(Column::Id.eq(old.id.identity).and(Column::Wrapped.eq(old.wrapped.bytes.clone())));
     for (column, value) in values {
-        update = update.col_expr(column, Expr::value(value));
+        update = update.col_expr(column, value);
     }
     update.exec(&transaction).await?;
     if let Err(refused) = wrapping_keys::require_active(&transaction, &new.kek_id, backend).await {

@@ -6,7 +6,7 @@ use sea_orm::{
 use super::{IndexKeyId, NewIndexKey, StoredIndexKey};
 use crate::{
     KekId, NotStored, WrappedKey,
-    database::{WriteTransaction, now},
+    database::{WriteTransaction, read_clock},
     entity::index_key::{Column, Entity, Model},
     wrapping_keys,
 };
@@ -56,7 +56,7 @@ pub async fn insert(
         id: id.identity,
         kek_id: wrapped.kek_id.as_str().to_owned(),
         wrapped: wrapped.bytes.clone(),
-        created_at: now(),
+        created_at: read_clock(transaction).await?,
         rewrapped_at: None,
     };
     let insert = Entity::insert(row.into_active_model().reset_all());

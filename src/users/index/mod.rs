@@ -1,27 +1,29 @@
 //! Tags for those who are there already: a sweep through all data keys.
 
+mod open;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter,
+    QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 use uuid::Uuid;
 
+use self::open::Opened;
 use super::{UserAttribute, Users};
 use crate::{
     causes,
-    database::one_of,
+    database::{is_deadlock, one_of},
     entity::{SealedName, blind_index, data_key, personal_value, user},
     envelope::{DataKeyId, PersonalText, Sealed, SealedRow, SubjectId},
     keys::{
         WrappedKey,
-        subjects::Unreadable,
         sweep::{
             self, BatchResult, Controls, Failure, NewOperation, OperationKind, Pace, Report, StopCause,
             SweepOptions, Task,
@@ -38,6 +40,16 @@ const ATTEMPTS: usize = 5;
 pub struct IndexBuild {
     users: Users,
     indexes: Arc<[(Index, UserAttribute)]>,
+    found: Arc<Mutex<Found>>,
+}
+
+/// What a run came by.
+#[derive(Debug, Default)]
+struct Found {
+    /// Values that do not open.
+    unreadable: HashSet<Place>,
+    /// Attributes of which some value has an owner already.
+    taken: HashSet<String>,
 }
 
 impl Users {
@@ -45,7 +57,11 @@ impl Users {
     #[must_use]
     pub fn index_build(&self, indexes: &[Index]) -> IndexBuild {
         let own = |index: &Index| Some((index.clone(), self.attribute(&index.attribute)?));
-        IndexBuild { users: self.clone(), indexes: indexes.iter().filter_map(own).collect() }
+        IndexBuild {
+            users: self.clone(),
+            indexes: indexes.iter().filter_map(own).collect(),
+            found: Arc::default(),
+        }
     }
 }
 
@@ -78,6 +94,36 @@ impl IndexBuild {
             planned: self.count().await?,
         };
         sweep::run(&self.users.db, new, vec![Arc::new(self.clone()) as _], options, controls).await
+    }
+
+    /// Whether somebody else has a value of the index already, where one alone may have it.
+    #[must_use]
+    pub fn is_taken(&self, index: &Index) -> bool {
+        self.found().taken.contains(&index.attribute)
+    }
+
+    /// Whether all whose value has no tag in an index are some whose value does not open.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn lacks_unreadable_only(&self, index: &Index) -> Result<bool, DbErr> {
+        let this = self.users.index_build(std::slice::from_ref(index));
+        let left = data_key::Entity::find().select_only().column(data_key::Column::SubjectId);
+        let left: Vec<Uuid> = left.filter(this.remaining()).into_tuple().all(self.db()).await?;
+        let found = self.found();
+        Ok(left
+            .into_iter()
+            .all(|subject| found.unreadable.contains(&(subject.into(), index.attribute.clone()))))
+    }
+
+    fn note_unreadable(&self, place: &Place) {
+        self.found().unreadable.insert(place.clone());
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        // Nothing panics while it is locked.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn db(&self) -> &DatabaseConnection {
@@ -127,7 +173,10 @@ impl IndexBuild {
     }
 }
 
-type Values = BTreeMap<(SubjectId, String), SealedValue>;
+/// Whose value, of which attribute.
+type Place = (SubjectId, String);
+
+type Values = BTreeMap<Place, SealedValue>;
 
 /// A sealed value, and the name that it is sealed under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,26 +213,10 @@ impl Task for IndexBuild {
         let subjects: Vec<Uuid> =
             keys.iter().map(|(id, _)| Uuid::from(id.subject)).collect::<HashSet<_>>().into_iter().collect();
         let values = self.values(self.db(), &subjects).await?;
-        let sealed = values.iter().map(|((subject, _), value)| (*subject, value.as_sealed()));
-        let opened = self.users.open_keys_of(sealed).await;
-        let (mut texts, mut problems) = (HashMap::new(), HashMap::new());
-        for (key, value) in &values {
-            match opened.value(key.0, value.as_sealed()).await {
-                Ok(text) => {
-                    texts.insert(key.clone(), text);
-                }
-                // Rotated or forgotten just now: who is still there comes again.
-                Err(error) if error.is_key_gone() => {}
-                Err(error) if error.is_outage() => {
-                    pace.abort();
-                    let stop = Some(StopCause(causes::line(&error)));
-                    return Ok(BatchResult { stop, ..BatchResult::default() });
-                }
-                Err(error) => {
-                    problems.insert(key.0, unreadable(&key.1, &error));
-                }
-            }
-        }
+        let Opened { texts, gone, mut problems } = match self.open(&values, pace).await {
+            Ok(opened) => opened,
+            Err(stop) => return Ok(BatchResult { stop, ..BatchResult::default() }),
+        };
         let Stored { changed, taken } = match self.store(&subjects, &values, &texts).await {
             Ok(stored) => stored,
             Err(SearchError::Database(error)) => return Err(error),
@@ -193,6 +226,16 @@ impl Task for IndexBuild {
                 return Ok(BatchResult { stop, ..BatchResult::default() });
             }
         };
+        // Rotated or forgotten just now: who is still there comes again. Unless the value is the same, and has no data key.
+        if !gone.is_empty() {
+            let now = self.values(self.db(), &subjects).await?;
+            for (key, problem) in gone {
+                if now.get(&key) == values.get(&key) {
+                    self.note_unreadable(&key);
+                    problems.insert(key.0, problem);
+                }
+            }
+        }
         problems.extend(taken);
         let mut result = BatchResult::default();
         for (id, wrapped) in keys {
@@ -225,6 +268,8 @@ impl IndexBuild {
         for _ in 0..ATTEMPTS {
             match self.try_store(subjects, values, texts).await {
                 Err(SearchError::Changed) => self.users.search().catch_up().await?,
+                // Of two who wait for each other, this one begins anew.
+                Err(SearchError::Database(error)) if is_deadlock(&error) => {}
                 stored => return stored,
             }
         }
@@ -248,19 +293,17 @@ impl IndexBuild {
                 changed.insert(key.0);
             }
         }
-        let problem = |Untagged { subject, attribute, owner }| {
-            (subject, ("taken", format!("{attribute} is also that of {owner}")))
+        let problem = |Untagged { subject, attribute, owner }: Untagged| {
+            let cause = format!("{attribute} is also that of {owner}");
+            self.found().taken.insert(attribute);
+            (subject, ("taken", cause))
         };
         let taken = batch.commit().await?.into_iter().map(problem).collect();
         Ok(Stored { changed, taken })
     }
 }
 
-type Texts = HashMap<(SubjectId, String), PersonalText>;
-
-fn unreadable(attribute: &str, error: &Unreadable) -> Problem {
-    ("unreadable", format!("{attribute}: {}", causes::line(error)))
-}
+type Texts = HashMap<Place, PersonalText>;
 
 /// A row of a value of the subject of a data key.
 fn has_value(attribute: &UserAttribute) -> SelectStatement {
