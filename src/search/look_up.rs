@@ -1,15 +1,14 @@
-use std::sync::Arc;
+use std::future::Future;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Statement, Value,
-    sea_query::{ArrayType, Expr, Query},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
+    sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
-use super::{Search, SearchError, Searched};
+use super::{Search, SearchError};
 use crate::{
-    database::Together,
     entity::{
         blind_index::{Column, Entity},
         search_head,
@@ -20,26 +19,28 @@ use crate::{
 /// How often a look-up is made anew if the indexes change meanwhile.
 const ATTEMPTS: usize = 5;
 
-/// How many subjects of one tag are told from one: two are several.
-pub(super) const FEW: usize = 2;
-
-/// The subjects of some tags, at most two of each, and the generation that they are of.
-pub(super) type Hits = Together<Wanted, Hit>;
-
 /// A tag in an index.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// The place of its attribute.
     attribute: usize,
     epoch: i32,
     tag: IndexTag,
 }
 
-/// What there is of a tag.
+/// The same, as the columns of an index have it.
+#[derive(Clone, Copy)]
+pub(crate) struct WantedRow<'w> {
+    pub(crate) attribute: &'w str,
+    pub(crate) epoch: i32,
+    pub(crate) tag: &'w [u8],
+}
+
+/// What there is of a tag, and of which generation of the indexes.
 #[derive(Clone, Debug)]
-pub(super) struct Hit {
-    generation: Uuid,
-    subjects: Vec<SubjectId>,
+pub(crate) struct Hit<T> {
+    pub(crate) generation: Uuid,
+    pub(crate) found: T,
 }
 
 /// Some of the subjects of a value, in the order of their ids.
@@ -52,21 +53,12 @@ pub struct TagPage {
 }
 
 impl Search {
-    /// The subjects who have a value, which was checked, of an attribute: two at most. By their tags: whether they have that value is to be seen when it
-    /// is opened.
+    /// The subjects who have a value, which was checked, of an attribute, a page at a time. By their tags: whether they have that value is to be seen when
+    /// it is opened.
     ///
     /// # Errors
     ///
     /// [`SearchError::NotReady`], [`SearchError::Keys`], [`SearchError::Database`].
-    pub async fn few(&self, attribute: &str, value: &PersonalText) -> Result<Vec<SubjectId>, SearchError> {
-        Ok(self.look_up(attribute, value, Extent::Few).await?.subjects)
-    }
-
-    /// The same, as many as there are, a page at a time.
-    ///
-    /// # Errors
-    ///
-    /// The same.
     pub async fn page(
         &self,
         attribute: &str,
@@ -74,22 +66,25 @@ impl Search {
         after: Option<SubjectId>,
         size: u64,
     ) -> Result<TagPage, SearchError> {
-        let extent = Extent::Page { after, limit: size.saturating_add(1) };
-        let mut subjects = self.look_up(attribute, value, extent).await?.subjects;
+        let found = self.look_up(attribute, value, |wanted| {
+            let search = self.clone();
+            async move { find(&search.0.db, search.row(&wanted), after, size.saturating_add(1)).await }
+        });
+        let mut subjects = found.await?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let has_next = subjects.len() > size;
         subjects.truncate(size);
         Ok(TagPage { subjects, has_next })
     }
 
-    /// Looks up in the index that serves now: what is found in another generation than the one that was remembered may be of an index that is being
-    /// deleted.
-    async fn look_up(
+    /// Looks up in the index that serves now, by what finds a tag: what is found in another generation than the one that was remembered may be of an index
+    /// that is being deleted.
+    pub(crate) async fn look_up<T, F: Future<Output = Result<Hit<T>, DbErr>> + Send>(
         &self,
         attribute: &str,
         value: &PersonalText,
-        extent: Extent,
-    ) -> Result<Hit, SearchError> {
+        find: impl Fn(Wanted) -> F + Send + Sync,
+    ) -> Result<T, SearchError> {
         let not_ready = || SearchError::NotReady { attribute: attribute.to_owned() };
         let (place, searched) = self.searched(attribute).ok_or_else(not_ready)?;
         let mut indexes = self.indexes().await?;
@@ -101,10 +96,9 @@ impl Search {
                 match self.0.keyring.index_keys().open(stored).await {
                     Ok(key) => {
                         let tag = searched.matching.tag(&key, attribute, value);
-                        let hit =
-                            self.hit(Wanted { attribute: place, epoch: index.epoch, tag }, extent).await?;
+                        let hit = find(Wanted { attribute: place, epoch: index.epoch, tag }).await?;
                         if hit.generation == indexes.generation {
-                            return Ok(hit);
+                            return Ok(hit.found);
                         }
                     }
                     // It may have been another one for a while.
@@ -119,61 +113,32 @@ impl Search {
         }
         Err(not_ready())
     }
-}
 
-/// How many subjects of a tag are found.
-#[derive(Clone, Copy, Debug)]
-enum Extent {
-    Few,
-    Page { after: Option<SubjectId>, limit: u64 },
-}
-
-impl Search {
-    async fn hit(&self, wanted: Wanted, extent: Extent) -> Result<Hit, DbErr> {
-        match extent {
-            Extent::Few => self.0.hits.find(wanted).await?.ok_or_else(no_head),
-            Extent::Page { after, limit } => find(&self.0.db, &self.0.searched, wanted, after, limit).await,
-        }
+    /// A tag as the columns have it.
+    pub(crate) fn row<'w>(&'w self, wanted: &'w Wanted) -> WantedRow<'w> {
+        let attribute = self.0.searched.get(wanted.attribute).map_or("", |searched| &searched.name);
+        WantedRow { attribute, epoch: wanted.epoch, tag: wanted.tag.as_bytes() }
     }
 }
 
-fn no_head() -> DbErr {
+/// The generation could not be read.
+pub(crate) fn no_head() -> DbErr {
     DbErr::RecordNotFound("search_head has no row".to_owned())
-}
-
-/// What is looked up together.
-pub(super) fn hits(db: DatabaseConnection, searched: Arc<[Searched]>) -> Hits {
-    Hits::new(move |wanted| {
-        let (db, searched) = (db.clone(), searched.clone());
-        Box::pin(async move {
-            if let [_, _, ..] = wanted[..]
-                && db.get_database_backend() == DbBackend::Postgres
-            {
-                return find_together(&db, &searched, wanted).await;
-            }
-            let mut found = Vec::with_capacity(wanted.len());
-            for wanted in wanted {
-                found.push((wanted, find(&db, &searched, wanted, None, FEW as u64).await?));
-            }
-            Ok(found)
-        })
-    })
 }
 
 /// One statement, which also tells the generation.
 async fn find(
     db: &DatabaseConnection,
-    searched: &[Searched],
-    wanted: Wanted,
+    wanted: WantedRow<'_>,
     after: Option<SubjectId>,
     limit: u64,
-) -> Result<Hit, DbErr> {
+) -> Result<Hit<Vec<SubjectId>>, DbErr> {
     let mut tags = Entity::find()
         .select_only()
         .column(Column::SubjectId)
-        .filter(Column::Attribute.eq(name(searched, wanted)))
+        .filter(Column::Attribute.eq(wanted.attribute))
         .filter(Column::Epoch.eq(wanted.epoch))
-        .filter(Column::Tag.eq(wanted.tag.as_bytes().to_vec()));
+        .filter(Column::Tag.eq(wanted.tag.to_vec()));
     if let Some(after) = after {
         tags = tags.filter(Column::SubjectId.gt(*after.as_uuid()));
     }
@@ -185,50 +150,15 @@ async fn find(
         .from(search_head::Entity)
         .join_subquery(sea_orm::JoinType::LeftJoin, tags, HITS, Expr::cust("TRUE"));
     let rows = db.query_all(&select).await?;
-    let mut hit = None;
+    let mut hit: Option<Hit<Vec<SubjectId>>> = None;
     for row in rows {
         let generation = row.try_get_by_index(0)?;
-        let hit = hit.get_or_insert_with(|| Hit { generation, subjects: Vec::new() });
-        hit.subjects.extend(row.try_get_by_index::<Option<Uuid>>(1)?.map(SubjectId::from));
+        let hit = hit.get_or_insert_with(|| Hit { generation, found: Vec::new() });
+        hit.found.extend(row.try_get_by_index::<Option<Uuid>>(1)?.map(SubjectId::from));
     }
     let mut hit = hit.ok_or_else(no_head)?;
-    hit.subjects.sort_unstable();
+    hit.found.sort_unstable();
     Ok(hit)
 }
 
 const HITS: &str = "hits";
-
-/// Each tag's subjects are looked up by the primary key, two at most.
-const TOGETHER: &str = "SELECT wanted.place, head.generation, hits.subject_id FROM search_head head \
-    CROSS JOIN unnest($1::int4[], $2::text[], $3::int4[], $4::bytea[]) AS wanted(place, attribute, epoch, tag) \
-    LEFT JOIN LATERAL (SELECT subject_id FROM blind_indexes own WHERE own.attribute = wanted.attribute \
-    AND own.epoch = wanted.epoch AND own.tag = wanted.tag LIMIT 2) AS hits ON TRUE";
-
-async fn find_together(
-    db: &DatabaseConnection,
-    searched: &[Searched],
-    wanted: Vec<Wanted>,
-) -> Result<Vec<(Wanted, Hit)>, DbErr> {
-    let array = |array, values: Vec<Value>| Value::Array(array, Some(Box::new(values)));
-    let places = 0..i32::try_from(wanted.len()).unwrap_or(i32::MAX);
-    let values = [
-        array(ArrayType::Int, places.map(Value::from).collect()),
-        array(ArrayType::String, wanted.iter().map(|one| name(searched, *one).into()).collect()),
-        array(ArrayType::Int, wanted.iter().map(|one| one.epoch.into()).collect()),
-        array(ArrayType::Bytes, wanted.iter().map(|one| one.tag.as_bytes().to_vec().into()).collect()),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, TOGETHER, values);
-    let mut hits: Vec<Option<Hit>> = vec![None; wanted.len()];
-    for row in db.query_all_raw(statement).await? {
-        let (place, generation) = (row.try_get_by_index::<i32>(0)?, row.try_get_by_index(1)?);
-        let Some(hit) = usize::try_from(place).ok().and_then(|place| hits.get_mut(place)) else { continue };
-        let hit = hit.get_or_insert_with(|| Hit { generation, subjects: Vec::new() });
-        hit.subjects.extend(row.try_get_by_index::<Option<Uuid>>(2)?.map(SubjectId::from));
-    }
-    Ok(wanted.into_iter().zip(hits).filter_map(|(wanted, hit)| Some((wanted, hit?))).collect())
-}
-
-/// The name of a tag's attribute.
-fn name(searched: &[Searched], wanted: Wanted) -> &str {
-    searched.get(wanted.attribute).map_or("", |searched| &searched.name)
-}

@@ -32,7 +32,6 @@ use std::{
 
 use sea_orm::{DatabaseConnection, DbErr};
 
-pub(crate) use self::tags::{NewTags, Tagger, insert_together};
 pub use self::{
     batch::{TagBatch, Untagged, lock_subjects},
     build::{Build, Planned},
@@ -41,8 +40,12 @@ pub use self::{
     look_up::TagPage,
     tags::{TaggedChange, remove_of, remove_values},
 };
+pub(crate) use self::{
+    look_up::{Hit, Wanted, no_head},
+    tags::{NewTags, Tagger, insert_together},
+};
 
-use self::{indexes::Indexes, look_up::Hits};
+use self::indexes::Indexes;
 use crate::{
     attributes::{Matching, SearchSettings},
     keys::Keyring,
@@ -68,7 +71,6 @@ struct Inner {
     db: DatabaseConnection,
     keyring: Keyring,
     searched: Arc<[Searched]>,
-    hits: Hits,
     known: RwLock<Option<Arc<Indexes>>>,
 }
 
@@ -77,8 +79,7 @@ impl Search {
     #[must_use]
     pub fn new(db: DatabaseConnection, keyring: Keyring, searched: impl Into<Arc<[Searched]>>) -> Self {
         let searched = searched.into();
-        let hits = look_up::hits(db.clone(), searched.clone());
-        Self(Arc::new(Inner { db, keyring, searched, hits, known: RwLock::default() }))
+        Self(Arc::new(Inner { db, keyring, searched, known: RwLock::default() }))
     }
 
     /// All attributes, searched or not.

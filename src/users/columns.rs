@@ -43,6 +43,14 @@ impl Columns {
         self.0 & (1 << column as u64) != 0
     }
 
+    /// The same as a text, of a table with another name.
+    pub(super) fn of(self, table: &str) -> String {
+        let column = |column: Column| {
+            if self.has(column) { format!("{table}.\"{}\"", column.as_str()) } else { "NULL".to_owned() }
+        };
+        Column::iter().map(column).collect::<Vec<_>>().join(", ")
+    }
+
     /// Users, without a condition. What is not in these columns is null, so that each column has one place in all rows.
     pub(super) fn select(self) -> Select<Entity> {
         Column::iter().fold(Entity::find().select_only(), |select, column| {

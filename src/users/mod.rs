@@ -7,6 +7,7 @@
 //! between the database's commit and the cache.
 
 mod attribute;
+mod by_tag;
 mod changes;
 mod columns;
 mod create;
@@ -46,7 +47,7 @@ pub use reads::Reads;
 pub use searched::SearchedValue;
 pub use stored::Misfit;
 
-use self::{find::Rows, trust::Trust};
+use self::{by_tag::TaggedRows, find::Rows, trust::Trust};
 use crate::{
     attributes::Declarations,
     database::Before,
@@ -61,6 +62,7 @@ use crate::{
 pub struct Users {
     db: DatabaseConnection,
     rows: Rows,
+    tagged: TaggedRows,
     keyring: Keyring,
     registry: Registry,
     declarations: Declarations,
@@ -77,7 +79,8 @@ impl Users {
         let rows = find::rows_of(db.clone(), keyring.clone());
         let (declarations, trust) = (Declarations::default(), Trust::default());
         let search = searched::search(&db, &keyring, &declarations);
-        Self { db, rows, keyring, registry, declarations, search, announcing: false, trust }
+        let tagged = by_tag::tagged_rows(db.clone(), search.clone());
+        Self { db, rows, tagged, keyring, registry, declarations, search, announcing: false, trust }
     }
 
     /// The same users, of whom these tables hold personal data.
@@ -90,7 +93,8 @@ impl Users {
     #[must_use]
     pub fn with_declarations(self, declarations: Declarations) -> Self {
         let search = searched::search(&self.db, &self.keyring, &declarations);
-        Self { declarations, search, ..self }
+        let tagged = by_tag::tagged_rows(self.db.clone(), search.clone());
+        Self { tagged, declarations, search, ..self }
     }
 
     /// What gives users fresh data keys: these, or all of them, as far as their data key was made before a moment.

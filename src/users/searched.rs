@@ -2,7 +2,10 @@ use std::future::Future;
 
 use sea_orm::DatabaseConnection;
 
-use super::{AttributeChanges, MAX_PAGE_SIZE, Reads, User, UserAttribute, UserError, UserPage, Users};
+use super::{
+    AttributeChanges, MAX_PAGE_SIZE, Reads, User, UserAttribute, UserError, UserPage, Users, by_tag::FEW,
+    values::and_values,
+};
 use crate::{
     attributes::{AttributeName, Change, Declarations, Matching, SearchSettings},
     audit::Origin,
@@ -13,7 +16,7 @@ use crate::{
         Keyring,
         sweep::{Controls, SweepOptions},
     },
-    search::{Build, Search, Searched},
+    search::{Build, Search, Searched, no_head},
 };
 
 /// Who builds what is missing, in the audit trail.
@@ -42,12 +45,6 @@ impl SearchedValue {
         Ok(Self { attribute, given })
     }
 
-    /// The attribute.
-    #[must_use]
-    pub fn attribute(&self) -> &UserAttribute {
-        &self.attribute
-    }
-
     fn value(&self) -> Option<&PersonalText> {
         self.given.tagged().find_map(|change| change.value)
     }
@@ -67,12 +64,23 @@ impl Users {
     ) -> Result<Option<User>, UserError> {
         self.require_trusted_ledger()?;
         let Some(wanted) = value.value() else { return Ok(None) };
-        let subjects = self.search.few(value.attribute.name(), wanted).await?;
-        let mut found = self.confirmed(value, wanted, &subjects, reads).await?;
-        if found.len() < subjects.len() && subjects.len() > 1 {
+        let name = value.attribute.name();
+        let mut reads = reads.clone();
+        reads.add(&value.attribute);
+        let rows = self.search.look_up(name, wanted, |wanted| {
+            let (tagged, columns) = (self.tagged.clone(), reads.columns);
+            async move { tagged.find((columns, wanted)).await?.ok_or_else(no_head) }
+        });
+        let rows = rows.await?;
+        let are_some = rows.len() >= FEW;
+        let users = and_values(&self.db, rows, &reads.declared).await?;
+        let users = User::together(self, users, &reads.declared, Vec::new());
+        let number = users.len();
+        let mut found = having(value, wanted, users).await?;
+        if are_some && found.len() < number {
             // Not all of them have it. Others may.
-            let page = self.search.page(value.attribute.name(), wanted, None, MAX_PAGE_SIZE).await?;
-            found = self.confirmed(value, wanted, &page.subjects, reads).await?;
+            let page = self.search.page(name, wanted, None, MAX_PAGE_SIZE).await?;
+            found = self.confirmed(value, wanted, &page.subjects, &reads).await?;
         }
         if found.len() > 1 {
             let subjects = found.iter().map(User::id).collect();
@@ -114,21 +122,15 @@ impl Users {
     ) -> Result<Vec<User>, UserError> {
         let mut reads = reads.clone();
         reads.add(&value.attribute);
-        let matching = value.attribute.matching();
-        let mut found = Vec::with_capacity(subjects.len());
+        let mut users = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            let user = match self.find_with(*subject, &reads).await {
-                Ok(Some(user)) => user,
-                Ok(None) | Err(UserError::Forgotten(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            match user.open(&value.attribute).await {
-                Ok(Some(here)) if matching.is_same(&here, wanted) => found.push(user),
-                Ok(_) | Err(UserError::Forgotten(_)) => {}
+            match self.find_with(*subject, &reads).await {
+                Ok(user) => users.extend(user),
+                Err(UserError::Forgotten(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        having(value, wanted, users).await
     }
 
     /// Gives a database without users its indexes, and builds those that are missing if that is wanted. Gives the names of the attributes that
@@ -193,6 +195,24 @@ impl Users {
         }
         Err(UserError::Contended)
     }
+}
+
+/// Those who have a value.
+async fn having(
+    value: &SearchedValue,
+    wanted: &PersonalText,
+    users: Vec<User>,
+) -> Result<Vec<User>, UserError> {
+    let matching = value.attribute.matching();
+    let mut found = Vec::with_capacity(users.len());
+    for user in users {
+        match user.open(&value.attribute).await {
+            Ok(Some(here)) if matching.is_same(&here, wanted) => found.push(user),
+            Ok(_) | Err(UserError::Forgotten(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 impl UserAttribute {

@@ -66,22 +66,28 @@ fn document<'a>(asked: impl IntoIterator<Item = (Uuid, &'a str)>) -> String {
 async fn many_users_in_one_document_take_few_statements(stack: TestStack) {
     let app = started(stack).await;
     let people = people(&app, MANY).await;
-    for (id, _) in &people {
-        close(&app, *id).await;
+    let mut seen = Vec::new();
+    // How many depends on how fast they are: on a busy machine, each may take so long that the next one begins. The unit tests say exactly.
+    for _ in 0..5 {
+        for (id, _) in &people {
+            close(&app, *id).await;
+        }
+        app.take_statements();
+        let unwrapped = app.backend.unwrapped();
+        let data = app.data(&document(people.iter().map(|(id, _)| (*id, "id email"))), json!({})).await;
+        for (place, (id, person)) in people.iter().enumerate() {
+            assert_eq!(data[format!("u{place}")], json!({ "id": id, "email": person.email }));
+        }
+        assert_eq!(app.backend.unwrapped() - unwrapped, MANY);
+        let statements = app.take_statements();
+        let of = |table| statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count();
+        let counts = ["users", "data_keys"].map(of);
+        if counts.iter().all(|count| (1..MANY).contains(count)) {
+            return;
+        }
+        seen.push(counts);
     }
-    app.take_statements();
-    let unwrapped = app.backend.unwrapped();
-    let data = app.data(&document(people.iter().map(|(id, _)| (*id, "id email"))), json!({})).await;
-    for (place, (id, person)) in people.iter().enumerate() {
-        assert_eq!(data[format!("u{place}")], json!({ "id": id, "email": person.email }));
-    }
-    assert_eq!(app.backend.unwrapped() - unwrapped, MANY);
-    let statements = app.take_statements();
-    for table in ["users", "data_keys"] {
-        let of_table = statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count();
-        // How many depends on how fast they are. The unit tests say exactly.
-        assert!((1..MANY).contains(&of_table), "{of_table} statements for {table}");
-    }
+    panic!("statements for users and data keys: {seen:?}");
 }
 
 /// Each text is planned anew.
