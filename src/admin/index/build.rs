@@ -180,7 +180,10 @@ impl Builder {
                 text.push_str(&ended.said(name));
             }
         }
-        retire(users, origin).await?;
+        let retired = retire(users, origin).await?;
+        if !self.run.json {
+            text.push_str(&retired);
+        }
         Ok(status)
     }
 

@@ -36,7 +36,8 @@ impl RetireCommand {
             format!("Let nobody be found by {} any more, on no server of this database?", names.join(", "));
         let output = if unwanted.is_empty() || confirm(&question, self.yes)? {
             users.search().give_up(&origin, &unwanted).await?;
-            retire(&users, &origin).await?.into()
+            let said = retire(&users, &origin).await?;
+            if said.is_empty() { "nothing is to be retired\n".to_owned() } else { said }.into()
         } else {
             Output { text: "nothing was done\n".to_owned(), status: 1 }
         };
@@ -45,7 +46,7 @@ impl RetireCommand {
     }
 }
 
-/// Deletes the tags of what is retiring, and the keys that no index needs. Says what was deleted.
+/// Deletes the tags of what is retiring, and the keys that no index needs. Says what was deleted, if anything was.
 pub(super) async fn retire(users: &Users, origin: &Origin) -> anyhow::Result<String> {
     let mut deleted = 0;
     loop {
@@ -64,9 +65,6 @@ pub(super) async fn retire(users: &Users, origin: &Origin) -> anyhow::Result<Str
     }
     for epoch in &epochs {
         text.push_str(&format!("destroyed the index key of epoch {epoch}\n"));
-    }
-    if text.is_empty() {
-        text.push_str("nothing is to be retired\n");
     }
     Ok(text)
 }
