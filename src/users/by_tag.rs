@@ -17,16 +17,17 @@ pub(super) type TaggedRows = Together<(Columns, Wanted), Hit<Vec<Model>>>;
 /// So many users of one tag are told from one.
 pub(super) const FEW: usize = 2;
 
-/// Each tag's subjects are looked up by the primary key, two at most, and their rows by theirs.
+/// Each tag's subjects are looked up by the primary key, two at most, and their rows by theirs. Each array is a question of its own, so that the plan does not
+/// depend on its length and is kept: to plan took longer than to find.
 const ON_POSTGRES: &str = "wanted.place, head.generation FROM search_head head \
-    CROSS JOIN unnest($1::int4[], $2::text[], $3::int4[], $4::bytea[]) AS wanted(place, attribute, epoch, tag) \
+    CROSS JOIN unnest((SELECT $1::int4[]), (SELECT $2::text[]), (SELECT $3::int4[]), (SELECT $4::bytea[])) AS wanted(place, attribute, epoch, tag) \
     LEFT JOIN LATERAL (SELECT subject_id FROM blind_indexes own WHERE own.attribute = wanted.attribute \
     AND own.epoch = wanted.epoch AND own.tag = wanted.tag LIMIT 2) AS hits ON TRUE \
     LEFT JOIN users ON users.id = hits.subject_id";
 
 /// The same for one tag.
-const ON_SQLITE: &str = "0, head.generation FROM search_head head \
-    LEFT JOIN (SELECT subject_id FROM blind_indexes WHERE attribute = ? AND epoch = ? AND tag = ? LIMIT 2) AS hits ON TRUE \
+const OF_ONE: &str = "0, head.generation FROM search_head head \
+    LEFT JOIN (SELECT subject_id FROM blind_indexes WHERE attribute = $1 AND epoch = $2 AND tag = $3 LIMIT 2) AS hits ON TRUE \
     LEFT JOIN users ON users.id = hits.subject_id";
 
 /// The rows in a database.
@@ -34,7 +35,7 @@ pub(super) fn tagged_rows(db: DatabaseConnection, search: Search) -> TaggedRows 
     TaggedRows::new(move |wanted| {
         let (db, search) = (db.clone(), search.clone());
         Box::pin(async move {
-            if db.get_database_backend() == DbBackend::Postgres {
+            if wanted.len() > 1 && db.get_database_backend() == DbBackend::Postgres {
                 return find_together(&db, &search, wanted).await;
             }
             let mut found = Vec::with_capacity(wanted.len());
@@ -83,7 +84,7 @@ async fn find_alone(
 ) -> Result<Option<Hit<Vec<Model>>>, DbErr> {
     let row = search.row(&wanted);
     let values: [Value; 3] = [row.attribute.into(), row.epoch.into(), row.tag.to_vec().into()];
-    let sql = format!("SELECT {}, {ON_SQLITE}", columns.of("users"));
+    let sql = format!("SELECT {}, {OF_ONE}", columns.of("users"));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let mut hit = None;
     for row in db.query_all_raw(statement).await? {
