@@ -24,16 +24,18 @@ mod procfs;
 #[path = "../rewrap/series.rs"]
 mod series;
 mod single;
+mod site;
 
 use std::{fs, path::Path};
 
 use anyhow::ensure;
 use clap::Parser;
-use oubliette::{config::DatabaseConfig, database, keys::local::KeyFile};
+use oubliette::database;
 use tempfile::TempDir;
 
-use command::{Admin, Seen};
+use command::Seen;
 use series::Series;
+use site::Site;
 
 /// The tables that an import writes to.
 const TABLES: [&str; 5] = ["users", "personal_values", "data_keys", "blind_indexes", "audit_events"];
@@ -88,43 +90,11 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// What each contender begins with: an empty database.
-struct Site {
-    folder: TempDir,
-    url: String,
-    admin: Admin,
-}
-
-impl Site {
-    fn new(kind: &str, name: &str) -> anyhow::Result<Self> {
-        let folder = TempDir::new()?;
-        let url = if kind == "SQLite" {
-            format!("sqlite://{}?mode=rwc", folder.path().join("bench.db").display())
-        } else {
-            postgres::server().create_database(name);
-            postgres::server().url(name)
-        };
-        let file = folder.path().join("keys.toml");
-        drop(KeyFile::create(&file)?);
-        let keys = format!(
-            "[keys]\nactive = \"local\"\n[keys.backends.local]\nkind = \"local\"\nfile = \"{}\"\n{}",
-            file.display(),
-            people::ATTRIBUTES,
-        );
-        let admin = Admin::new(&url, &keys)?;
-        Ok(Self { folder, url, admin })
-    }
-
-    fn config(&self) -> anyhow::Result<DatabaseConfig> {
-        Ok(serde_json::from_value(serde_json::json!({ "url": self.url }))?)
-    }
-
-    fn import(&self, file: &Path, people: usize, outcome: &str) -> anyhow::Result<Seen> {
-        let file = file.display().to_string();
-        let (seen, result) = self.admin.last_line(&["users", "import", &file, "--json"])?;
-        ensure!(result[outcome] == people && result["people"] == people, "{result}");
-        Ok(seen)
-    }
+fn import(site: &Site, file: &Path, people: usize, outcome: &str) -> anyhow::Result<Seen> {
+    let file = file.display().to_string();
+    let (seen, result) = site.admin.last_line(&["users", "import", &file, "--json"])?;
+    ensure!(result[outcome] == people && result["people"] == people, "{result}");
+    Ok(seen)
 }
 
 async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
@@ -137,10 +107,10 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
     let (mut copy, mut little, mut peak) = (Series::default(), Series::default(), Series::default());
     for round in 1..=options.rounds {
         eprintln!("{kind}, round {round}");
-        let site = Site::new(kind, &format!("few{round}"))?;
-        little.push(f64::from(site.import(&few, count / 20, "created")?.peak) / 1024.0);
-        let site = Site::new(kind, &format!("import{round}"))?;
-        let seen = site.import(&file, count, "created")?;
+        let site = Site::new(kind, &format!("few{round}"), people::ATTRIBUTES)?;
+        little.push(f64::from(import(&site, &few, count / 20, "created")?.peak) / 1024.0);
+        let site = Site::new(kind, &format!("import{round}"), people::ATTRIBUTES)?;
+        let seen = import(&site, &file, count, "created")?;
         ours.push_rate(count, seen.took);
         peak.push(f64::from(seen.peak) / 1024.0);
         let db = database::connect(&site.config()?).await?;
@@ -150,16 +120,16 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
             _ => None,
         };
         db.close().await?;
-        again.push_rate(count, site.import(&file, count, "same")?.took);
+        again.push_rate(count, import(&site, &file, count, "same")?.took);
         drop(site);
-        let site = Site::new(kind, &format!("bare{round}"))?;
+        let site = Site::new(kind, &format!("bare{round}"), people::ATTRIBUTES)?;
         bare.push_rate(count, bare::write(&database::connect(&site.config()?).await?, &rows).await?);
         if let Some(rows) = copied {
-            let site = Site::new(kind, &format!("copy{round}"))?;
+            let site = Site::new(kind, &format!("copy{round}"), people::ATTRIBUTES)?;
             let db = database::connect(&site.config()?).await?;
             copy.push_rate(count, copied::write(db.get_postgres_connection_pool(), &rows).await?);
         }
-        let site = Site::new(kind, &format!("single{round}"))?;
+        let site = Site::new(kind, &format!("single{round}"), people::ATTRIBUTES)?;
         let key_file = site.folder.path().join("keys.toml");
         let took =
             single::create(database::connect(&site.config()?).await?, &key_file, options.single).await?;

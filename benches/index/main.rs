@@ -22,17 +22,20 @@ mod postgres;
 mod procfs;
 #[path = "../rewrap/series.rs"]
 mod series;
+#[path = "../import/site.rs"]
+#[expect(dead_code, reason = "the import run uses the rest")]
+mod site;
 
 use std::fs;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use oubliette::{config::DatabaseConfig, database, keys::local::KeyFile};
+use oubliette::database;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tempfile::TempDir;
 
-use command::Admin;
 use series::Series;
+use site::Site;
 
 /// Compares `index rotate` with a bare INSERT of the same tags.
 #[derive(Debug, Parser)]
@@ -80,73 +83,49 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// A database with people in it.
-struct Site {
-    _folder: TempDir,
-    url: String,
-    admin: Admin,
+/// How people are found by their two values.
+fn searched(search: &str) -> String {
+    format!("[attributes.email]\nsearch = \"{search}\"\n[attributes.phone]\nsearch = \"{search}\"\n")
 }
 
-impl Site {
-    fn new(kind: &str, name: &str, search: &str) -> anyhow::Result<Self> {
-        let folder = TempDir::new()?;
-        let url = if kind == "SQLite" {
-            format!("sqlite://{}?mode=rwc", folder.path().join("bench.db").display())
-        } else {
-            postgres::server().create_database(name);
-            postgres::server().url(name)
-        };
-        let file = folder.path().join("keys.toml");
-        drop(KeyFile::create(&file)?);
-        let keys = format!(
-            "[keys]\nactive = \"local\"\n[keys.backends.local]\nkind = \"local\"\nfile = \"{}\"\n\
-             [attributes.email]\nsearch = \"{search}\"\n[attributes.phone]\nsearch = \"{search}\"\n",
-            file.display(),
-        );
-        let admin = Admin::new(&url, &keys)?;
-        Ok(Self { _folder: folder, url, admin })
+/// A database with people in it.
+fn with_people(kind: &str, name: &str, search: &str, people: usize) -> anyhow::Result<Site> {
+    let site = Site::new(kind, name, &searched(search))?;
+    let folder = TempDir::new()?;
+    let file = folder.path().join("people.csv");
+    let mut text = "username,email,phone\n".to_owned();
+    for number in 0..people {
+        text.push_str(&format!(
+            "user-{number},person-{number}@mail.example.com,+49151{:08}\n",
+            10_000_000 + number
+        ));
     }
+    fs::write(&file, text)?;
+    let (_, result) = site.admin.last_line(&["users", "import", &file.display().to_string(), "--json"])?;
+    ensure!(result["created"] == people, "{result}");
+    Ok(site)
+}
 
-    fn with_people(kind: &str, name: &str, search: &str, people: usize) -> anyhow::Result<Self> {
-        let site = Self::new(kind, name, search)?;
-        let folder = TempDir::new()?;
-        let file = folder.path().join("people.csv");
-        let mut text = "username,email,phone\n".to_owned();
-        for number in 0..people {
-            text.push_str(&format!(
-                "user-{number},person-{number}@mail.example.com,+49151{:08}\n",
-                10_000_000 + number
-            ));
-        }
-        fs::write(&file, text)?;
-        let (_, result) =
-            site.admin.last_line(&["users", "import", &file.display().to_string(), "--json"])?;
-        ensure!(result["created"] == people, "{result}");
-        Ok(site)
-    }
+async fn connect(site: &Site) -> anyhow::Result<DatabaseConnection> {
+    Ok(database::connect(&site.config()?).await?)
+}
 
-    async fn connect(&self) -> anyhow::Result<DatabaseConnection> {
-        let config: DatabaseConfig = serde_json::from_value(serde_json::json!({ "url": self.url }))?;
-        Ok(database::connect(&config).await?)
-    }
-
-    /// Of the whole database, in bytes, with nothing in it that is free.
-    async fn size(&self) -> anyhow::Result<f64> {
-        let db = self.connect().await?;
-        let backend = db.get_database_backend();
-        let size = if backend == DbBackend::Postgres {
-            db.execute_unprepared("VACUUM FULL").await?;
-            "SELECT pg_database_size(current_database())"
-        } else {
-            db.execute_unprepared("VACUUM").await?;
-            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
-        };
-        let row = db.query_one_raw(Statement::from_string(backend, size)).await?.context("no size")?;
-        let size: i64 = row.try_get_by_index(0)?;
-        db.close().await?;
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        Ok(size as f64)
-    }
+/// Of the whole database, in bytes, with nothing in it that is free.
+async fn size(site: &Site) -> anyhow::Result<f64> {
+    let db = connect(site).await?;
+    let backend = db.get_database_backend();
+    let query = if backend == DbBackend::Postgres {
+        db.execute_unprepared("VACUUM FULL").await?;
+        "SELECT pg_database_size(current_database())"
+    } else {
+        db.execute_unprepared("VACUUM").await?;
+        "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    };
+    let row = db.query_one_raw(Statement::from_string(backend, query)).await?.context("no size")?;
+    let bytes: i64 = row.try_get_by_index(0)?;
+    db.close().await?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    Ok(bytes as f64)
 }
 
 async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
@@ -157,19 +136,19 @@ async fn compare(kind: &str, options: &Options) -> anyhow::Result<()> {
     let each = |size: f64| size / people as f64;
     for round in 1..=options.rounds {
         eprintln!("{kind}, round {round}");
-        let site = Site::with_people(kind, &format!("none{round}"), "none", people)?;
-        without.push(each(site.size().await?));
-        let site = Site::with_people(kind, &format!("exact{round}"), "exact", people)?;
-        with.push(each(site.size().await?));
+        let site = with_people(kind, &format!("none{round}"), "none", people)?;
+        without.push(each(size(&site).await?));
+        let site = with_people(kind, &format!("exact{round}"), "exact", people)?;
+        with.push(each(size(&site).await?));
         let (seen, result) = site.admin.last_line(&["index", "rotate", "--yes", "--json"])?;
         ensure!(result["outcome"] == "completed", "{result}");
         ours.push_rate(2 * people, seen.took);
         peak.push(f64::from(seen.peak) / 1024.0);
-        let db = site.connect().await?;
+        let db = connect(&site).await?;
         let rows = bare::read(&db, people, &["blind_indexes"]).await?;
         db.close().await?;
-        let site = Site::new(kind, &format!("bare{round}"), "exact")?;
-        bare.push_rate(2 * people, bare::write(&site.connect().await?, &rows).await?);
+        let site = Site::new(kind, &format!("bare{round}"), &searched("exact"))?;
+        bare.push_rate(2 * people, bare::write(&connect(&site).await?, &rows).await?);
     }
     println!(
         "| {kind} | {} | {} | {} | {} | {}, {} |",

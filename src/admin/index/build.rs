@@ -104,6 +104,10 @@ impl Builder {
             let text = if self.run.json { "" } else { "this was a dry run: nothing was done\n" };
             return Ok(text.to_owned().into());
         }
+        let is_nothing = planned.build.is_empty() && planned.given_up.is_empty();
+        if !is_nothing && !confirm("Build?", self.run.yes)? {
+            return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
+        }
         if planned.build.is_empty() {
             users.search().begin(&self.run.actor.origin(), self.build).await?;
             let output = retire(&users, &self.run.actor.origin()).await?;
@@ -113,9 +117,6 @@ impl Builder {
                 output
             }
             .into());
-        }
-        if !confirm("Build?", self.run.yes)? {
-            return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
         }
         self.build_all(context, &users).await
     }

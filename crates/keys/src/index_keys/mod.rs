@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub(crate) use self::rewrap::{count_by_kek, find, remaining, replace, wrapped_at};
-pub use self::store::{all, count_under, delete, insert, newest_epoch};
+pub use self::store::{all, count_under, delete, insert};
 
 use crate::{Backends, GeneratedKey, KeyContext, KeyringError, WrappedKey, envelope::IndexKey};
 

@@ -1,6 +1,6 @@
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::ExprTrait,
+    QueryFilter, QueryOrder, sea_query::ExprTrait,
 };
 
 use super::{IndexKeyId, NewIndexKey, StoredIndexKey};
@@ -19,16 +19,6 @@ use crate::{
 pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<StoredIndexKey>, DbErr> {
     let rows = Entity::find().order_by_asc(Column::Epoch).all(db).await?;
     Ok(rows.into_iter().map(parse).collect())
-}
-
-/// The newest epoch; 0 if there is none yet.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn newest_epoch(db: &impl ConnectionTrait) -> Result<i32, DbErr> {
-    let newest = Entity::find().select_only().column(Column::Epoch).order_by_desc(Column::Epoch).limit(1);
-    Ok(newest.into_tuple().one(db).await?.unwrap_or(0))
 }
 
 /// How many index keys are under a wrapping key.
