@@ -18,6 +18,6 @@ pub use declared::{
 pub use email::Email;
 pub use name::AttributeName;
 pub use phone::Phone;
-pub use search::{Matching, Search, SearchSettings};
+pub use search::{Matching, Search, SearchSettings, Second, TagInput};
 
 pub(crate) use personal_data::personal_data;

@@ -1,7 +1,7 @@
 //! What `[keys]` must fulfil to be used by this program.
 
 use super::{
-    DEFAULT_PROFILE, KeysConfig,
+    BackendConfig, DEFAULT_PROFILE, KeysConfig,
     section::{Context, Invalid, Section},
 };
 use crate::{
@@ -32,6 +32,14 @@ impl Section for KeysConfig {
                 Invalid::new(key.map_or(section.clone(), |key| format!("{section}.{key}")), problem)
             })?;
         }
+        // Otherwise the tags of one index would be made by two keys.
+        let mut mac = mac_backends(self);
+        if let (Some(one), Some(other)) = (mac.next(), mac.next()) {
+            let problem = format!(
+                "is set for `{one}`, too: one key makes the MACs of all values. Leave it with one of them"
+            );
+            return Err(Invalid::new(format!("keys.backends.{other}.mac_key_id"), problem));
+        }
         // Otherwise a client would learn nothing but that the request took too long.
         if self.call_timeout >= context.config.http.request_timeout {
             return Err(Invalid::new("keys.call_timeout", "must be shorter than http.request_timeout")
@@ -44,6 +52,13 @@ impl Section for KeysConfig {
         }
         Ok(())
     }
+}
+
+/// The names of the backends that make MACs.
+pub(super) fn mac_backends(keys: &KeysConfig) -> impl Iterator<Item = &str> {
+    let makes_macs =
+        |backend: &BackendConfig| backend.read().is_ok_and(|settings| settings.mac_key().is_some());
+    keys.backends.iter().filter(move |(_, backend)| makes_macs(backend)).map(|(name, _)| name.as_str())
 }
 
 /// Whether a key is a secret of a backend, whatever it looks like.

@@ -131,7 +131,9 @@ fn keys_unavailable(error: &KeyringError) -> Error {
         KeyringError::Backend(backend) if !backend.class.blames_the_wrapped_key() => {
             key_backend(backend.class.is_retryable())
         }
-        KeyringError::NoBackend { .. } | KeyringError::Inactive(_) => key_backend(false),
+        KeyringError::NoBackend { .. } | KeyringError::NoMacKey | KeyringError::Inactive(_) => {
+            key_backend(false)
+        }
         KeyringError::Backend(_) | KeyringError::Missing(_) | KeyringError::NoDataKey(_) => {
             coded("the data key of this user cannot be opened", ErrorCode::DecryptionFailed)
         }

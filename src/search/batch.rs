@@ -6,42 +6,33 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Index, Search, SearchError, head, tags};
+use super::{Index, Search, SearchError, head, tags::Tagger};
 use crate::{
-    attributes::Matching,
     database::{WriteTransaction, begin_write, insert_new_together, one_of},
     entity::{
         blind_index::{Column, Entity, Model},
         data_key,
     },
-    envelope::{IndexKey, PersonalText, SubjectId},
+    envelope::{PersonalText, SubjectId},
 };
 
 /// A transaction that gives tags to values of several subjects, who are locked: nobody changes their values meanwhile.
 #[derive(Debug)]
-pub struct TagBatch {
+pub(crate) struct TagBatch {
     transaction: WriteTransaction,
-    generation: Uuid,
-    indexes: Vec<Building>,
-}
-
-#[derive(Debug)]
-struct Building {
-    index: Index,
-    matching: Matching,
-    key: std::sync::Arc<IndexKey>,
-    rows: Vec<Model>,
+    tagger: Tagger,
+    rows: Vec<(Index, Vec<Model>)>,
 }
 
 /// A value that got no tag, since it has an owner already.
 #[derive(Clone, Debug)]
-pub struct Untagged {
+pub(crate) struct Untagged {
     /// Whose value.
-    pub subject: SubjectId,
+    pub(crate) subject: SubjectId,
     /// The attribute's name.
-    pub attribute: String,
+    pub(crate) attribute: String,
     /// Who owns it.
-    pub owner: SubjectId,
+    pub(crate) owner: SubjectId,
 }
 
 impl TagBatch {
@@ -49,36 +40,38 @@ impl TagBatch {
     ///
     /// # Errors
     ///
-    /// [`SearchError::NotReady`] if one of them is being built no more; [`SearchError::Keys`], [`SearchError::Database`].
-    pub async fn begin(search: &Search, indexes: Vec<Index>, subjects: &[Uuid]) -> Result<Self, SearchError> {
-        let known = search.indexes().await?;
-        let mut building = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            let not_ready = || SearchError::NotReady { attribute: index.attribute.clone() };
-            let (_, searched) = search.searched(&index.attribute).ok_or_else(not_ready)?;
-            let is_written = known.written(&index.attribute).any(|one| one.is_same(&index));
-            let stored = known.key(index.epoch).filter(|_| is_written).ok_or_else(not_ready)?;
-            let key = search.0.keyring.index_keys().open(stored).await?;
-            building.push(Building { matching: searched.matching.clone(), key, index, rows: Vec::new() });
-        }
+    /// The database's error.
+    pub(crate) async fn begin(
+        search: &Search,
+        tagger: Tagger,
+        indexes: impl IntoIterator<Item = Index>,
+        subjects: &[Uuid],
+    ) -> Result<Self, DbErr> {
         let transaction = begin_write(&search.0.db).await?;
         lock_subjects(&transaction, subjects).await?;
-        Ok(Self { transaction, generation: known.generation, indexes: building })
+        Ok(Self { transaction, tagger, rows: indexes.into_iter().map(|index| (index, Vec::new())).collect() })
     }
 
     /// To read the subjects' values once more.
-    #[must_use]
-    pub fn transaction(&self) -> &WriteTransaction {
+    pub(crate) fn transaction(&self) -> &WriteTransaction {
         &self.transaction
     }
 
-    /// Adds a value of an attribute.
-    pub fn add(&mut self, subject: SubjectId, attribute: &str, value: &PersonalText) {
-        for Building { index, matching, key, rows } in &mut self.indexes {
-            if index.attribute == attribute {
-                rows.push(tags::row(subject, index, matching, key, value));
-            }
+    /// Adds a value of an attribute, which the tagger was made for.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::NotReady`] if this process makes other tags.
+    pub(crate) fn add(
+        &mut self,
+        subject: SubjectId,
+        attribute: &str,
+        value: &PersonalText,
+    ) -> Result<(), SearchError> {
+        for (index, rows) in self.rows.iter_mut().filter(|(index, _)| index.attribute == attribute) {
+            rows.push(self.tagger.row(subject, index, value)?);
         }
+        Ok(())
     }
 
     /// Stores the tags. Gives those values that have an owner already, where there can be one only.
@@ -86,17 +79,17 @@ impl TagBatch {
     /// # Errors
     ///
     /// [`SearchError::Changed`], [`SearchError::Database`]; then nothing is stored.
-    pub async fn commit(self) -> Result<Vec<Untagged>, SearchError> {
-        let Self { transaction, generation, indexes } = self;
+    pub(crate) async fn commit(self) -> Result<Vec<Untagged>, SearchError> {
+        let Self { transaction, tagger, rows } = self;
         let mut untagged = Vec::new();
-        for Building { index, mut rows, .. } in indexes {
+        for (index, mut rows) in rows {
             // In one order, whoever stores them.
             rows.sort_by(|one, other| one.tag.cmp(&other.tag));
             let stored = insert_new_together(&transaction, &rows, Column::SubjectId).await?;
             rows.retain(|row| !stored.contains(&row.subject_id));
             untagged.extend(others(&transaction, &index, rows).await?);
         }
-        head::confirm(&transaction, generation).await?;
+        head::confirm(&transaction, tagger.generation()).await?;
         transaction.commit().await?;
         Ok(untagged)
     }
@@ -107,7 +100,7 @@ impl TagBatch {
 /// # Errors
 ///
 /// The database's error.
-pub async fn lock_subjects(transaction: &WriteTransaction, subjects: &[Uuid]) -> Result<(), DbErr> {
+pub(crate) async fn lock_subjects(transaction: &WriteTransaction, subjects: &[Uuid]) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     if backend != DbBackend::Postgres {
         // The transaction locks all of it.

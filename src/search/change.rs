@@ -79,6 +79,7 @@ impl Search {
                 return Ok(indexes);
             }
             // Before the transaction: none is held open over a call to the key backend.
+            self.try_macs(change.add.iter().map(|index| &*index.attribute)).await?;
             let key = match change.new_epoch {
                 Some(epoch) => Some(self.0.keyring.index_keys().generate(epoch).await?),
                 None => None,

@@ -23,9 +23,12 @@ pub enum SearchError {
     /// The indexes have changed since they were read. Begin again.
     #[error("the indexes have changed meanwhile")]
     Changed,
-    /// The index key could not be had.
-    #[error("the index key could not be had")]
+    /// The index key could not be had, or the MAC of a value.
+    #[error("the tag could not be made")]
     Keys(#[from] KeyringError),
+    /// The run is to end, of which it was a part.
+    #[error("the run was interrupted")]
+    Interrupted,
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),

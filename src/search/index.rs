@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::Searched;
+use super::{SearchError, Searched};
 use crate::{attributes::Search, entity::search_index};
 
 /// The tags of one attribute in one epoch.
@@ -46,6 +46,11 @@ impl Index {
     /// Whether it is that one, whatever has become of it.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.id == other.id
+    }
+
+    /// The error of who cannot use it.
+    pub(super) fn not_ready(&self) -> SearchError {
+        SearchError::NotReady { attribute: self.attribute.clone() }
     }
 
     /// Whether it is what this process would build of the attribute.

@@ -7,13 +7,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Search, SearchError};
+use super::{Search, SearchError, Searched};
 use crate::{
     entity::{
         blind_index::{Column, Entity},
         search_head,
     },
     envelope::{IndexTag, PersonalText, SubjectId},
+    keys::index_keys::StoredIndexKey,
 };
 
 /// How often a look-up is made anew if the indexes change meanwhile.
@@ -93,9 +94,8 @@ impl Search {
             if let Some(index) = indexes.serving(searched)
                 && let Some(stored) = indexes.key(index.epoch)
             {
-                match self.0.keyring.index_keys().open(stored).await {
-                    Ok(key) => {
-                        let tag = searched.matching.tag(&key, attribute, value);
+                match self.tag_in(searched, stored, value).await {
+                    Ok(tag) => {
                         let hit = find(Wanted { attribute: place, epoch: index.epoch, tag }).await?;
                         if hit.generation == indexes.generation {
                             return Ok(hit.found);
@@ -108,10 +108,20 @@ impl Search {
             let remembered = indexes.generation;
             indexes = self.read_again().await?;
             if indexes.generation == remembered {
-                return Err(failed.map_or_else(not_ready, SearchError::from));
+                return Err(failed.unwrap_or_else(not_ready));
             }
         }
         Err(not_ready())
+    }
+
+    async fn tag_in(
+        &self,
+        searched: &Searched,
+        stored: &StoredIndexKey,
+        value: &PersonalText,
+    ) -> Result<IndexTag, SearchError> {
+        let key = self.0.keyring.index_keys().open(stored).await?;
+        self.tag(searched, &key, value).await
     }
 
     /// A tag as the columns have it.

@@ -9,6 +9,7 @@
 //! | [`Index`], `Indexes` | the indexes that there are, as of a generation |
 //! | `head` | the generation: a random number that changes with the indexes; compared under a lock by who writes |
 //! | `tags` | the tags of a change |
+//! | `macs` | what tags need of the key backend, of attributes with `second = "backend"` |
 //! | `look_up` | from a tag to subjects |
 //! | `change` | changes of the indexes: one transaction each, in the audit trail |
 //! | `prepare` | an empty database has its indexes at once |
@@ -22,6 +23,7 @@ mod head;
 mod index;
 mod indexes;
 mod look_up;
+mod macs;
 mod prepare;
 mod tags;
 
@@ -32,17 +34,17 @@ use std::{
 
 use sea_orm::{DatabaseConnection, DbErr};
 
-pub use self::{
+pub(crate) use self::{
     batch::{TagBatch, Untagged, lock_subjects},
+    look_up::{Hit, Wanted, no_head},
+    tags::{NewTags, Tagger, insert_together},
+};
+pub use self::{
     build::{Build, Planned},
     error::SearchError,
     index::{Index, IndexState},
     look_up::TagPage,
     tags::{TaggedChange, remove_of, remove_values},
-};
-pub(crate) use self::{
-    look_up::{Hit, Wanted, no_head},
-    tags::{NewTags, Tagger, insert_together},
 };
 
 use self::indexes::Indexes;

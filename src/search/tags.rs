@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -10,12 +10,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Index, Search, SearchError, head, indexes::Indexes};
+use super::{Index, Search, SearchError, head, indexes::Indexes, macs::Macs};
 use crate::{
-    attributes::Matching,
+    attributes::{Matching, TagInput},
     database::{self, WriteTransaction, insert_new_together, one_of},
     entity::blind_index::{Column, Entity, Model},
     envelope::{IndexKey, PersonalText, SubjectId},
+    keys::sweep::Pace,
 };
 
 /// What becomes of a value.
@@ -27,12 +28,13 @@ pub struct TaggedChange<'v> {
     pub value: Option<&'v PersonalText>,
 }
 
-/// Makes tags, as of a generation. Its keys are open.
+/// Makes tags, as of a generation. Its keys are open, and the MACs are there that the key backend makes.
 #[derive(Debug)]
 pub(crate) struct Tagger {
     search: Search,
     indexes: Arc<Indexes>,
     keys: HashMap<i32, Arc<IndexKey>>,
+    macs: Macs,
 }
 
 /// The tags of a subject's changes, as of a generation.
@@ -45,23 +47,72 @@ pub(crate) struct NewTags {
 }
 
 impl Search {
-    /// What makes the tags of new values of these attributes. A call to a key backend for each index key that this process has not opened yet.
-    pub(crate) async fn tagger<'n>(
+    /// What makes the tags of these changes. A call to a key backend for each index key that this process has not opened yet, and for each MAC of a value;
+    /// at a pace, if there is one.
+    pub(crate) async fn tagger(
         &self,
-        valued: impl IntoIterator<Item = &'n str>,
+        changes: &[TaggedChange<'_>],
+        pace: Option<&Pace>,
+    ) -> Result<Tagger, SearchError> {
+        self.tagger_of(self.indexes().await?, None, changes, pace).await
+    }
+
+    /// The same, for some of the indexes.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::NotReady`] if one of them is not written any more.
+    pub(crate) async fn tagger_for(
+        &self,
+        these: &[Index],
+        changes: &[TaggedChange<'_>],
+        pace: &Pace,
     ) -> Result<Tagger, SearchError> {
         let indexes = self.indexes().await?;
-        let valued: BTreeSet<_> = valued.into_iter().collect();
-        let mut keys = HashMap::new();
-        for index in valued.into_iter().flat_map(|name| indexes.written(name)) {
-            if let Entry::Vacant(vacant) = keys.entry(index.epoch) {
-                // Only if somebody destroyed it by hand: an index ends before its key.
-                let gone = || SearchError::NotReady { attribute: index.attribute.clone() };
-                let stored = indexes.key(index.epoch).ok_or_else(gone)?;
-                vacant.insert(self.0.keyring.index_keys().open(stored).await?);
+        let is_written = |this: &Index| indexes.written(&this.attribute).any(|index| index.is_same(this));
+        if let Some(index) = these.iter().find(|this| !is_written(this)) {
+            return Err(index.not_ready());
+        }
+        self.tagger_of(indexes, Some(these), changes, Some(pace)).await
+    }
+
+    async fn tagger_of(
+        &self,
+        indexes: Arc<Indexes>,
+        these: Option<&[Index]>,
+        changes: &[TaggedChange<'_>],
+        pace: Option<&Pace>,
+    ) -> Result<Tagger, SearchError> {
+        let is_wanted =
+            |index: &&Index| these.is_none_or(|these| these.iter().any(|this| this.is_same(index)));
+        let (mut keys, mut blinded) = (HashMap::new(), HashSet::new());
+        for TaggedChange { attribute, value } in changes {
+            let Some(value) = value else { continue };
+            for index in indexes.written(attribute).filter(is_wanted) {
+                let key = match keys.entry(index.epoch) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(vacant) => {
+                        // Only if somebody destroyed it by hand: an index ends before its key.
+                        let stored = indexes.key(index.epoch).ok_or_else(|| index.not_ready())?;
+                        vacant.insert(self.0.keyring.index_keys().open(stored).await?)
+                    }
+                };
+                let matching = self.matching(index)?;
+                if matching.has_second()
+                    && let TagInput::Blinded(input) = matching.input(key, attribute, value)
+                {
+                    blinded.insert(input);
+                }
             }
         }
-        Ok(Tagger { search: self.clone(), indexes, keys })
+        let macs = self.macs(blinded, pace).await?;
+        Ok(Tagger { search: self.clone(), indexes, keys, macs })
+    }
+
+    /// Which values are the same, by the rules of an index.
+    fn matching(&self, index: &Index) -> Result<&Matching, SearchError> {
+        let searched = self.searched(&index.attribute).map(|(_, searched)| &searched.matching);
+        searched.filter(|matching| matching.rules() == index.rules).ok_or_else(|| index.not_ready())
     }
 
     /// Forgets what is remembered of the indexes, since it is of a generation that is over.
@@ -91,31 +142,27 @@ impl Tagger {
         Ok(tags)
     }
 
-    fn row(&self, subject: SubjectId, index: &Index, value: &PersonalText) -> Result<Model, SearchError> {
-        let not_ready = || SearchError::NotReady { attribute: index.attribute.clone() };
-        let (_, searched) = self.search.searched(&index.attribute).ok_or_else(not_ready)?;
-        if searched.matching.rules() != index.rules {
-            return Err(not_ready());
-        }
+    /// The row of a value in an index.
+    pub(super) fn row(
+        &self,
+        subject: SubjectId,
+        index: &Index,
+        value: &PersonalText,
+    ) -> Result<Model, SearchError> {
+        let matching = self.search.matching(index)?;
         let key = self.keys.get(&index.epoch).ok_or(SearchError::Changed)?;
-        Ok(row(subject, index, &searched.matching, key, value))
+        let tag = self.macs.tag(matching, key, &index.attribute, value).ok_or(SearchError::Changed)?;
+        Ok(Model {
+            attribute: index.attribute.clone(),
+            epoch: index.epoch,
+            tag: tag.as_bytes().to_vec(),
+            holder: if index.is_unique { Uuid::nil() } else { subject.into() },
+            subject_id: subject.into(),
+        })
     }
-}
 
-/// The one place where a value of somebody gets a tag: when it is written, and when an index is built.
-pub(super) fn row(
-    subject: SubjectId,
-    index: &Index,
-    matching: &Matching,
-    key: &IndexKey,
-    value: &PersonalText,
-) -> Model {
-    Model {
-        attribute: index.attribute.clone(),
-        epoch: index.epoch,
-        tag: matching.tag(key, &index.attribute, value).as_bytes().to_vec(),
-        holder: if index.is_unique { Uuid::nil() } else { subject.into() },
-        subject_id: subject.into(),
+    pub(super) fn generation(&self) -> Uuid {
+        self.indexes.generation
     }
 }
 

@@ -92,11 +92,6 @@ impl AttributeChanges {
         columns.chain(declared)
     }
 
-    /// The names of the attributes that get a new value.
-    pub(super) fn valued(&self) -> impl Iterator<Item = &str> {
-        self.tagged().filter(|change| change.value.is_some()).map(|change| change.attribute)
-    }
-
     /// Whether anything has to be sealed.
     pub(super) fn seals(&self) -> bool {
         self.columns.seals() || self.declared.iter().any(|one| matches!(one.change, Change::Replace(_)))

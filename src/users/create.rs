@@ -40,7 +40,8 @@ impl Users {
         origin: &Origin,
     ) -> Result<User, UserError> {
         // Before the transaction: none is held open over a call to the key backend.
-        let tags = self.search.tagger(new.personal.valued()).await?.tags(subject, new.personal.tagged())?;
+        let changes: Vec<_> = new.personal.tagged().collect();
+        let tags = self.search.tagger(&changes, None).await?.tags(subject, changes)?;
         let data_key = self.keyring.generate(subject).await?;
         let event = NewEvent::new(origin, Action::Create).about(subject).attributes(&new.names());
         let row = new.row(subject, data_key.sealer())?;

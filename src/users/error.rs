@@ -146,6 +146,7 @@ impl From<SearchError> for UserError {
             SearchError::NotReady { attribute } => Self::IndexNotReady { attribute },
             SearchError::Changed => Self::IndexesChanged,
             SearchError::Keys(error) => Self::IndexKey(Arc::new(error)),
+            SearchError::Interrupted => Self::Interrupted,
             SearchError::Database(error) => error.into(),
         }
     }

@@ -7,13 +7,13 @@ use super::{
     values::and_values,
 };
 use crate::{
-    attributes::{AttributeName, Change, Declarations, Matching, SearchSettings},
+    attributes::{AttributeName, Change, Declarations, Matching, SearchSettings, Second},
     audit::Origin,
     database::is_deadlock,
     entity::user::PersonalAttribute,
     envelope::{PersonalText, SubjectId},
     keys::{
-        Keyring,
+        KeyBackend, Keyring,
         sweep::{Controls, SweepOptions},
     },
     search::{Build, Search, Searched, no_head},
@@ -230,10 +230,15 @@ impl UserAttribute {
 pub(super) fn search(db: &DatabaseConnection, keyring: &Keyring, declarations: &Declarations) -> Search {
     let columns = PersonalAttribute::ALL.iter().map(|attribute| UserAttribute::Column(*attribute));
     let declared = declarations.iter().map(|declaration| UserAttribute::Declared(declaration.clone()));
-    let searched = columns.chain(declared).map(|attribute| Searched {
-        matching: attribute.matching(),
-        settings: declarations.search(attribute.name()),
-        name: attribute.name().to_owned(),
+    // Without one, what is there is not used, and nothing is built.
+    let mac_key = keyring.backends().mac().and_then(KeyBackend::mac_key).unwrap_or_default();
+    let searched = columns.chain(declared).map(|attribute| {
+        let (matching, settings) = (attribute.matching(), declarations.search(attribute.name()));
+        let matching = match settings.second {
+            Second::None => matching,
+            Second::Backend => matching.with_second(mac_key),
+        };
+        Searched { name: attribute.name().to_owned(), matching, settings }
     });
     Search::new(db.clone(), keyring.clone(), searched.collect::<Vec<_>>())
 }

@@ -48,7 +48,8 @@ impl Users {
         event: &NewEvent,
     ) -> Result<User, UserError> {
         let personal = &changes.personal;
-        let tags = self.search.tagger(personal.valued()).await?.tags(subject, personal.tagged())?;
+        let tagged: Vec<_> = personal.tagged().collect();
+        let tags = self.search.tagger(&tagged, None).await?.tags(subject, tagged)?;
         // First the subject's lock, which orders this change against forgetting and against a rotation of the data key.
         let row = if changes.personal.seals() {
             let transaction = self.begin_sealing(subject).await?;

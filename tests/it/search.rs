@@ -4,6 +4,7 @@ mod budget;
 mod building;
 mod callers;
 mod epochs;
+mod second;
 mod unique;
 
 use oubliette::{

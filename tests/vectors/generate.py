@@ -33,9 +33,13 @@ def wrap(key, nonce, name, subject, version, data_key):
     return b"\1\1" + nonce + AESGCMSIV(key).encrypt(nonce, data_key, aad)
 
 
+def index_mac(key, *parts):
+    parts = [part if isinstance(part, bytes) else part.encode() for part in parts]
+    return hmac.digest(key, b"".join(struct.pack(">Q", len(part)) + part for part in parts), "sha256")
+
+
 def tag(key, attribute, rules, value):
-    parts = [part.encode() for part in ["oubliette index 1", attribute, rules, value]]
-    return hmac.digest(key, b"".join(struct.pack(">Q", len(part)) + part for part in parts), "sha256")[:16]
+    return index_mac(key, "oubliette index 1", attribute, rules, value)[:16]
 
 
 attributes, data_keys = [], []
@@ -72,6 +76,18 @@ for number, (attribute, rules, value) in enumerate([
     index_tags.append({
         "key": key.hex(), "attribute": attribute, "rules": rules, "value": value,
         "tag": tag(key, attribute, rules, value).hex(),
+    })
+
+for number, (attribute, rules, value) in enumerate([
+    ("phone", "phone/1 second:1234abcd-12ab-34cd-56ef-1234567890ab", "+442079460958"),
+    ("national_id", "text/1 trim uppercase second:mrk-1234abcd12ab34cd56ef1234567890ab", "AB123456C"),
+]):
+    key, mac_key = fixed(f"second index key {number}", 32), fixed(f"mac key {number}", 32)
+    blinded = index_mac(key, "oubliette index blinded 1", attribute, rules, value)
+    mac = hmac.digest(mac_key, blinded, "sha256")
+    index_tags.append({
+        "key": key.hex(), "attribute": attribute, "rules": rules, "value": value,
+        "blinded": blinded.hex(), "mac": mac.hex(), "tag": tag(key, attribute, rules, mac).hex(),
     })
 
 for name, vectors in [("attributes", attributes), ("local_data_keys", data_keys), ("index_tags", index_tags)]:

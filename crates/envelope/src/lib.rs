@@ -85,7 +85,7 @@ pub use data_key::{DataKey, OpenError, ResealError, SealError};
 pub use encrypted::Encrypted;
 pub use format::{Algorithm, FORMAT_VERSION, FormatError, Header, NONCE_LENGTH, OVERHEAD, TAG_LENGTH};
 pub use identity::{DataKeyId, KeyVersion, SubjectId};
-pub use index_key::{INDEX_TAG_LENGTH, IndexKey, IndexTag};
+pub use index_key::{BlindedValue, INDEX_TAG_LENGTH, IndexKey, IndexTag, MAC_LENGTH};
 pub use key_material::{KEY_LENGTH, KeyMaterial, RandomnessError};
 pub use opener::Opener;
 pub use personal::Personal;

@@ -83,6 +83,8 @@ pub enum Operation {
     Rewrap,
     /// `check`
     Check,
+    /// `mac`
+    Mac,
 }
 
 /// What happens in the cache of open data keys.

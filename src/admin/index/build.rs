@@ -12,6 +12,7 @@ use crate::{
         },
         terminal::{INTERRUPTED, Output, confirm, counted, emit, say},
     },
+    attributes::Second,
     audit::Origin,
     config::LoadedConfig,
     search::{Build, Index, Planned},
@@ -211,14 +212,28 @@ impl Builder {
             let unique = if index.is_unique { ", one owner for each value" } else { "" };
             say(&format!("{}: epoch {}, by the rules {}{unique}", index.attribute, index.epoch, index.rules));
         }
-        let mut estimate = Estimate::of(data_keys);
+        let searched = context.users().search().attributes().to_vec();
+        let has_second = |index: &&Index| {
+            searched.iter().any(|one| one.name == index.attribute && one.settings.second == Second::Backend)
+        };
+        let macs = data_keys.saturating_mul(planned.build.iter().filter(has_second).count() as u64);
+        let mut estimate = Estimate::of(data_keys.saturating_add(macs));
+        if let Some(cost) =
+            context.backends.mac().and_then(|backend| cost_of(&context.config, backend.name()))
+        {
+            estimate.pay(cost, macs);
+        }
         let costs = context.backends.iter().filter_map(|backend| cost_of(&context.config, backend.name()));
         if let Some(cost) = costs.max_by(|one, other| one.dollars_per_call.total_cmp(&other.dollars_per_call))
         {
             estimate.pay(cost, data_keys);
         }
         let price = self.run.price(&estimate);
-        let price = if price > 0.0 { format!(", about ${price:.2} to open them") } else { String::new() };
+        let price = if price > 0.0 {
+            format!(", about ${price:.2} for calls to key backends")
+        } else {
+            String::new()
+        };
         say(&format!("{} to go through{price}", counted(data_keys, "data key")));
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{AttributeKind, Mask, Normalisation};
-use crate::attributes::Search;
+use crate::attributes::{Search, Second};
 
 /// `[attributes]`: what is kept of a person, beside the e-mail address and the phone number. By name.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -36,4 +36,7 @@ pub struct AttributeConfig {
     /// Whether one person alone may have a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<bool>,
+    /// What tags need beside the index key. Without: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Second>,
 }

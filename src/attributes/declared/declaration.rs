@@ -48,12 +48,12 @@ impl Declaration {
         let refused = |key: &str, problem: String| {
             Err(DeclarationError { key: format!("attributes.{name}.{key}"), problem })
         };
-        let AttributeConfig { kind, max_length, pattern, normalise, mask, search, unique } = config;
+        let AttributeConfig { kind, max_length, pattern, normalise, mask, search, unique, second } = config;
         let Some(kind) = kind else {
             return refused("kind", "is missing: text, email, phone or date".to_owned());
         };
         let mask = mask.unwrap_or_default();
-        let search = match SearchSettings::NONE.given_or(*search, *unique) {
+        let search = match SearchSettings::NONE.given_or(*search, *unique, *second) {
             Ok(search) => search,
             Err((key, problem)) => return refused(key, problem.to_owned()),
         };

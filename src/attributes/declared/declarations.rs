@@ -28,7 +28,7 @@ const MASKED: &str = "_masked";
 pub const BUILT_IN: [&str; 2] = [Email::FIELD, Phone::FIELD];
 
 /// People are found by an e-mail address and by a phone number, which several may share.
-const BUILT_IN_SEARCH: SearchSettings = SearchSettings { search: Search::Exact, unique: false };
+const BUILT_IN_SEARCH: SearchSettings = SearchSettings { search: Search::Exact, ..SearchSettings::NONE };
 
 /// All attributes that an operator declared. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,7 @@ impl Declarations {
 
 /// Of one that is built in, nothing else can be said.
 fn built_in_search(name: &str, config: &AttributeConfig) -> Result<SearchSettings, DeclarationError> {
-    let AttributeConfig { kind, max_length, pattern, normalise, mask, search, unique } = config;
+    let AttributeConfig { kind, max_length, pattern, normalise, mask, search, unique, second } = config;
     let refused =
         |key: &str, problem: String| DeclarationError { key: format!("attributes.{name}.{key}"), problem };
     let given = [
@@ -128,11 +128,12 @@ fn built_in_search(name: &str, config: &AttributeConfig) -> Result<SearchSetting
     ];
     if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
         let problem = format!(
-            "cannot be set: `{name}` is there already, and only search and unique are yours to choose"
+            "cannot be set: `{name}` is there already, and only search, unique and second are yours to choose"
         );
         return Err(refused(key, problem));
     }
-    BUILT_IN_SEARCH.given_or(*search, *unique).map_err(|(key, problem)| refused(key, problem.to_owned()))
+    let settings = BUILT_IN_SEARCH.given_or(*search, *unique, *second);
+    settings.map_err(|(key, problem)| refused(key, problem.to_owned()))
 }
 
 #[cfg(test)]
@@ -140,6 +141,7 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
+    use crate::attributes::Second;
 
     fn declared(toml: &str) -> Result<Declarations, DeclarationError> {
         Declarations::of(&toml::from_str(toml).unwrap())
@@ -156,14 +158,14 @@ mod tests {
     #[test]
     fn people_are_found_by_what_is_built_in_and_by_what_is_declared_so() {
         let declared = declared(
-            "email = { unique = true }\nnational_id = { kind = 'text', search = 'exact', unique = true }\nborn = { kind = 'date' }",
+            "email = { unique = true }\nnational_id = { kind = 'text', search = 'exact', unique = true, second = 'backend' }\nborn = { kind = 'date' }",
         )
         .unwrap();
-        let exact = |unique| SearchSettings { search: Search::Exact, unique };
+        let exact = |unique| SearchSettings { search: Search::Exact, unique, second: Second::None };
         for (name, settings) in [
             ("email", exact(true)),
             ("phone", exact(false)),
-            ("national_id", exact(true)),
+            ("national_id", SearchSettings { second: Second::Backend, ..exact(true) }),
             ("born", SearchSettings::NONE),
             ("nothing", SearchSettings::NONE),
         ] {
@@ -184,6 +186,8 @@ mod tests {
             ("phone = { mask = 'hidden' }", "attributes.phone.mask", "cannot be set"),
             ("phone = { search = 'none', unique = true }", "attributes.phone.unique", "needs search"),
             ("a = { kind = 'date', unique = true }", "attributes.a.unique", "needs search = \"exact\""),
+            ("phone = { search = 'none', second = 'backend' }", "attributes.phone.second", "needs search"),
+            ("a = { kind = 'date', second = 'backend' }", "attributes.a.second", "needs search = \"exact\""),
             ("a = { mask = 'hidden' }", "attributes.a.kind", "is missing"),
             ("tax_id_masked = { kind = 'text' }", "attributes.tax_id_masked", "must not end in _masked"),
             ("data_keys = { kind = 'text' }", "attributes.data_keys", "is there already"),

@@ -1,7 +1,7 @@
 use super::email;
 use crate::{
     attributes::{AttributeKind, Normalisation, Phone, declared::normal},
-    envelope::{Attribute, IndexKey, IndexTag, PersonalText},
+    envelope::{Attribute, BlindedValue, IndexKey, IndexTag, MAC_LENGTH, PersonalText},
 };
 
 /// Which spellings of a value are the same to who looks for it. The one way from a value to its tag: of who writes it and of who looks for it.
@@ -12,6 +12,16 @@ pub struct Matching {
     kind: AttributeKind,
     steps: Vec<Normalisation>,
     rules: String,
+    has_second: bool,
+}
+
+/// What a tag is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagInput {
+    /// The tag is made already.
+    Tag(IndexTag),
+    /// The key backend's MAC of this is wanted: see [`Matching::tag_by_mac`].
+    Blinded(BlindedValue),
 }
 
 impl Matching {
@@ -23,7 +33,21 @@ impl Matching {
         for step in steps {
             rules.push_str(&format!(" {step}"));
         }
-        Self { kind, steps: steps.to_vec(), rules }
+        Self { kind, steps: steps.to_vec(), rules, has_second: false }
+    }
+
+    /// The same, whose tags need a MAC by a key of the key backend besides. Its id is part of the rules.
+    #[must_use]
+    pub fn with_second(mut self, mac_key: &str) -> Self {
+        self.rules.push_str(&format!(" second:{mac_key}"));
+        self.has_second = true;
+        self
+    }
+
+    /// Whether tags need a MAC by the key backend.
+    #[must_use]
+    pub fn has_second(&self) -> bool {
+        self.has_second
     }
 
     /// The rules' name and version, which are part of each tag. What is found by other rules is another value.
@@ -32,10 +56,21 @@ impl Matching {
         &self.rules
     }
 
-    /// The tag of a value, which [was checked](crate::attributes::Declaration::parse), be it to be stored, to be looked for, or stored long ago.
+    /// The tag of a value, or what it is to be made of. The value [was checked](crate::attributes::Declaration::parse), be it to be stored, to be looked for, or stored long ago.
     #[must_use]
-    pub fn tag(&self, key: &IndexKey, attribute: &str, value: &PersonalText) -> IndexTag {
-        key.tag(attribute, &self.rules, &self.normal(value))
+    pub fn input(&self, key: &IndexKey, attribute: &str, value: &PersonalText) -> TagInput {
+        let normal = self.normal(value);
+        if self.has_second {
+            TagInput::Blinded(key.blinded(attribute, &self.rules, &normal))
+        } else {
+            TagInput::Tag(key.tag(attribute, &self.rules, &normal))
+        }
+    }
+
+    /// The tag of a value by the key backend's MAC of what it was blinded to.
+    #[must_use]
+    pub fn tag_by_mac(&self, key: &IndexKey, attribute: &str, mac: &[u8; MAC_LENGTH]) -> IndexTag {
+        key.tag_by_mac(attribute, &self.rules, mac)
     }
 
     /// Whether two values are the same to who looks for one of them.
@@ -64,9 +99,9 @@ mod tests {
     use crate::{attributes::Email, envelope::KeyMaterial};
 
     /// The tag of what somebody typed, be it to be stored or to be looked for.
-    fn tag<A: Attribute>(key: &IndexKey, kind: AttributeKind, typed: &str) -> IndexTag {
+    fn tag<A: Attribute>(key: &IndexKey, kind: AttributeKind, typed: &str) -> TagInput {
         let value = A::parse(typed).unwrap_or_else(|error| panic!("{typed:?} {error}"));
-        Matching::new(kind, &[]).tag(key, A::FIELD, &value)
+        Matching::new(kind, &[]).input(key, A::FIELD, &value)
     }
 
     fn key() -> IndexKey {
@@ -124,13 +159,14 @@ mod tests {
 
     fn require_groups<A: Attribute>(kind: AttributeKind, groups: &[&[&str]]) {
         let key = key();
-        let mut tags = std::collections::HashSet::new();
+        let mut tags = Vec::new();
         for group in groups {
             let first = tag::<A>(&key, kind, group[0]);
             for spelling in *group {
                 assert_eq!(tag::<A>(&key, kind, spelling), first, "{spelling:?}");
             }
-            assert!(tags.insert(first), "{group:?}");
+            assert!(!tags.contains(&first), "{group:?}");
+            tags.push(first);
         }
     }
 
@@ -142,7 +178,7 @@ mod tests {
         assert_eq!(rules(&[NoSpaces, Uppercase]), "text/1 no-spaces uppercase");
         assert_eq!(Matching::new(AttributeKind::Email, &[Trim]).rules(), "email/1");
         let value = PersonalText::new("A1".to_owned());
-        let tag = |steps: &[_], name| Matching::new(AttributeKind::Text, steps).tag(&key(), name, &value);
+        let tag = |steps: &[_], name| Matching::new(AttributeKind::Text, steps).input(&key(), name, &value);
         assert_ne!(tag(&[], "a"), tag(&[Uppercase], "a"));
         assert_ne!(tag(&[], "a"), tag(&[], "b"));
         // What was stored under other rules is brought under these.
@@ -153,6 +189,25 @@ mod tests {
         let matching = Matching::new(AttributeKind::Phone, &[]);
         assert!(matching.is_same(&text("+44 20 7946 0958"), &text("+442079460958")));
         assert!(!matching.is_same(&text("none"), &text("+442079460958")));
+    }
+
+    #[test]
+    fn what_needs_a_mac_has_another_tag_by_each_mac_and_each_key_of_the_backend() {
+        let value = PersonalText::new("A1".to_owned());
+        let by = |mac_key: &str, mac: u8| {
+            let matching = Matching::new(AttributeKind::Text, &[Normalisation::Trim]).with_second(mac_key);
+            assert_eq!(matching.rules(), format!("text/1 trim second:{mac_key}"));
+            let TagInput::Blinded(blinded) = matching.input(&key(), "a", &value) else {
+                panic!("a tag without a MAC")
+            };
+            (blinded, matching.tag_by_mac(&key(), "a", &[mac; 32]))
+        };
+        let (blinded, tag) = by("one", 1);
+        assert_eq!(by("one", 1), (blinded, tag));
+        assert_eq!(by("one", 2).0, blinded);
+        assert_ne!(by("one", 2).1, tag);
+        assert_ne!(by("other", 1).0, blinded);
+        assert_ne!(by("other", 1).1, tag);
     }
 
     proptest! {

@@ -4,5 +4,5 @@ mod email;
 mod matching;
 mod settings;
 
-pub use matching::Matching;
-pub use settings::{Search, SearchSettings};
+pub use matching::{Matching, TagInput};
+pub use settings::{Search, SearchSettings, Second};

@@ -89,8 +89,8 @@ impl Import {
 
     /// Gives those who are stored.
     async fn try_create(&self, given: &[(SubjectId, &ImportedUser)]) -> Result<Stored, UserError> {
-        let tagger =
-            self.users.search.tagger(given.iter().flat_map(|(_, user)| user.new.personal.valued())).await?;
+        let changes: Vec<_> = given.iter().flat_map(|(_, user)| user.new.personal.tagged()).collect();
+        let tagger = self.users.search.tagger(&changes, Some(&self.pace)).await?;
         let subjects: Vec<_> = given.iter().map(|(subject, _)| *subject).collect();
         // Before the transaction: none is held open over a call to the key backend.
         let keys = self.users.keyring.generate_many(&subjects, &self.pace).await.map_err(refused)?;

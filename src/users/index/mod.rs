@@ -29,7 +29,7 @@ use crate::{
             SweepOptions, Task,
         },
     },
-    search::{Index, SearchError, TagBatch, Untagged},
+    search::{Index, SearchError, TagBatch, TaggedChange, Untagged},
 };
 
 /// How often a batch is stored anew if the indexes change meanwhile.
@@ -217,12 +217,15 @@ impl Task for IndexBuild {
             Ok(opened) => opened,
             Err(stop) => return Ok(BatchResult { stop, ..BatchResult::default() }),
         };
-        let Stored { changed, taken } = match self.store(&subjects, &values, &texts).await {
+        let Stored { changed, taken } = match self.store(&subjects, &values, &texts, pace).await {
             Ok(stored) => stored,
             Err(SearchError::Database(error)) => return Err(error),
             Err(error) => {
                 pace.abort();
-                let stop = Some(StopCause(causes::line(&error)));
+                let stop = match error {
+                    SearchError::Interrupted => None,
+                    error => Some(StopCause(causes::line(&error))),
+                };
                 return Ok(BatchResult { stop, ..BatchResult::default() });
             }
         };
@@ -264,9 +267,15 @@ type Problem = (&'static str, String);
 
 impl IndexBuild {
     /// Stores the tags of values that are still what they were when they were opened.
-    async fn store(&self, subjects: &[Uuid], values: &Values, texts: &Texts) -> Result<Stored, SearchError> {
+    async fn store(
+        &self,
+        subjects: &[Uuid],
+        values: &Values,
+        texts: &Texts,
+        pace: &Pace,
+    ) -> Result<Stored, SearchError> {
         for _ in 0..ATTEMPTS {
-            match self.try_store(subjects, values, texts).await {
+            match self.try_store(subjects, values, texts, pace).await {
                 Err(SearchError::Changed) => self.users.search().catch_up().await?,
                 // Of two who wait for each other, this one begins anew.
                 Err(SearchError::Database(error)) if is_deadlock(&error) => {}
@@ -281,14 +290,20 @@ impl IndexBuild {
         subjects: &[Uuid],
         values: &Values,
         texts: &Texts,
+        pace: &Pace,
     ) -> Result<Stored, SearchError> {
-        let indexes = self.indexes.iter().map(|(index, _)| index.clone()).collect();
-        let mut batch = TagBatch::begin(self.users.search(), indexes, subjects).await?;
+        let indexes: Vec<_> = self.indexes.iter().map(|(index, _)| index.clone()).collect();
+        let wanted =
+            texts.iter().map(|((_, name), text)| TaggedChange { attribute: name, value: Some(text) });
+        let wanted: Vec<_> = wanted.collect();
+        // Before the transaction: none is held open over a call to the key backend.
+        let tagger = self.users.search().tagger_for(&indexes, &wanted, pace).await?;
+        let mut batch = TagBatch::begin(self.users.search(), tagger, indexes, subjects).await?;
         let now = self.values(batch.transaction(), subjects).await?;
         let mut changed = HashSet::new();
         for (key, text) in texts {
             if values.get(key) == now.get(key) {
-                batch.add(key.0, &key.1, text);
+                batch.add(key.0, &key.1, text)?;
             } else {
                 changed.insert(key.0);
             }

@@ -199,6 +199,11 @@ fn a_value_that_does_not_go_with_others_is_an_error_that_says_where_both_stand()
         ("http.allowed_hosts", "[\"a b\"]", "`a b` is no name and no address"),
         ("keys.active", "other", "\"other\" names no backend; configured under [keys.backends]: files"),
         ("keys.backends.files.create_if_missing", "true", "works in the profile `local` only"),
+        (
+            "attributes.phone.second",
+            "backend",
+            "= \"backend\" needs a key backend that makes MACs: set keys.backends.NAME.mac_key_id of one with kind = \"aws-kms\"",
+        ),
         ("auth.mode", "jwt", "\"jwt\" needs [auth.jwt] with issuer, audience, and jwks_url or jwks_file"),
     ] {
         let staging = || Sandbox::new().with_profile("staging", &format!("{LOCAL_KEYS}{DATABASE}"));
@@ -267,6 +272,16 @@ fn what_an_error_names_beside_the_value_is_the_other_one() {
             "context = { subject = \"x\" }\n",
             "context.subject",
             "Oubliette puts `subject` into the encryption context",
+        ),
+        (
+            "mac_key_id = \"alias/tags\"\n",
+            "mac_key_id",
+            "`alias/tags` is not the id or the ARN of a key; an alias may come to name another key",
+        ),
+        (
+            "mac_key_id = \"1-a\"\n[keys.backends.also]\nkind = \"aws-kms\"\nkey_id = \"x\"\nmac_key_id = \"1-b\"\n",
+            "mac_key_id",
+            "is set for `also`, too: one key makes the MACs of all values. Leave it with one of them",
         ),
     ] {
         let sandbox = Sandbox::new().with_profile("staging", &format!("{kms}{more}{DATABASE}"));

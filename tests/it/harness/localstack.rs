@@ -82,6 +82,7 @@ impl LocalStack {
     pub(crate) fn backend_config(&self, key_id: &str) -> AwsKmsConfig {
         AwsKmsConfig {
             key_id: key_id.to_owned(),
+            mac_key_id: None,
             region: Some(REGION.to_owned()),
             profile: None,
             endpoint_url: Some(self.endpoint.parse().unwrap()),
@@ -104,6 +105,13 @@ impl LocalStack {
     pub(crate) async fn create_rsa_key(&self) -> String {
         let admin = self.admin(REGION);
         let create = admin.create_key().key_spec(KeySpec::Rsa2048).key_usage(KeyUsageType::EncryptDecrypt);
+        create.send().await.unwrap().key_metadata.unwrap().arn.unwrap()
+    }
+
+    /// A key that makes MACs, and wraps nothing.
+    pub(crate) async fn create_mac_key(&self) -> String {
+        let admin = self.admin(REGION);
+        let create = admin.create_key().key_spec(KeySpec::Hmac256).key_usage(KeyUsageType::GenerateVerifyMac);
         create.send().await.unwrap().key_metadata.unwrap().arn.unwrap()
     }
 

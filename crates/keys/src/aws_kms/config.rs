@@ -5,10 +5,10 @@ use oubliette_platform::ServiceUrl;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::AwsKmsBackend;
+use super::{AwsKmsBackend, arn::KeyArn};
 use crate::{
     Allowances, BackendSettings, KeyBackend, OpenBackendError, SettingError, SharedObserver,
-    loopback::is_loopback,
+    loopback::is_loopback, redaction,
 };
 
 /// Names in the encryption context that are Oubliette's own.
@@ -20,6 +20,9 @@ const OWN_NAMES: [&str; 2] = ["subject", "version"];
 pub struct AwsKmsConfig {
     /// The wrapping key: a key id, an alias (`alias/oubliette`), or an ARN of either.
     pub key_id: String,
+    /// The key that makes MACs, for attributes that are searched with `second = "backend"`: of the spec `HMAC_256`. A key id, or an ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac_key_id: Option<String>,
     /// The region. Without, what AWS's own chain says: `AWS_REGION`, the profile, the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
@@ -65,6 +68,13 @@ impl BackendSettings for AwsKmsConfig {
                 format!("Oubliette puts `{name}` into the encryption context by itself; use another name");
             return Err(SettingError::of(format!("context.{name}"), problem));
         }
+        if let Some(key) = self.mac_key_id.as_deref().filter(|key| mac_key_of(key).is_none()) {
+            let problem = format!(
+                "`{}` is not the id or the ARN of a key; an alias may come to name another key, by which nobody would be found",
+                redaction::text(key)
+            );
+            return Err(SettingError::of("mac_key_id", problem));
+        }
         match &self.endpoint_url {
             Some(url) if !(allowances.plain_http || is_private(url.expose())) => Err(SettingError::of(
                 "endpoint_url",
@@ -77,6 +87,10 @@ impl BackendSettings for AwsKmsConfig {
         }
     }
 
+    fn mac_key(&self) -> Option<&str> {
+        self.mac_key_id.as_deref().and_then(mac_key_of)
+    }
+
     async fn open(
         &self,
         name: &str,
@@ -85,6 +99,16 @@ impl BackendSettings for AwsKmsConfig {
         let opened = AwsKmsBackend::new(name, self, observer.clone()).await;
         Ok(Arc::new(opened.map_err(OpenBackendError::backend)?))
     }
+}
+
+/// The id of a key, which is the same in each Region that a multi-Region key is in.
+pub(super) fn mac_key_of(setting: &str) -> Option<&str> {
+    let id = match setting.split_once(":key/") {
+        Some((_, id)) => KeyArn::parse(setting).map(|_| id)?,
+        None => setting,
+    };
+    let is_id = !id.is_empty() && id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    is_id.then_some(id)
 }
 
 /// Whether nobody can listen on the way there.

@@ -7,6 +7,7 @@
 //! | rewrap | `ReEncrypt`, so that the data key never leaves KMS |
 //! | wrap | `Encrypt` |
 //! | current | `DescribeKey` |
+//! | mac | `GenerateMac`, `HMAC_SHA_256`, under `mac_key_id` |
 //! | check | `DescribeKey`, then `GenerateDataKey` with `DryRun` |
 //!
 //! The key context is KMS's encryption context (AWS KMS Developer Guide, "Encryption context"), together
@@ -33,10 +34,10 @@ use aws_sdk_kms::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{
         decrypt::DecryptError, describe_key::DescribeKeyError, encrypt::EncryptError,
-        generate_data_key::GenerateDataKeyError, re_encrypt::ReEncryptError,
+        generate_data_key::GenerateDataKeyError, generate_mac::GenerateMacError, re_encrypt::ReEncryptError,
     },
     primitives::Blob,
-    types::{DataKeySpec, KeyMetadata, KeySpec, KeyState, KeyUsageType},
+    types::{DataKeySpec, KeyMetadata, KeySpec, KeyState, KeyUsageType, MacAlgorithmSpec},
 };
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -49,7 +50,7 @@ use super::{
     BackendError, BackendKind, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, Realm,
     SharedObserver, WrappedKey,
 };
-use crate::envelope::KeyMaterial;
+use crate::envelope::{KeyMaterial, MAC_LENGTH};
 
 /// What tells one KMS from another, and what it is asked with.
 fn realm(config: &AwsKmsConfig) -> Realm {
@@ -71,6 +72,8 @@ pub struct AwsKmsBackend {
     region: String,
     /// As configured: a key id, an alias, or an ARN.
     key_id: String,
+    /// As configured: a key id, or an ARN.
+    mac_key_id: Option<String>,
     static_context: BTreeMap<String, String>,
     realm: Realm,
     /// The wrapping key that `key_id` names, once KMS has said so.
@@ -97,6 +100,7 @@ impl AwsKmsBackend {
             client,
             region,
             key_id: config.key_id.clone(),
+            mac_key_id: config.mac_key_id.clone(),
             static_context: config.context.clone(),
             realm: realm(config),
             key: OnceCell::new_with(key),
@@ -308,6 +312,30 @@ impl KeyBackend for AwsKmsBackend {
         let answer = call.interceptor(self.count_attempts::<ReEncryptError>()).send().await;
         let answer = answer.map_err(|error| self.failed(error))?;
         self.wrapped_under(&to, answer.key_id, answer.ciphertext_blob)
+    }
+
+    fn mac_key(&self) -> Option<&str> {
+        self.mac_key_id.as_deref().and_then(config::mac_key_of)
+    }
+
+    /// AWS KMS API Reference, `GenerateMac`. CloudTrail logs the call, and not the message.
+    async fn mac(&self, message: &[u8]) -> Result<[u8; MAC_LENGTH], BackendError> {
+        let key = self.mac_key_id.as_deref();
+        let key = key.ok_or_else(|| self.error(ErrorClass::KeyNotFound, "no mac_key_id".to_owned()))?;
+        let call = self
+            .client
+            .generate_mac()
+            .key_id(key)
+            .mac_algorithm(MacAlgorithmSpec::HmacSha256)
+            .message(Blob::new(message))
+            .customize();
+        let answer = call.interceptor(self.count_attempts::<GenerateMacError>()).send().await;
+        let answer = answer.map_err(|error| self.failed(error))?;
+        if answer.key_id.as_deref().and_then(config::mac_key_of) != self.mac_key() {
+            return Err(self.bad_answer("GenerateMac used another key than it was asked to"));
+        }
+        let mac = answer.mac.map(Blob::into_inner).and_then(|mac| mac.try_into().ok());
+        mac.ok_or_else(|| self.bad_answer("a MAC that does not have 32 bytes"))
     }
 
     async fn check(&self) -> Result<KekId, BackendError> {

@@ -45,6 +45,12 @@ impl Backends {
         self.iter().find(|backend| backend.name() == name)
     }
 
+    /// The backend that makes MACs, if one is configured.
+    #[must_use]
+    pub fn mac(&self) -> Option<&dyn KeyBackend> {
+        self.iter().find(|backend| backend.mac_key().is_some())
+    }
+
     /// The backend that can unwrap what `kek_id` wrapped, if one is configured: the surest, and among equals
     /// the active one.
     #[must_use]

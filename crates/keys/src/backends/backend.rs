@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use strum::EnumIter;
 
-use crate::{KekId, KeyContext, Realm, WrappedKey, envelope::KeyMaterial};
+use crate::{
+    KekId, KeyContext, Realm, WrappedKey,
+    envelope::{KeyMaterial, MAC_LENGTH},
+};
 
 /// What wraps data keys and unwraps them: a key management service, or keys in a file.
 ///
@@ -67,6 +70,18 @@ pub trait KeyBackend: fmt::Debug + Send + Sync {
     /// asked with the same credentials and the same additions to the context.
     fn realm(&self) -> Realm {
         Realm::alone(self.name())
+    }
+
+    /// Which key [`KeyBackend::mac`] computes with: an id that never comes to name another one. `None`: it makes no MACs.
+    fn mac_key(&self) -> Option<&str> {
+        None
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) of a message under a key that never leaves the service. The same message has the same MAC for as long as
+    /// [`KeyBackend::mac_key`] is the same.
+    async fn mac(&self, message: &[u8]) -> Result<[u8; MAC_LENGTH], BackendError> {
+        let _ = message;
+        Err(BackendError::new(self.name(), ErrorClass::KeyNotFound, "it makes no MACs"))
     }
 
     /// Looks whether wrapping keys have changed, where somebody outside changes them and says nothing. Called every second.
@@ -176,15 +191,15 @@ pub enum ErrorClass {
     /// The credentials do not permit the call. An operator must act.
     #[error("access denied")]
     Denied,
-    /// The wrapping key is disabled or waits for its deletion. An operator must act.
-    #[error("the wrapping key is disabled")]
+    /// The key is disabled or waits for its deletion. An operator must act.
+    #[error("the key is disabled")]
     KeyDisabled,
-    /// The wrapping key does not exist, or no longer. An operator must act.
-    #[error("the wrapping key does not exist")]
+    /// The key does not exist, or no longer. An operator must act.
+    #[error("the key does not exist")]
     KeyNotFound,
-    /// The wrapping key is none that wraps data keys: of another kind, or for another use. An operator must
+    /// The key is none that wraps data keys, or that makes MACs: of another kind, or for another use. An operator must
     /// act.
-    #[error("the wrapping key is not a symmetric encryption key")]
+    #[error("the key is of another kind, or for another use")]
     KeyUnsuitable,
     /// Wrapped in another context, under another key, or tampered with: a backend cannot tell which.
     #[error("the wrapped key does not belong to this subject and version, or was tampered with")]

@@ -11,8 +11,9 @@ use zeroize::zeroize_stack;
 
 use super::{BackendError, ErrorClass, GeneratedKey, KeyBackend, Ownership};
 use crate::{
-    KekId, KeyContext, Observer, Operation, Realm, SharedObserver, WrappedKey, config::KeysConfig,
-    envelope::KeyMaterial,
+    KekId, KeyContext, Observer, Operation, Realm, SharedObserver, WrappedKey,
+    config::KeysConfig,
+    envelope::{KeyMaterial, MAC_LENGTH},
 };
 
 /// What a backend uses of the stack for data keys on their way, in decoders and ciphers, in bytes; more where
@@ -125,6 +126,14 @@ impl KeyBackend for GuardedBackend {
 
     fn batch_size(&self) -> Option<NonZeroUsize> {
         self.inner.batch_size()
+    }
+
+    fn mac_key(&self) -> Option<&str> {
+        self.inner.mac_key()
+    }
+
+    async fn mac(&self, message: &[u8]) -> Result<[u8; MAC_LENGTH], BackendError> {
+        self.in_turn(Operation::Mac, self.inner.mac(message)).await
     }
 
     async fn current(&self, context: &KeyContext) -> Result<KekId, BackendError> {

@@ -77,6 +77,11 @@ pub trait BackendSettings: fmt::Debug + Send + Sync {
         observer: &SharedObserver,
     ) -> Result<Arc<dyn KeyBackend>, OpenBackendError>;
 
+    /// What [`KeyBackend::mac_key`] will be.
+    fn mac_key(&self) -> Option<&str> {
+        None
+    }
+
     /// The key file that an operator edits with `oubliette-admin keys local`, if the backend has one.
     fn key_file(&self) -> Option<&Path> {
         None

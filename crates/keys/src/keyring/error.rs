@@ -21,6 +21,9 @@ pub enum KeyringError {
         /// The wrapping key.
         kek_id: KekId,
     },
+    /// An attribute's tags need MACs, and no configured backend makes them. An operator must set the key.
+    #[error("no key backend that could be opened makes MACs: keys.backends.NAME.mac_key_id")]
+    NoMacKey,
     /// The wrapping key of a new data key is being retired, and the active backend gave no other one. An operator must look
     /// at it.
     #[error(transparent)]

@@ -12,7 +12,11 @@ use super::{
     super::{fake::FakeBackend, *},
     context, fake, nobody,
 };
-use crate::{KekId, KeyContext, Realm, WrappedKey, config::KeysConfig, envelope::KeyMaterial};
+use crate::{
+    KekId, KeyContext, Realm, WrappedKey,
+    config::KeysConfig,
+    envelope::{KeyMaterial, MAC_LENGTH},
+};
 
 fn config(at_once: usize) -> KeysConfig {
     KeysConfig {
@@ -92,6 +96,14 @@ impl KeyBackend for Batches {
 
     fn batch_size(&self) -> Option<NonZeroUsize> {
         NonZeroUsize::new(4)
+    }
+
+    fn mac_key(&self) -> Option<&str> {
+        Some("batches")
+    }
+
+    async fn mac(&self, _: &[u8]) -> Result<[u8; MAC_LENGTH], BackendError> {
+        Err(marked("mac"))
     }
 
     async fn generate_many(&self, contexts: &[KeyContext]) -> Vec<Result<GeneratedKey, BackendError>> {
@@ -190,6 +202,7 @@ async fn a_guard_passes_on_all_that_a_backend_does_better() {
         ("generate", guarded.generate(&context).await.unwrap_err()),
         ("rewrap", guarded.rewrap(&key, &context, &to).await.unwrap_err()),
         ("check", guarded.check().await.unwrap_err()),
+        ("mac", guarded.mac(b"").await.unwrap_err()),
         (
             "generate_many",
             guarded.generate_many(std::slice::from_ref(&context)).await.pop().unwrap().unwrap_err(),
@@ -200,6 +213,7 @@ async fn a_guard_passes_on_all_that_a_backend_does_better() {
     }
     assert_eq!(guarded.realm(), batches.realm());
     assert_eq!(guarded.batch_size(), batches.batch_size());
+    assert_eq!(guarded.mac_key(), Some("batches"));
     assert_eq!(guarded.all_current().await.unwrap().len(), 3);
     guarded.look().await;
     assert!(batches.real.calls.load(SeqCst) >= 1000);
