@@ -173,10 +173,12 @@ impl Opened {
             return;
         }
         let is_new = self.subjects.insert(to);
+        // Near the end: it came just now, and all before it are those of a minute.
+        let Some(place) = self.order.iter().rposition(|(_, one)| *one == from) else { return };
         if is_new {
-            self.order.iter_mut().filter(|(_, one)| *one == from).for_each(|(_, one)| *one = to);
+            self.order[place].1 = to;
         } else {
-            self.order.retain(|(_, one)| *one != from);
+            self.order.remove(place);
         }
     }
 }

@@ -1,7 +1,8 @@
 use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, Query},
 };
+use uuid::Uuid;
 
 use super::{
     Index, IndexState, Search, SearchError, Searched,
@@ -20,8 +21,8 @@ use crate::{
     keys::index_keys::IndexKeyId,
 };
 
-/// Most tags that are deleted in one transaction.
-const BATCH: u64 = 1_000;
+/// How many tags are gone through in one transaction.
+const BATCH: u64 = 4_000;
 
 /// Which indexes are to be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,43 +205,54 @@ impl Search {
         self.change(origin, plan).await.map(drop)
     }
 
-    /// Deletes tags of indexes that are retiring, up to a thousand in one transaction. Gives their number: call until it is none.
+    /// Deletes the tags of indexes that are retiring, a few thousand in one transaction. Gives their number.
     ///
     /// # Errors
     ///
-    /// [`SearchError::Database`].
-    pub async fn delete_some(&self) -> Result<u64, SearchError> {
-        let indexes = self.indexes().await?;
-        for index in indexes.all.iter().filter(|index| index.state == IndexState::Retiring) {
-            let deleted = on_the_primary(&self.0.db, || self.try_delete(index)).await?;
-            if deleted > 0 {
+    /// [`SearchError::Database`]. What was deleted until then is.
+    pub async fn delete_retiring(&self) -> Result<u64, SearchError> {
+        let is_retiring = |index: &Index| index.state == IndexState::Retiring;
+        if !self.read_again().await?.all.iter().any(is_retiring) {
+            return Ok(0);
+        }
+        let (mut deleted, mut after) = (0, None);
+        loop {
+            let (tags, next) = on_the_primary(&self.0.db, || self.try_delete(after)).await?;
+            deleted += tags;
+            after = next;
+            if after.is_none() {
                 return Ok(deleted);
             }
         }
-        Ok(0)
     }
 
-    async fn try_delete(&self, index: &Index) -> Result<u64, SearchError> {
+    /// In the order of people: what was deleted before is not gone through again, and what is written down together is found together. Gives the number of
+    /// tags, and after whom to go on.
+    async fn try_delete(&self, after: Option<Uuid>) -> Result<(u64, Option<Uuid>), SearchError> {
         let transaction = begin_write(&self.0.db).await?;
-        let own = || Column::Attribute.eq(index.attribute.as_str()).and(Column::Epoch.eq(index.epoch));
-        let some = Query::select()
-            .columns([Column::Tag, Column::Holder])
-            .from(Entity)
-            .and_where(own())
-            .limit(BATCH)
-            .to_owned();
-        let these = Expr::tuple([Expr::col(Column::Tag), Expr::col(Column::Holder)]).in_subquery(some);
-        // As the database has it now: after a failover, it may serve again, or be another one.
-        let still = Query::select()
-            .expr(Expr::value(1))
+        let behind = || Condition::all().add_option(after.map(|after| Column::SubjectId.gt(after)));
+        let last: Option<Uuid> = Entity::find()
+            .select_only()
+            .column(Column::SubjectId)
+            .filter(behind())
+            .order_by_asc(Column::SubjectId)
+            .offset(BATCH)
+            .limit(1)
+            .into_tuple()
+            .one(&transaction)
+            .await?;
+        let these = behind().add_option(last.map(|last| Column::SubjectId.lte(last)));
+        // As the database has it now: after a failover, one may serve again, or be another one.
+        let retiring = Query::select()
+            .columns([search_index::Column::Attribute, search_index::Column::Epoch])
             .from(search_index::Entity)
-            .and_where(search_index::Column::Id.eq(index.id))
             .and_where(search_index::Column::State.eq(IndexState::Retiring.as_str()))
             .to_owned();
-        let delete = Entity::delete_many().filter(own()).filter(these).filter(Expr::exists(still));
+        let index = Expr::tuple([Expr::col(Column::Attribute), Expr::col(Column::Epoch)]);
+        let delete = Entity::delete_many().filter(these).filter(index.in_subquery(retiring));
         let deleted = delete.exec(&transaction).await?;
         transaction.commit().await?;
-        Ok(deleted.rows_affected)
+        Ok((deleted.rows_affected, last))
     }
 
     /// Ends the indexes that are retiring and have no tag any more, and destroys the keys that no index needs. Gives the epochs of these keys.

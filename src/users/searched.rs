@@ -148,12 +148,13 @@ impl Users {
         self.require_trusted_ledger()?;
         let indexes = self.search.begin(&origin, Build::Missing).await?;
         let (options, controls) = (SweepOptions::default(), Controls::default());
-        let report = self.index_build(&indexes).run(AT_START, &options, &controls).await?;
+        let build = self.index_build(&indexes);
+        let report = build.run(AT_START, build.count().await?, &options, &controls).await?;
         if report.left > 0 {
             return Ok(missing);
         }
         self.search.finish(&origin, &indexes).await?;
-        while self.search.delete_some().await? > 0 {}
+        self.search.delete_retiring().await?;
         self.search.end(&origin).await?;
         Ok(self.search.prepare(&origin).await?)
     }

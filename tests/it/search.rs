@@ -90,7 +90,9 @@ pub(crate) async fn build(users: &Users, what: Build) {
     let (search, origin) = (users.search(), Origin::new("a test"));
     let indexes = search.begin(&origin, what).await.unwrap();
     let build = users.index_build(&indexes);
-    let report = build.run("a test", &SweepOptions::default(), &Controls::default()).await.unwrap();
+    let planned = build.count().await.unwrap();
+    let (options, controls) = (SweepOptions::default(), Controls::default());
+    let report = build.run("a test", planned, &options, &controls).await.unwrap();
     if report.left > 0 {
         // Somebody else was faster, and has begun another one since.
         for index in &indexes {
@@ -98,7 +100,7 @@ pub(crate) async fn build(users: &Users, what: Build) {
         }
     }
     search.finish(&origin, &indexes).await.unwrap();
-    while search.delete_some().await.unwrap() > 0 {}
+    search.delete_retiring().await.unwrap();
     search.end(&origin).await.unwrap();
 }
 

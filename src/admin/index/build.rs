@@ -119,22 +119,28 @@ impl Builder {
             }
             .into());
         }
-        self.build_all(context, &users).await
+        self.build_all(context, &users, data_keys).await
     }
 
-    async fn build_all(&self, context: &AdminContext, users: &Users) -> anyhow::Result<Output> {
+    async fn build_all(
+        &self,
+        context: &AdminContext,
+        users: &Users,
+        data_keys: u64,
+    ) -> anyhow::Result<Output> {
         let origin = self.run.actor.origin();
         let indexes = users.search().begin(&origin, self.build).await?;
         let build = users.index_build(&indexes);
-        let planned = self.run.limited(build.count().await?);
+        let planned = self.run.limited(data_keys);
         let (watch, controls) = watch::watch(planned, self.run.json, self.run.failures.as_deref())?;
         let names: Vec<_> = context.backends.iter().map(|backend| backend.name().to_owned()).collect();
         let options = self.run.options(&context.config, names.iter().map(|name| &**name));
-        let run = build.run(origin.actor(), &options, &controls);
+        let run = build.run(origin.actor(), data_keys, &options, &controls);
         let report = watch.during(run).await.and_then(|report| Ok(report?))?;
         let go_on = "oubliette-admin index build";
         let mut output = outcome("gave tags to the values of", "left", go_on, &report, &watch, self.run.json);
-        let ended = self.end(users, &origin, (&indexes, &build), &mut output.text).await?;
+        let built = Built { indexes: &indexes, build: &build, is_whole: report.left == 0 };
+        let ended = self.end(users, &origin, built, &mut output.text).await?;
         if output.status != INTERRUPTED {
             output.status = ended;
         }
@@ -146,19 +152,21 @@ impl Builder {
         &self,
         users: &Users,
         origin: &Origin,
-        (indexes, build): (&[Index], &IndexBuild),
+        built: Built<'_>,
         text: &mut String,
     ) -> anyhow::Result<u8> {
-        let mut status = 0;
-        for index in indexes {
-            let (name, this) = (&index.attribute, std::slice::from_ref(index));
-            let is_whole = async || match users.index_build(this).count().await? {
+        let Built { indexes, build, is_whole } = built;
+        let is_now =
+            async |index: &Index| match users.index_build(std::slice::from_ref(index)).count().await? {
                 0 => anyhow::Ok(true),
                 _ => Ok(self.skip_unreadable && build.lacks_unreadable_only(index).await?),
             };
-            let mut ended = if !users.search().stands(index).await? {
+        let mut ends = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            let this = std::slice::from_ref(index);
+            let ended = if !users.search().stands(index).await? {
                 Ended::Replaced
-            } else if is_whole().await? {
+            } else if is_whole || is_now(index).await? {
                 users.search().finish(origin, this).await?;
                 Ended::Ready
             } else if index.is_unique && build.is_taken(index) {
@@ -167,26 +175,31 @@ impl Builder {
             } else {
                 Ended::NotReady
             };
-            // A failover may have lost the last tags in between.
-            if matches!(ended, Ended::Ready) && !is_whole().await? {
-                users.search().reopen(origin, index).await?;
-                ended = Ended::NotReady;
+            ends.push((index, ended));
+        }
+        // A failover may have lost the last tags in between.
+        if users.index_build(indexes).count().await? > 0 {
+            for (index, ended) in ends.iter_mut().filter(|(_, ended)| matches!(ended, Ended::Ready)) {
+                if !is_now(index).await? {
+                    users.search().reopen(origin, index).await?;
+                    *ended = Ended::NotReady;
+                }
             }
-            if !matches!(ended, Ended::Ready) {
-                status = 1;
-            }
+        }
+        for (index, ended) in &ends {
             if self.run.json {
-                let ended = json!({ "attribute": name, "epoch": index.epoch, "state": ended.word() });
+                let ended =
+                    json!({ "attribute": index.attribute, "epoch": index.epoch, "state": ended.word() });
                 text.insert_str(0, &format!("{}\n", event("index", ended)));
             } else {
-                text.push_str(&ended.said(name));
+                text.push_str(&ended.said(&index.attribute));
             }
         }
         let retired = retire(users, origin).await?;
         if !self.run.json {
             text.push_str(&retired);
         }
-        Ok(status)
+        Ok(u8::from(ends.iter().any(|(_, ended)| !matches!(ended, Ended::Ready))))
     }
 
     fn print_plan(&self, context: &AdminContext, planned: &Planned, data_keys: u64) {
@@ -236,6 +249,14 @@ impl Builder {
         };
         say(&format!("{} to go through{price}", counted(data_keys, "data key")));
     }
+}
+
+/// What a run built.
+struct Built<'a> {
+    indexes: &'a [Index],
+    build: &'a IndexBuild,
+    /// Nothing was left when it ended.
+    is_whole: bool,
 }
 
 /// What became of an index.

@@ -48,13 +48,7 @@ impl RetireCommand {
 
 /// Deletes the tags of what is retiring, and the keys that no index needs. Says what was deleted, if anything was.
 pub(super) async fn retire(users: &Users, origin: &Origin) -> anyhow::Result<String> {
-    let mut deleted = 0;
-    loop {
-        match users.search().delete_some().await? {
-            0 => break,
-            more => deleted += more,
-        }
-    }
+    let deleted = users.search().delete_retiring().await?;
     let epochs = users.search().end(origin).await?;
     if deleted > 0 {
         database::scrub(users.search().db()).await;

@@ -10,13 +10,13 @@ use std::{
 use async_trait::async_trait;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QuerySelect,
-    sea_query::{Expr, ExprTrait, Query, SelectStatement},
+    QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement, SubQueryStatement},
 };
 use uuid::Uuid;
 
 use self::open::Opened;
-use super::{UserAttribute, Users};
+use super::{Columns, UserAttribute, Users};
 use crate::{
     causes,
     database::{is_deadlock, one_of},
@@ -75,7 +75,7 @@ impl IndexBuild {
         data_key::Entity::find().filter(self.remaining()).count(&self.users.db).await
     }
 
-    /// Goes through them, on record.
+    /// Goes through them, on record; `planned` is their number.
     ///
     /// # Errors
     ///
@@ -83,6 +83,7 @@ impl IndexBuild {
     pub async fn run(
         &self,
         actor: &str,
+        planned: u64,
         options: &SweepOptions,
         controls: &Controls,
     ) -> Result<Report, DbErr> {
@@ -91,7 +92,7 @@ impl IndexBuild {
             actor: actor.to_owned(),
             from: None,
             to: None,
-            planned: self.count().await?,
+            planned,
         };
         sweep::run(&self.users.db, new, vec![Arc::new(self.clone()) as _], options, controls).await
     }
@@ -117,6 +118,13 @@ impl IndexBuild {
             .all(|subject| found.unreadable.contains(&(subject.into(), index.attribute.clone()))))
     }
 
+    /// The data keys whose subject has a value and no tag, by the rows of both.
+    fn untagged(&self, has_value_alone: impl Fn(SelectStatement, SelectStatement) -> Condition) -> Condition {
+        self.indexes.iter().fold(Condition::any(), |any, (index, attribute)| {
+            any.add(has_value_alone(has_value(attribute), has_tag(index)))
+        })
+    }
+
     fn note_unreadable(&self, place: &Place) {
         self.found().unreadable.insert(place.clone());
     }
@@ -137,7 +145,9 @@ impl IndexBuild {
         let columns: Vec<_> = self.columns().collect();
         if !columns.is_empty() {
             let these = one_of(backend, user::Column::Id, subjects.to_vec());
-            for row in user::Entity::find().filter(these).all(db).await? {
+            let read = columns.iter().fold(Columns::ID, |all, (_, attribute)| all.with(attribute.column()));
+            for row in db.query_all(&read.select().filter(these).into_query()).await? {
+                let row = user::Model::by_places(&row)?;
                 for (name, attribute) in &columns {
                     if let Some(value) = attribute.sealed(&row) {
                         values.insert((row.subject(), (*name).to_owned()), value.into());
@@ -200,13 +210,16 @@ impl From<Sealed<'_>> for SealedValue {
 #[async_trait]
 impl Task for IndexBuild {
     fn remaining(&self) -> Condition {
-        self.indexes.iter().fold(Condition::any(), |any, (index, attribute)| {
-            any.add(
-                Condition::all()
-                    .add(Expr::exists(has_value(attribute)))
-                    .add(Expr::exists(has_tag(index)).not()),
-            )
-        })
+        self.untagged(|value, tag| Condition::all().add(Expr::exists(value)).add(Expr::exists(tag).not()))
+    }
+
+    fn remaining_in_order(&self) -> Option<Condition> {
+        let first = |mut found: SelectStatement| {
+            Expr::from(SubQueryStatement::SelectStatement(found.limit(1).to_owned()))
+        };
+        Some(self.untagged(|value, tag| {
+            Condition::all().add(first(value).is_not_null()).add(first(tag).is_null())
+        }))
     }
 
     async fn process(&self, keys: Vec<(DataKeyId, WrappedKey)>, pace: &Pace) -> Result<BatchResult, DbErr> {

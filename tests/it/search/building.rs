@@ -277,6 +277,6 @@ async fn tags_of_an_index_that_serves_again_are_not_deleted(stack: TestStack) {
     let indexes = search.all().await.unwrap();
     search.give_up(&Origin::new("a test"), &indexes).await.unwrap();
     app.sql("UPDATE search_indexes SET state = 'ready'").await;
-    assert_eq!(search.delete_some().await.unwrap(), 0);
+    assert_eq!(search.delete_retiring().await.unwrap(), 0);
     assert_eq!(tags(&app, id).await.len(), 2);
 }

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
+    EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select, Statement,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
-use super::is_alive;
+use super::{Task, is_alive};
 use crate::{
     WrappedKey,
     database::{WriteTransaction, begin_write, read_clock},
@@ -37,13 +37,20 @@ pub(super) struct Batch {
 pub(super) async fn claim(
     db: &DatabaseConnection,
     operation: Uuid,
-    remaining: Condition,
+    task: &dyn Task,
     after: Option<DataKeyId>,
     size: u64,
 ) -> Result<Option<Batch>, DbErr> {
     let transaction = begin_write(db).await?;
     // One claim after the other: two at once would find the same keys.
     key_claim_turn::Entity::find_by_id(TURN).lock_exclusive().one(&transaction).await?;
+    let remaining = match task.remaining_in_order() {
+        Some(remaining) => {
+            read_in_order(&transaction).await?;
+            remaining
+        }
+        None => task.remaining(),
+    };
     let mut select = select_after(remaining, after, size);
     for claim in live(&transaction).await?.0 {
         let range = data_key::Column::SubjectId.between(claim.first_subject_id, claim.last_subject_id);
@@ -68,11 +75,11 @@ pub(super) async fn claim(
 /// Reads up to `size` data keys of those that remain, of subjects after the last one, and claims nothing. `None` if there are none.
 pub(super) async fn read(
     db: &DatabaseConnection,
-    remaining: Condition,
+    task: &dyn Task,
     after: Option<DataKeyId>,
     size: u64,
 ) -> Result<Option<Batch>, DbErr> {
-    let mut select = data_key::Entity::find().filter(remaining);
+    let mut select = data_key::Entity::find().filter(task.remaining());
     if let Some(after) = after {
         // A rotation may have replaced the last data key by one of a later version: nobody comes twice.
         select = select.filter(data_key::Column::SubjectId.gt(*after.subject.as_uuid()));
@@ -94,6 +101,16 @@ fn select_after(remaining: Condition, after: Option<DataKeyId>, size: u64) -> Se
         );
     }
     select.order_by_asc(data_key::Column::SubjectId).order_by_asc(data_key::Column::Version).limit(size)
+}
+
+/// Has PostgreSQL read data keys in the order of their ids until there are enough, in this transaction.
+async fn read_in_order(transaction: &WriteTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let settings =
+            "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)";
+        transaction.query_one_raw(Statement::from_string(DbBackend::Postgres, settings)).await?;
+    }
+    Ok(())
 }
 
 /// Gives a claim up.

@@ -86,12 +86,13 @@ async fn run_all(
 ) -> Result<Report, DbErr> {
     let mut budget = options.limit.map_or(u64::MAX, Into::into);
     let mut stops = Vec::new();
+    let mut known = None;
     for task in tasks {
         if controls.stop.is_cancelled() || budget == 0 {
             break;
         }
         let sweep = Sweep::new(db, Some(operation.clone()), task.clone(), options, controls, budget);
-        sweep.run(operation).await?;
+        known = sweep.run(operation).await?;
         stops.extend(sweep.stop.get().cloned());
         if !sweep.is_over() {
             stops.extend(task.finish(&sweep.pace).await?);
@@ -100,7 +101,12 @@ async fn run_all(
     }
     let mut left = 0;
     for task in tasks {
-        left += count_remaining(db, &**task).await? + task.left_beside().await?;
+        // Of one task alone, it was counted just now.
+        let remaining = match known.filter(|_| tasks.len() == 1) {
+            Some(remaining) => remaining,
+            None => count_remaining(db, &**task).await?,
+        };
+        left += remaining + task.left_beside().await?;
     }
     let outcome = match () {
         () if left == 0 => RunOutcome::Completed,
@@ -165,8 +171,8 @@ impl Sweep {
         })
     }
 
-    /// Passes until nothing remains, or the rest is of no use.
-    async fn run(self: &Arc<Self>, operation: &Operation) -> Result<(), DbErr> {
+    /// Passes until nothing remains, or the rest is of no use. Gives how many remain, if they were counted at the end.
+    async fn run(self: &Arc<Self>, operation: &Operation) -> Result<Option<u64>, DbErr> {
         let mut late_passes = 0;
         // True if the last pass may have left out data keys that others had claimed.
         let mut others_worked = true;
@@ -174,18 +180,18 @@ impl Sweep {
             let before = self.controls.tally.counts();
             self.pass().await?;
             if self.is_over() || self.position.lock().await.budget == 0 {
-                return Ok(());
+                return Ok(None);
             }
             let left = count_remaining(&self.db, &*self.task).await?;
             if left <= self.failures.load(Relaxed) {
-                return Ok(());
+                return Ok(Some(left));
             }
             let others = claims::others(&self.db, operation.id()).await?;
             if others.is_empty() {
                 late_passes += 1;
                 let in_vain = self.controls.tally.counts() == before && !others_worked;
                 if late_passes > MAX_LATE_PASSES || in_vain {
-                    return Ok(());
+                    return Ok(Some(left));
                 }
             } else {
                 (self.controls.on_wait)(&others);
@@ -229,9 +235,9 @@ impl Sweep {
         }
         let after = position.after;
         let batch = match &self.operation {
-            None => claims::read(&self.db, self.task.remaining(), after, size).await?,
+            None => claims::read(&self.db, &*self.task, after, size).await?,
             Some(operation) => {
-                let claim = || claims::claim(&self.db, operation.id(), self.task.remaining(), after, size);
+                let claim = || claims::claim(&self.db, operation.id(), &*self.task, after, size);
                 on_the_primary(&self.db, claim).await?
             }
         };

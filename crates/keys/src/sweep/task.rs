@@ -12,6 +12,12 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// Which data keys remain. Those that were processed no longer fulfil it, unless the task only reads.
     fn remaining(&self) -> Condition;
 
+    /// The same, looked at for one data key at a time in the order of their ids, for a task that begins with nearly all of them. Otherwise the database
+    /// chooses, by figures that may be old: PostgreSQL then sorts all that remain for each page.
+    fn remaining_in_order(&self) -> Option<Condition> {
+        None
+    }
+
     /// Processes a batch.
     ///
     /// # Errors
