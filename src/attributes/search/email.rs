@@ -13,11 +13,24 @@ use crate::envelope::PersonalText;
 /// on some servers.
 pub(super) fn normal(address: &PersonalText) -> PersonalText {
     let address = address.expose().trim();
+    // As nearly all are: then the rest comes to the same.
+    if address.is_ascii() && !has_alabel(address) {
+        return PersonalText::new(address.to_ascii_lowercase());
+    }
+    in_any_script(address)
+}
+
+fn in_any_script(address: &str) -> PersonalText {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return small(address);
     };
     let (local, domain) = (small(local), domain_of(domain));
     PersonalText::new(format!("{}@{}", local.expose(), domain.expose()))
+}
+
+/// Whether part of a domain may be in the form that DNS has it in (RFC 5890, 2.3.2.1).
+fn has_alabel(address: &str) -> bool {
+    address.as_bytes().windows(4).any(|bytes| bytes.eq_ignore_ascii_case(b"xn--")) || address.contains('[')
 }
 
 /// In small letters. The two small forms of sigma are one letter, which has one capital.
@@ -44,4 +57,19 @@ fn domain_of(domain: &str) -> PersonalText {
     );
     // What was checked has such a form.
     ascii.map_or_else(|_| small(domain), |ascii| PersonalText::new(ascii.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_comes_to_the_same(address in "[ -~]{0,24}@?[a-zA-Z0-9.\\-]{0,12}(XN--|xn--)?[a-zA-Z0-9.\\-]{0,12}") {
+            let short = normal(&PersonalText::new(address.clone()));
+            prop_assert_eq!(short, in_any_script(address.trim()));
+        }
+    }
 }

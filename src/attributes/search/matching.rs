@@ -76,7 +76,7 @@ impl Matching {
     /// Whether two values are the same to who looks for one of them.
     #[must_use]
     pub fn is_same(&self, one: &PersonalText, other: &PersonalText) -> bool {
-        self.normal(one) == self.normal(other)
+        one == other || self.normal(one) == self.normal(other)
     }
 
     /// Of whatever is stored, also if a declaration would not permit it any more.

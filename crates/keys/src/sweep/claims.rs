@@ -103,12 +103,14 @@ fn select_after(remaining: Condition, after: Option<DataKeyId>, size: u64) -> Se
     select.order_by_asc(data_key::Column::SubjectId).order_by_asc(data_key::Column::Version).limit(size)
 }
 
-/// Has PostgreSQL read data keys in the order of their ids until there are enough, in this transaction.
+/// Has PostgreSQL read data keys in the order of their ids until there are enough, in this transaction. What it would take for all that remain, it does not
+/// compile for one page.
 async fn read_in_order(transaction: &WriteTransaction) -> Result<(), DbErr> {
     if transaction.get_database_backend() == DbBackend::Postgres {
-        let settings =
-            "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)";
-        transaction.query_one_raw(Statement::from_string(DbBackend::Postgres, settings)).await?;
+        let off = |setting: &str| format!("set_config('{setting}', 'off', true)");
+        let settings = ["enable_sort", "enable_bitmapscan", "jit"].map(off).join(", ");
+        let statement = Statement::from_string(DbBackend::Postgres, format!("SELECT {settings}"));
+        transaction.query_one_raw(statement).await?;
     }
     Ok(())
 }
