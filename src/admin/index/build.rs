@@ -139,8 +139,8 @@ impl Builder {
         let report = watch.during(run).await.and_then(|report| Ok(report?))?;
         let go_on = "oubliette-admin index build";
         let mut output = outcome("gave tags to the values of", "left", go_on, &report, &watch, self.run.json);
-        let built = Built { indexes: &indexes, build: &build, is_whole: report.left == 0 };
-        let ended = self.end(users, &origin, built, &mut output.text).await?;
+        let run = Run { indexes: &indexes, build: &build, is_whole: report.left == 0 };
+        let ended = self.end(users, &origin, run, &mut output.text).await?;
         if output.status != INTERRUPTED {
             output.status = ended;
         }
@@ -152,10 +152,10 @@ impl Builder {
         &self,
         users: &Users,
         origin: &Origin,
-        built: Built<'_>,
+        run: Run<'_>,
         text: &mut String,
     ) -> anyhow::Result<u8> {
-        let Built { indexes, build, is_whole } = built;
+        let Run { indexes, build, is_whole } = run;
         let is_now =
             async |index: &Index| match users.index_build(std::slice::from_ref(index)).count().await? {
                 0 => anyhow::Ok(true),
@@ -252,7 +252,7 @@ impl Builder {
 }
 
 /// What a run built.
-struct Built<'a> {
+struct Run<'a> {
     indexes: &'a [Index],
     build: &'a IndexBuild,
     /// Nothing was left when it ended.
