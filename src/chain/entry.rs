@@ -31,6 +31,12 @@ pub(crate) trait Entry {
 
 /// SHA-256 over an entry at its place: its sequence, and the digest of the one before. `text` is room that is used again.
 pub(super) fn digest(sequence: i64, previous: &[u8], entry: &impl Entry, text: &mut String) -> [u8; 32] {
+    write(sequence, previous, entry, text);
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// The text of an entry at its place.
+pub(super) fn write(sequence: i64, previous: &[u8], entry: &impl Entry, text: &mut String) {
     text.clear();
     entry.write_format(text);
     text.push('\n');
@@ -38,5 +44,4 @@ pub(super) fn digest(sequence: i64, previous: &[u8], entry: &impl Entry, text: &
     // Writing to a string cannot fail.
     let _ = write!(text, "\n{sequence}\n");
     entry.write_lines(text);
-    Sha256::digest(text.as_bytes()).into()
 }

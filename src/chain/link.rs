@@ -1,6 +1,6 @@
 use super::{
     ChainFault, Entry, Head, Problem,
-    entry::{USUAL_LENGTH, digest},
+    entry::{USUAL_LENGTH, digest, write},
 };
 
 /// An entry at its place, as it was chained or as it is stored.
@@ -32,6 +32,13 @@ impl<E: Entry> Link<'_, E> {
             return Err(Problem::Changed.at(self.sequence));
         }
         Ok(self.head())
+    }
+
+    /// What its digest is taken over.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::with_capacity(USUAL_LENGTH);
+        write(self.sequence, self.previous_digest, &self.entry, &mut text);
+        text
     }
 }
 

@@ -56,7 +56,7 @@ impl ChainFault {
 }
 
 impl Problem {
-    pub(super) fn at(self, sequence: i64) -> ChainFault {
+    pub(crate) fn at(self, sequence: i64) -> ChainFault {
         ChainFault { sequence, problem: self }
     }
 

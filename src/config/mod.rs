@@ -15,6 +15,7 @@ mod error;
 mod graphql;
 mod http;
 mod keys_section;
+mod ledger;
 mod limits;
 mod load;
 mod log;
@@ -50,6 +51,7 @@ pub use environment::EnvironmentError;
 pub use error::ConfigError;
 pub use graphql::GraphqlConfig;
 pub use http::{HttpConfig, TlsConfig};
+pub use ledger::{LedgerConfig, SignerConfig, SignerKind};
 pub use limits::LimitsConfig;
 pub use load::{ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};
@@ -80,6 +82,8 @@ pub struct Config {
     pub attributes: AttributesConfig,
     /// By what people are found.
     pub search: SearchConfig,
+    /// How the erasure ledger is shown to strangers.
+    pub ledger: LedgerConfig,
     /// What the audit trail records.
     pub audit: AuditConfig,
     /// What one GraphQL request may cost.

@@ -61,6 +61,7 @@ impl Config {
             keys,
             attributes,
             search,
+            ledger,
             audit,
             graphql,
             log,
@@ -69,8 +70,8 @@ impl Config {
         } = self;
         // The backends come first: their kinds find unknown keys there, as in other sections the first reading does.
         let sections: [&dyn Section; _] = [
-            keys, attributes, search, http, metrics, auth, limits, database, audit, graphql, log, memory,
-            peers,
+            keys, attributes, search, ledger, http, metrics, auth, limits, database, audit, graphql, log,
+            memory, peers,
         ];
         sections.into_iter().try_for_each(|section| section.validate(&context))
     }

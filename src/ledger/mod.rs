@@ -8,6 +8,7 @@
 //! | [`head()`], [`end()`], [`verify()`] | where the ledger ends; the walk over all of it |
 //! | [`after()`], [`News`] | what others learn from it |
 //! | `announce` | tells them to look |
+//! | [`receipt()`] | an entry's receipt for strangers: its place in the tree over all of them, signed |
 //! | [`rollbacks`] | a ledger that went back |
 //!
 //! This room knows nothing of users and GraphQL. Whether data of a forgotten subject is there again, the users know.
@@ -17,6 +18,7 @@ mod content;
 mod erasure;
 mod follow;
 mod page;
+mod receipt;
 pub mod rollbacks;
 mod verify;
 
@@ -26,4 +28,5 @@ pub(crate) use erasure::append;
 pub use erasure::{Erasure, find};
 pub use follow::{Erased, News, after};
 pub use page::{Filter, page};
+pub use receipt::{NoReceipt, receipt};
 pub use verify::{end, head, verify};

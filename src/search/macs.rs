@@ -1,6 +1,9 @@
 //! Tags that need a MAC by the key backend: `second = "backend"`.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use futures::future::try_join_all;
 
@@ -18,7 +21,7 @@ use crate::{
 const PROBE: &[u8] = b"oubliette index probe 1";
 
 /// The MACs that the key backend made of blinded values.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Macs(HashMap<BlindedValue, [u8; MAC_LENGTH]>);
 
 impl Macs {
@@ -37,6 +40,12 @@ impl Macs {
                 self.0.get(&blinded).map(|mac| matching.tag_by_mac(key, attribute, mac))
             }
         }
+    }
+}
+
+impl fmt::Debug for Macs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Macs([{} redacted])", self.0.len())
     }
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod environment;
 mod help;
 mod local_keys;
+mod receipts;
 mod redaction;
 mod users;
 mod verify;

@@ -3,6 +3,9 @@
 mod adopt;
 mod export;
 mod head;
+mod policy;
+mod receipt;
+mod signer;
 mod status;
 mod verify;
 
@@ -21,6 +24,10 @@ pub enum LedgerCommand {
     Head(head::HeadCommand),
     #[command(about = "Print the entries")]
     Export(export::Export),
+    #[command(about = "Print the receipt of an erasure, which strangers can check")]
+    Receipt(receipt::ReceiptCommand),
+    #[command(about = "Print the policy by which strangers check receipts")]
+    Policy(policy::PolicyCommand),
     #[command(about = "Show where the ledger ends, and whether it went back and waits to be adopted")]
     Status(status::Status),
     #[command(about = "Adopt the ledger as it is, after it went back: servers answer about persons again")]
@@ -33,6 +40,8 @@ impl LedgerCommand {
             Self::Verify(verify) => verify.run(loaded).await,
             Self::Head(head) => head.run(loaded).await,
             Self::Export(export) => export.run(loaded).await,
+            Self::Receipt(receipt) => receipt.run(loaded).await,
+            Self::Policy(policy) => policy.run(loaded),
             Self::Status(status) => status.run(loaded).await,
             Self::Adopt(adopt) => adopt.run(loaded).await,
         }

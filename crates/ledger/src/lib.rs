@@ -1,0 +1,31 @@
+//! The erasure ledger as a transparency log: what a stranger needs to check that somebody was forgotten, and no more.
+//!
+//! | piece | what it is |
+//! | --- | --- |
+//! | [`Entry`] | what an entry says: seven lines of text, which are a leaf of the tree |
+//! | [`tree`] | the Merkle tree over all entries (RFC 6962): its root, and proofs |
+//! | [`SignedCheckpoint`] | a root that the log has signed (c2sp.org/tlog-checkpoint) |
+//! | [`LocalSigner`] | who signs: a key in this process |
+//! | [`Policy`] | which logs are trusted (c2sp.org/tlog-policy) |
+//! | [`Receipt`] | an entry, its place in the tree, and a signed root (c2sp.org/tlog-proof) |
+//!
+//! Nothing here reads a database, a network or a clock.
+
+mod checkpoint;
+mod entry;
+mod policy;
+mod receipt;
+mod signer;
+pub mod tree;
+
+pub use checkpoint::{CheckpointError, SignedCheckpoint};
+pub use entry::{DestroyedKey, Entry, EntryError};
+pub use policy::{Policy, PolicyError};
+pub use receipt::{Proven, Receipt, ReceiptError};
+pub use signer::{LocalSigner, SignerError};
+
+/// Length of a hash of the tree, in bytes: SHA-256.
+pub const HASH_LENGTH: usize = 32;
+
+/// A hash of the tree, or the root of it.
+pub type Hash = [u8; HASH_LENGTH];
