@@ -30,5 +30,5 @@ pub(crate) use link::Link;
 pub use problem::{ChainFault, Problem};
 pub(crate) use table::{HEAD_ID, Row, Table, advance, head, lock, page, require_head};
 pub use verify::Verification;
-pub(crate) use verify::verify;
+pub(crate) use verify::{beyond, verify};
 pub use words::Words;

@@ -107,8 +107,12 @@ impl Walk<'_> {
     }
 }
 
-/// The newest entry is read first: the head that is read then is at least that one, unless somebody went by it.
-async fn beyond<T: Table>(db: &impl ConnectionTrait) -> Result<Option<ChainFault>, DbErr> {
+/// The first entry beyond the head. The newest entry is read first: the head that is read then is at least that one, unless somebody went by it.
+///
+/// # Errors
+///
+/// The database's error.
+pub(crate) async fn beyond<T: Table>(db: &impl ConnectionTrait) -> Result<Option<ChainFault>, DbErr> {
     let newest = newest::<T>(db).await?;
     let Some(head) = head::<T>(db).await? else { return Ok(Some(Problem::Headless.at(1))) };
     if newest.is_none_or(|entry| entry.link().sequence <= head.sequence) {

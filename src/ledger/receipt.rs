@@ -45,7 +45,7 @@ pub async fn receipt(
 ) -> Result<Option<Receipt>, NoReceipt> {
     let Some(erasure) = find(db, subject).await? else { return Ok(None) };
     let head = end(db).await?;
-    let (index, size) = (place(erasure.sequence) - 1, place(head.sequence));
+    let (index, size) = (place(erasure.sequence).saturating_sub(1), place(head.sequence));
     let mut needed = missing(tree::prove_inclusion(index, size, &Stored::new()));
     needed.extend(missing(tree::root(size, &Stored::new())));
     let walk = Walk { needed, wanted: erasure.sequence, entry: String::new(), stored: Stored::new() };
@@ -85,10 +85,12 @@ impl Walk {
             let edge = missing(tree::root(place(last.sequence), &Stored::new()));
             self.stored.retain(|place, _| self.needed.contains(place) || edge.contains(place));
         }
-        if last.digest == head.digest {
-            Ok(self)
-        } else {
-            Err(NoReceipt::Damaged(Problem::NotTheHead.at(last.sequence)))
+        if last.digest != head.digest {
+            return Err(NoReceipt::Damaged(Problem::NotTheHead.at(last.sequence)));
+        }
+        match chain::beyond::<Erasures>(db).await? {
+            Some(fault) => Err(NoReceipt::Damaged(fault)),
+            None => Ok(self),
         }
     }
 }

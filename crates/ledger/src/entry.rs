@@ -72,10 +72,10 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { previous, sequence, subject, erased_at, actor, destroyed } = self;
         let time = erased_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        write!(f, "{FORMAT}\n{}\n{sequence}\n{subject}\n{time}\n{actor}\n", Hex(previous))?;
+        write!(f, "{FORMAT}\n{}\n{sequence}\n{subject}\n{time}\n{actor}\n", hex::encode(previous))?;
         for (place, DestroyedKey { version, kek_id, fingerprint }) in destroyed.iter().enumerate() {
             let separator = if place == 0 { "" } else { "; " };
-            write!(f, "{separator}{version} {kek_id} {}", Hex(fingerprint))?;
+            write!(f, "{separator}{version} {kek_id} {}", hex::encode(fingerprint))?;
         }
         f.write_str("\n")
     }
@@ -126,24 +126,9 @@ impl DestroyedKey {
     }
 }
 
-/// In small hexadecimal digits.
-struct Hex<'a>(&'a Hash);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 fn unhex(text: &str) -> Option<Hash> {
     let mut hash = Hash::default();
-    if text.len() != 2 * hash.len() || !text.is_ascii() {
-        return None;
-    }
-    for (place, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
-    }
-    Some(hash)
+    hex::decode_to_slice(text, &mut hash).ok().map(|()| hash)
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub(crate) fn of(proven: &Proven<'_>) -> String {
 }
 
 const PROVES: &str = "
-It proves: the holder of the log key has signed that this person was erased and these data keys destroyed, in a log to which entries can only be added. Whoever
-keeps a receipt or a signed head of it can show it if the log is ever shown otherwise.
+It proves: the holder of the log key has signed that this person was erased and these data keys destroyed, as this entry of the log. Keep it: should the same key ever
+sign a log without this entry, the two together show it.
 It does not prove: that no copy of a data key is left, as in a backup that is older than the erasure. Ask how long backups are kept.
 ";
 

@@ -160,6 +160,16 @@ async fn nothing_is_signed_of_a_ledger_that_is_damaged(stack: TestStack) {
             "entry 2 has another digest than the database's head",
         ),
         (
+            "UPDATE erasures SET sequence = 0 WHERE sequence = 2",
+            "UPDATE erasures SET sequence = 2 WHERE sequence = 0",
+            "entry 2 is missing",
+        ),
+        (
+            "UPDATE erasure_head SET sequence = 1, digest = (SELECT digest FROM erasures WHERE sequence = 1)",
+            "UPDATE erasure_head SET sequence = 3, digest = (SELECT digest FROM erasures WHERE sequence = 3)",
+            "entry 2 is beyond the database's head",
+        ),
+        (
             "UPDATE erasure_head SET sequence = 4",
             "UPDATE erasure_head SET sequence = 3",
             "entry 4 is missing",
