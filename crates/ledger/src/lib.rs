@@ -7,12 +7,14 @@
 //! | [`SignedCheckpoint`] | a root that the log has signed (c2sp.org/tlog-checkpoint) |
 //! | [`LocalSigner`] | who signs: a key in this process |
 //! | [`Policy`] | which logs are trusted (c2sp.org/tlog-policy) |
+//! | [`mirror`] | the log outside the database: objects in a store (c2sp.org/tlog-tiles)
 //! | [`Receipt`] | an entry, its place in the tree, and a signed root (c2sp.org/tlog-proof) |
 //!
 //! Nothing here reads a database, a network or a clock.
 
 mod checkpoint;
 mod entry;
+pub mod mirror;
 mod policy;
 mod receipt;
 mod signer;

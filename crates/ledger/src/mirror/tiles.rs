@@ -1,0 +1,165 @@
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
+
+use sha2::{Digest, Sha256};
+use tlog_tiles::{
+    Tile, TileHashReader, TileReader,
+    tlog::{self, HashReader},
+};
+
+use super::{
+    Edge, HEIGHT, WIDTH, entries_path, items,
+    path::{tile, tile_path},
+};
+use crate::{HASH_LENGTH, Hash, SignedCheckpoint};
+
+/// Objects of a mirror, by their paths, and the root that they are to belong to. What is computed from them asks first for those that are missing.
+#[derive(Debug)]
+pub struct Tiles {
+    size: u64,
+    root: Hash,
+    objects: HashMap<String, Vec<u8>>,
+}
+
+/// Why something cannot be computed from tiles.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TilesError {
+    /// Objects are needed that are not there.
+    #[error("objects are missing: {}", .0.iter().map(String::as_str).collect::<Vec<_>>().join(", "))]
+    Missing(BTreeSet<String>),
+    /// The objects are not those of the root.
+    #[error("tiles do not belong to the signed root: one of them was changed")]
+    Foreign,
+    /// An object of entries is not what the tree was made of.
+    #[error("{0} was changed: its entries are not those of the tree")]
+    Entries(String),
+    /// There is no such entry.
+    #[error("the log has no such entry")]
+    Size,
+}
+
+impl Tiles {
+    /// Of the tree that a log has signed. None yet.
+    #[must_use]
+    pub fn of(checkpoint: &SignedCheckpoint) -> Self {
+        Self { size: checkpoint.size(), root: checkpoint.root(), objects: HashMap::new() }
+    }
+
+    /// One more that was read.
+    pub fn insert(&mut self, path: String, bytes: Vec<u8>) {
+        self.objects.insert(path, bytes);
+    }
+
+    /// The right edge of the tree.
+    ///
+    /// # Errors
+    ///
+    /// [`TilesError`].
+    pub fn edge(&self) -> Result<Edge, TilesError> {
+        if self.size == 0 {
+            return Ok(Edge::empty());
+        }
+        let rows = (0..).take_while(|level| self.size >> (HEIGHT * level) > 0);
+        let levels: Vec<_> = rows
+            .map(|level| {
+                let all = self.size >> (HEIGHT * level);
+                (all - all % WIDTH..all)
+                    .map(|n| tlog::stored_hash_index(HEIGHT * level, n))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let last = tlog::stored_hash_index(0, self.size - 1);
+        let wanted: Vec<_> = levels.iter().flatten().copied().chain([last]).collect();
+        let hashes = self.hashes(&wanted)?;
+        let (texts, digest) = self.newest_entries(hashes[hashes.len() - 1])?;
+        let mut hashes = hashes.into_iter();
+        let levels =
+            levels.iter().map(|row| hashes.by_ref().take(row.len()).flat_map(|hash| hash.0).collect());
+        Ok(Edge { size: self.size, digest, levels: levels.collect(), texts })
+    }
+
+    /// The proof that an entry, by its index from 0, is in the tree.
+    ///
+    /// # Errors
+    ///
+    /// [`TilesError`].
+    pub fn prove_inclusion(&self, index: u64) -> Result<Vec<Hash>, TilesError> {
+        if index >= self.size {
+            return Err(TilesError::Size);
+        }
+        self.with(|reader| tlog::prove_record(self.size, index, reader))
+            .map(|hashes| hashes.into_iter().map(|hash| hash.0).collect())
+    }
+
+    /// The entries of the tile that is not full, and the digest of the newest entry, whose hash in the tree is known.
+    fn newest_entries(&self, leaf: tlog::Hash) -> Result<(Vec<String>, Hash), TilesError> {
+        let number = (self.size - 1) / WIDTH;
+        let path = entries_path(number, self.size);
+        let bytes = self.objects.get(&path);
+        let bytes = bytes.ok_or_else(|| TilesError::Missing(BTreeSet::from([path.clone()])))?;
+        let changed = || TilesError::Entries(path.clone());
+        let texts = entries_of(bytes).ok_or_else(changed)?;
+        let newest = texts.last().ok_or_else(changed)?;
+        if number * WIDTH + texts.len() as u64 != self.size || tlog::record_hash(newest.as_bytes()) != leaf {
+            return Err(changed());
+        }
+        let digest = Sha256::digest(newest).into();
+        let is_full = self.size.is_multiple_of(WIDTH);
+        Ok((if is_full { Vec::new() } else { self.proven(texts).ok_or_else(changed)? }, digest))
+    }
+
+    /// The entries of the tile that is not full, if all of them are in the tree.
+    fn proven(&self, texts: Vec<String>) -> Option<Vec<String>> {
+        let hashes = self.objects.get(&tile_path(&tile(0, self.size / WIDTH, self.size)))?;
+        let leaves = texts.iter().flat_map(|text| tlog::record_hash(text.as_bytes()).0);
+        leaves.eq(hashes.iter().copied()).then_some(texts)
+    }
+
+    fn hashes(&self, wanted: &[u64]) -> Result<Vec<tlog::Hash>, TilesError> {
+        self.with(|reader| reader.read_hashes(wanted))
+    }
+
+    fn with<T>(
+        &self,
+        call: impl FnOnce(&TileHashReader<'_>) -> Result<T, tlog::Error>,
+    ) -> Result<T, TilesError> {
+        let stored = Stored { objects: &self.objects, missing: RefCell::default() };
+        let read = call(&TileHashReader::new(self.size, tlog::Hash(self.root), &stored));
+        read.map_err(|_| {
+            let missing = stored.missing.take();
+            if missing.is_empty() { TilesError::Foreign } else { TilesError::Missing(missing) }
+        })
+    }
+}
+
+/// The texts in an object of entries, if it is one.
+#[must_use]
+pub fn entries_of(bytes: &[u8]) -> Option<Vec<String>> {
+    items::read(bytes)
+}
+
+struct Stored<'t> {
+    objects: &'t HashMap<String, Vec<u8>>,
+    missing: RefCell<BTreeSet<String>>,
+}
+
+impl TileReader for Stored<'_> {
+    fn height(&self) -> u8 {
+        HEIGHT
+    }
+
+    fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, tlog::Error> {
+        let paths: Vec<_> = tiles.iter().map(tile_path).collect();
+        let missing = paths.iter().filter(|path| !self.objects.contains_key(*path)).cloned();
+        self.missing.borrow_mut().extend(missing);
+        let read = tiles.iter().zip(&paths).map(|(tile, path)| {
+            let bytes = self.objects.get(path)?;
+            (bytes.len() == tile.width() as usize * HASH_LENGTH).then(|| bytes.clone())
+        });
+        read.collect::<Option<_>>().ok_or(tlog::Error::InvalidTile)
+    }
+
+    fn save_tiles(&self, _: &[Tile], _: &[Vec<u8>]) {}
+}
