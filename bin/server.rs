@@ -72,6 +72,15 @@ async fn run() -> anyhow::Result<()> {
     tokio::spawn(app.rates.maintain());
     tokio::spawn(app.refusals.clone().maintain(app.trail.clone()));
     let peers = tokio::spawn(peers.follow());
+    let mut sinks = app.sinks;
+    let (stop_sinks, stopped) = tokio::sync::oneshot::channel::<()>();
+    let sinks = tokio::spawn(async move {
+        tokio::select! {
+            () = sinks.watch() => {}
+            _ = stopped => {}
+        }
+        sinks
+    });
     let serving = http::serve(listener, app.router, connections, stop);
     match watchers {
         Some(listener) => {
@@ -88,6 +97,11 @@ async fn run() -> anyhow::Result<()> {
     peers.abort();
     // What a client no longer waits for may still be changing something.
     let end = async {
+        drop(stop_sinks);
+        if let Ok(mut sinks) = sinks.await {
+            // Who was forgotten last.
+            sinks.look().await;
+        }
         app.refusals.finish(&app.trail);
         app.trail.close().await;
         database::close(app.db, Duration::ZERO).await

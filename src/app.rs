@@ -20,6 +20,7 @@ use crate::{
     keys::{Backends, Keyring, OpenBackendError, open_backends, subjects},
     peers::{PeerMetrics, PeerWatch},
     secret_file,
+    sinks::{OpenSinksError, SinkHealth, SinkMetrics, Sinks},
     users::{UserError, Users},
 };
 
@@ -48,6 +49,10 @@ pub struct App {
     pub trail: Trail,
     /// The database behind them.
     pub db: DatabaseConnection,
+    /// Where the erasure ledger is kept outside the database. To be watched while the router serves.
+    pub sinks: Sinks,
+    sink_health: SinkHealth,
+    sink_metrics: SinkMetrics,
     peers: PeersConfig,
     peer_metrics: PeerMetrics,
 }
@@ -75,9 +80,11 @@ impl App {
         let backends = open_backends(&config.keys, &db, &metrics.clone().into()).await?;
         let authenticator = Authenticator::open(&config.auth, &config.limits, &db).await?;
         let declarations = Declarations::of(&config.attributes)?;
-        let app =
+        let mut app =
             Self::assemble(config, db, backends, entity::registry(), declarations, authenticator, metrics);
+        app.sinks = app.open_sinks(config)?;
         app.check_backends().await;
+        app.sinks.begin().await;
         app.warn_of_orphans().await;
         let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
         if returned > 0 {
@@ -88,6 +95,28 @@ impl App {
         }
         app.prepare_search(config.search.build_at_start).await;
         Ok(app)
+    }
+
+    /// Opens the sinks.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenSinksError`].
+    pub fn open_sinks(&self, config: &Config) -> Result<Sinks, OpenSinksError> {
+        if config.ledger.sinks.is_empty() {
+            tracing::warn!(
+                "the erasure ledger is kept in the database only: a restored backup does not know whom to forget again; [ledger.sinks.NAME] keeps it outside, too"
+            );
+        }
+        let Self { db, users, keyring, sink_health, sink_metrics, .. } = self;
+        Sinks::open(
+            &config.ledger,
+            db.clone(),
+            users.clone(),
+            keyring.clone(),
+            sink_health.clone(),
+            sink_metrics.clone(),
+        )
     }
 
     /// Sees to it that people can be found, or says why they cannot.
@@ -144,6 +173,9 @@ impl App {
         let trail = Trail::start(db.clone(), config.audit.reads, patience, audit_metrics);
         let peer_metrics = PeerMetrics::default();
         peer_metrics.register(&mut registry);
+        let sink_metrics = SinkMetrics::default();
+        sink_metrics.register(&mut registry);
+        let sink_health = SinkHealth::new(&config.ledger);
         let keyring = Keyring::new(db.clone(), backends, &config.keys, metrics);
         let users = Users::new(db.clone(), keyring.clone())
             .with_registry(tables)
@@ -158,6 +190,7 @@ impl App {
             db: db.clone(),
             keyring: keyring.clone(),
             users: users.clone(),
+            sinks: sink_health.clone(),
             authenticator: authenticator.clone(),
             rates: rates.clone(),
             refusals: refusals.clone(),
@@ -177,6 +210,9 @@ impl App {
             refusals,
             trail,
             db,
+            sinks: Sinks::default(),
+            sink_health,
+            sink_metrics,
             peers,
             peer_metrics,
         }
@@ -224,6 +260,9 @@ pub enum StartError {
     /// A declared attribute.
     #[error(transparent)]
     Attributes(#[from] DeclarationError),
+    /// The ledger outside the database.
+    #[error(transparent)]
+    Sinks(#[from] OpenSinksError),
     /// Users who were forgotten are back, and could not be forgotten again.
     #[error("the erasure ledger cannot be compared with the users")]
     Forget(#[source] UserError),

@@ -42,6 +42,7 @@ pub mod memory;
 mod names;
 pub mod peers;
 pub mod search;
+pub mod sinks;
 pub mod telemetry;
 pub mod users;
 

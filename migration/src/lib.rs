@@ -12,6 +12,7 @@ mod m20261128_000009_audit_2;
 mod m20261128_000010_audit_groups;
 mod m20261129_000011_personal_values;
 mod m20261129_000013_search;
+mod m20261129_000014_ledger_sinks;
 
 pub use sea_orm_migration::{self, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261128_000010_audit_groups::Migration));
         migrations.push(Box::new(m20261129_000011_personal_values::Migration));
         migrations.push(Box::new(m20261129_000013_search::Migration));
+        migrations.push(Box::new(m20261129_000014_ledger_sinks::Migration));
         migrations.sort_by(|one, other| one.name().cmp(other.name()));
         migrations
     }

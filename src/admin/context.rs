@@ -10,10 +10,11 @@ use crate::{
     audit::{self, MAX_ACTOR, NewEvent, Origin},
     causes,
     characters::is_line,
-    config::{KeysConfig, LoadedConfig},
+    config::{KeysConfig, LedgerConfig, LoadedConfig},
     database,
     keys::{Backends, Keyring, SharedObserver, open_what_can_be, unobserved},
     ledger::rollbacks,
+    sinks::{self, SinkState},
     users::Users,
 };
 
@@ -28,6 +29,7 @@ pub(super) struct AdminContext {
     pub(super) config: KeysConfig,
     pub(super) observer: SharedObserver,
     pub(super) declarations: Declarations,
+    ledger: LedgerConfig,
     announcing: bool,
 }
 
@@ -52,7 +54,8 @@ impl AdminContext {
             say(&format!("warning: key backend `{name}`: {}", causes::line(&error)));
         }
         let declarations = Declarations::of(&loaded.config.attributes)?;
-        Ok(Self { db, backends, config, observer, declarations, announcing: loaded.config.peers.notify })
+        let (ledger, announcing) = (loaded.config.ledger.clone(), loaded.config.peers.notify);
+        Ok(Self { db, backends, config, observer, declarations, ledger, announcing })
     }
 
     /// The users, with a keyring of our own.
@@ -66,6 +69,23 @@ impl AdminContext {
 
     /// Refuses to show, open or import anybody as long as nobody knows who was forgotten.
     pub(super) async fn require_trusted_ledger(&self) -> anyhow::Result<()> {
+        for found in sinks::inspect(&self.ledger, &self.db).await? {
+            match found.state {
+                SinkState::Good => {}
+                SinkState::Behind | SinkState::Foreign | SinkState::Forked => anyhow::bail!(
+                    "the database is not at one with the ledger outside, in the sink `{}`. Nobody can say who was forgotten, so nobody is shown, opened or \
+                     imported: see `oubliette-admin ledger status`",
+                    found.name
+                ),
+                SinkState::Unseen | SinkState::Damaged | SinkState::Unreachable => {
+                    let problem = found.problem.unwrap_or_default();
+                    say(&format!(
+                        "warning: the sink `{}` cannot be asked who was forgotten: {problem}",
+                        found.name
+                    ));
+                }
+            }
+        }
         if let Some(rollback) = rollbacks::waiting_or(&self.db, &[]).await?.first() {
             anyhow::bail!(
                 "the erasure ledger went back: {rollback}. Nobody can say who was forgotten, so nobody is shown, opened or imported: see \

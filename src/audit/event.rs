@@ -52,6 +52,8 @@ pub enum Action {
     KeyLocalRetire,
     /// The erasure ledger went back, and was adopted as it is.
     LedgerAdopt,
+    /// The database was behind the ledger outside, and was brought forward.
+    LedgerReplay,
     /// Values of an attribute that is not declared any more were removed.
     AttributePurge,
     /// All values of declared attributes were opened, to see which do not fit any more.
@@ -91,6 +93,7 @@ impl Action {
             Self::KeyLocalPromote => "key_local_promote",
             Self::KeyLocalRetire => "key_local_retire",
             Self::LedgerAdopt => "ledger_adopt",
+            Self::LedgerReplay => "ledger_replay",
             Self::AttributePurge => "attribute_purge",
             Self::AttributeCheck => "attribute_check",
             Self::Find => "find",

@@ -51,7 +51,7 @@ pub use environment::EnvironmentError;
 pub use error::ConfigError;
 pub use graphql::GraphqlConfig;
 pub use http::{HttpConfig, TlsConfig};
-pub use ledger::{LedgerConfig, SignerConfig, SignerKind};
+pub use ledger::{LedgerConfig, SignerConfig, SignerKind, SinkConfig, SinkUrl, SinkUrlError};
 pub use limits::LimitsConfig;
 pub use load::{ConfigSources, DEFAULT_PROFILE, LoadedConfig};
 pub use log::{LogConfig, LogFormat};

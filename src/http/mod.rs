@@ -61,6 +61,7 @@ use crate::{
     config::{Config, HttpConfig},
     graphql::Api,
     keys::Keyring,
+    sinks::SinkHealth,
     users::Users,
 };
 use security_headers::OverTls;
@@ -75,6 +76,8 @@ pub struct HttpState {
     pub keyring: Keyring,
     /// For readiness.
     pub users: Users,
+    /// For readiness.
+    pub sinks: SinkHealth,
     /// Who calls.
     pub authenticator: Authenticator,
     /// How often.

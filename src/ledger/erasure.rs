@@ -5,7 +5,7 @@ use sea_orm::{
 
 use super::{content::Content, verify::Erasures};
 use crate::{
-    chain::{self, Chained, Link},
+    chain::{self, Chained, Head, Link},
     database::{WriteTransaction, now},
     entity::erasure,
     envelope::{DataKeyId, KeyVersion, SubjectId},
@@ -40,14 +40,20 @@ pub async fn find(db: &impl ConnectionTrait, subject: SubjectId) -> Result<Optio
 ///
 /// # Errors
 ///
-/// The database's error.
+/// [`AppendError::Behind`] if the ledger is known to end at least at another place; the database's error.
 pub(crate) async fn append(
     transaction: &WriteTransaction,
     subject: SubjectId,
     actor: &str,
     destroyed: &[DestroyedKey],
-) -> Result<Erasure, DbErr> {
+    at_least: &Head,
+) -> Result<Erasure, AppendError> {
     let from = chain::lock::<Erasures>(transaction).await?;
+    if from.sequence < at_least.sequence
+        || (from.sequence == at_least.sequence && from.digest != at_least.digest)
+    {
+        return Err(AppendError::Behind);
+    }
     let content =
         Content { subject_id: subject.into(), erased_at: now(), actor, destroyed_keys: &describe(destroyed) };
     let chained = Chained::after(&from, [content]);
@@ -56,6 +62,17 @@ pub(crate) async fn append(
     erasure::Entity::insert_many(rows).exec_without_returning(transaction).await?;
     chain::advance::<Erasures>(transaction, &to).await?;
     Ok(Erasure { subject, erased_at: content.erased_at, sequence: to.sequence, digest: to.digest })
+}
+
+/// An entry was not appended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppendError {
+    /// The database went back: its ledger lacks entries that are known elsewhere.
+    #[error("the database's ledger lacks entries that are known elsewhere")]
+    Behind,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
 }
 
 /// The data keys that an entry says were destroyed; `None` if it says no such thing.
@@ -75,7 +92,7 @@ fn describe(destroyed: &[DestroyedKey]) -> String {
     keys.collect::<Vec<_>>().join("; ")
 }
 
-fn row(link: &Link<'_, &Content<'_>>) -> erasure::Model {
+pub(super) fn row(link: &Link<'_, &Content<'_>>) -> erasure::Model {
     erasure::Model {
         sequence: link.sequence,
         subject_id: link.entry.subject_id,

@@ -9,6 +9,9 @@
 //! | [`after()`], [`News`] | what others learn from it |
 //! | `announce` | tells them to look |
 //! | [`receipt()`] | an entry's receipt for strangers: its place in the tree over all of them, signed |
+//! | [`open_signer()`], [`policy()`] | the key that signs, and which keys are trusted |
+//! | [`texts_after()`], `bring_forward` | entries on their way out, and in again after the ledger went back |
+//! | [`publication`] | who publishes the ledger, and how far it was |
 //! | [`rollbacks`] | a ledger that went back |
 //!
 //! This room knows nothing of users and GraphQL. Whether data of a forgotten subject is there again, the users know.
@@ -17,16 +20,22 @@ mod announce;
 mod content;
 mod erasure;
 mod follow;
+mod forward;
 mod page;
+pub mod publication;
 mod receipt;
 pub mod rollbacks;
+mod signer;
 mod verify;
 
 pub use announce::ERASURES_CHANNEL;
 pub(crate) use announce::announce;
-pub(crate) use erasure::append;
+pub(crate) use erasure::{AppendError, append};
 pub use erasure::{Erasure, find};
 pub use follow::{Erased, News, after};
+pub(crate) use forward::bring_forward;
+pub use forward::{ForwardError, Forwarded, Texts, digest_at, subject_of, texts_after};
 pub use page::{Filter, page};
 pub use receipt::{NoReceipt, receipt};
-pub use verify::{end, head, verify};
+pub use signer::{OpenSignerError, create_signer, open_or_create_signer, open_signer, policy};
+pub use verify::{end, head, verify, words};

@@ -6,9 +6,12 @@ use oubliette_ledger::{
 };
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{end, find, verify::Erasures};
+use super::{
+    end, find,
+    verify::{Erasures, words},
+};
 use crate::{
-    chain::{self, ChainFault, Head, Problem, Row, Table, Words},
+    chain::{self, ChainFault, Head, Problem, Row},
     envelope::SubjectId,
 };
 
@@ -106,8 +109,4 @@ fn missing<T>(computed: Result<T, TreeError>) -> BTreeSet<u64> {
 /// A sequence, which is never negative in a ledger that is sound.
 fn place(sequence: i64) -> u64 {
     sequence.try_into().unwrap_or_default()
-}
-
-fn words() -> &'static Words {
-    Erasures::WORDS
 }

@@ -12,15 +12,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::forward::is_kept;
 use crate::{
     audit::{self, Action, MAX_ACTOR, NewEvent, Origin},
     chain::Head,
-    database::{begin_write, now, on_the_primary},
-    entity::{
-        erasure,
-        ledger_rollback::{Column, Entity, Model},
-    },
+    database::{WriteTransaction, begin_write, now, on_the_primary},
+    entity::ledger_rollback::{Column, Entity, Model},
 };
+
+/// Who adopts a rollback after which the ledger was brought forward.
+pub(crate) const BROUGHT_FORWARD: &str = "system:sinks";
 
 /// A ledger that does not go on from where somebody has read it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,13 +90,27 @@ pub async fn waiting_or(db: &impl ConnectionTrait, these: &[Rollback]) -> Result
 ///
 /// The database's error.
 pub async fn store(db: &DatabaseConnection, rollback: &Rollback) -> Result<bool, DbErr> {
-    let seen = erasure::Entity::find_by_id(rollback.0.seen_sequence).one(db).await?;
-    if seen.is_some_and(|entry| entry.digest == rollback.0.seen_digest) {
+    if is_kept(db, rollback.0.seen_sequence, &rollback.0.seen_digest).await? {
         return Ok(false);
     }
     let row = || Entity::insert(rollback.0.clone().into_active_model().reset_all());
     on_the_primary(db, || row().exec_without_returning(db)).await?;
     Ok(true)
+}
+
+/// Adopts those of which nothing is gone any more: the ledger was brought forward.
+pub(super) async fn settle(transaction: &WriteTransaction) -> Result<(), DbErr> {
+    for Rollback(row) in waiting_or(transaction, &[]).await? {
+        if is_kept(transaction, row.seen_sequence, &row.seen_digest).await? {
+            Entity::update_many()
+                .col_expr(Column::AdoptedAt, Expr::value(now()))
+                .col_expr(Column::AdoptedBy, Expr::value(BROUGHT_FORWARD))
+                .filter(Column::Id.eq(row.id))
+                .exec(transaction)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Adopts the ledger as it is: of these rollbacks, those that wait. Gives them. Leaves an event for each in the audit trail.

@@ -36,6 +36,12 @@ pub async fn verify(db: &impl ConnectionTrait, kept: Option<&Head>) -> Result<Ve
     chain::verify::<Erasures>(db, kept).await
 }
 
+/// What people call the ledger and its entries.
+#[must_use]
+pub fn words() -> &'static Words {
+    Erasures::WORDS
+}
+
 impl Table for Erasures {
     const WORDS: &'static Words =
         &Words { name: "the erasure ledger", chain: "ledger", entry: "entry", entries: "entries", index: "" };

@@ -16,7 +16,7 @@ use crate::{
         self, News,
         rollbacks::{self, Rollback},
     },
-    users::Users,
+    users::{LedgerWatcher, Users},
 };
 
 /// How long a look into the ledger may take. One that hangs must not be the last one.
@@ -144,7 +144,7 @@ impl PeerWatch {
         }
         if waiting.is_empty() {
             self.metrics.ledger_rolled_back.set(0);
-            if self.users.trust_ledger(true) {
+            if self.users.trust_ledger(LedgerWatcher::Peers, true) {
                 tracing::info!("the erasure ledger is trusted again; personal data is answered");
             }
         } else if self.distrust().await {
@@ -156,7 +156,7 @@ impl PeerWatch {
 
     /// Answers nothing personal any more. Whether that is new.
     async fn distrust(&self) -> bool {
-        let is_new = self.users.trust_ledger(false);
+        let is_new = self.users.trust_ledger(LedgerWatcher::Peers, false);
         self.metrics.ledger_rolled_back.set(1);
         if is_new {
             // Whom it does not name any more cannot be told; nor whether a key still fits.

@@ -9,6 +9,7 @@ use crate::{
         KeyringError, NotStored,
         subjects::{SealingError, Unreadable},
     },
+    ledger::AppendError,
     search::SearchError,
 };
 
@@ -113,6 +114,15 @@ impl MayBeDatabases for UserError {
 impl From<DbErr> for UserError {
     fn from(error: DbErr) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<AppendError> for UserError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Behind => Self::LedgerWentBack,
+            AppendError::Database(error) => error.into(),
+        }
     }
 }
 

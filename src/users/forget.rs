@@ -7,13 +7,16 @@ use super::{UserError, Users, run_to_completion};
 use crate::{
     access::tokens,
     audit::{self, Action, NewEvent, Origin},
-    database::{begin_write, on_the_primary},
+    database::{WriteTransaction, begin_write, on_the_primary},
     entity::{data_key, erasure},
     envelope::SubjectId,
-    keys::subjects::{Registry, erase},
+    keys::subjects::{Erased, Registry, erase},
     ledger::{self, Erasure},
     search,
 };
+
+/// Subjects that are looked for together.
+const TOGETHER: usize = 500;
 
 /// Who forgets again, in the audit trail. In the ledger, the first erasure stands.
 const AT_START: &str = "system:start";
@@ -61,15 +64,53 @@ impl Users {
         Ok(returned.len())
     }
 
+    /// Forgets again those of these who have data: a ledger outside the database says that they were forgotten, and the database's own does not
+    /// yet. Gives their number.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Database`].
+    pub async fn forget_again(&self, subjects: &[SubjectId], origin: &Origin) -> Result<usize, UserError> {
+        let mut forgotten = 0;
+        for together in subjects.chunks(TOGETHER) {
+            for subject in self.registry.present_among(&self.db, together).await? {
+                let (users, origin) = (self.clone(), origin.clone());
+                run_to_completion(async move {
+                    on_the_primary(&users.db, || users.forget_without_entry(subject, &origin)).await
+                })
+                .await?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    async fn forget_without_entry(&self, subject: SubjectId, origin: &Origin) -> Result<(), UserError> {
+        let transaction = begin_write(&self.db).await?;
+        let erased = self.destroy(&transaction, subject).await?;
+        audit::append(&transaction, [&NewEvent::new(origin, Action::Forget).about(subject)]).await?;
+        transaction.commit().await?;
+        erased.wipe_traces(&self.keyring).await;
+        Ok(())
+    }
+
+    async fn destroy(&self, transaction: &WriteTransaction, subject: SubjectId) -> Result<Erased, DbErr> {
+        let erased = erase(transaction, &self.registry, subject).await?;
+        tokens::remove_of(transaction, subject).await?;
+        search::remove_of(transaction, subject).await?;
+        Ok(erased)
+    }
+
     async fn forget_now(&self, subject: SubjectId, origin: &Origin) -> Result<Erasure, UserError> {
         let transaction = begin_write(&self.db).await?;
-        let erased = erase(&transaction, &self.registry, subject).await?;
-        tokens::remove_of(&transaction, subject).await?;
-        search::remove_of(&transaction, subject).await?;
+        let erased = self.destroy(&transaction, subject).await?;
         let erasure = match ledger::find(&transaction, subject).await? {
             Some(first) => first,
             None if erased.is_nothing() => return Err(UserError::NotFound(subject)),
-            None => ledger::append(&transaction, subject, origin.actor(), &erased.keys).await?,
+            None => {
+                let at_least = self.ledger_at_least();
+                ledger::append(&transaction, subject, origin.actor(), &erased.keys, &at_least).await?
+            }
         };
         // Where nothing was left to destroy, nothing has happened.
         let anything = !erased.is_nothing();

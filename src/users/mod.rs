@@ -46,6 +46,7 @@ pub use personal::PersonalField;
 pub use reads::Reads;
 pub use searched::SearchedValue;
 pub use stored::Misfit;
+pub use trust::LedgerWatcher;
 
 use self::{by_tag::TaggedRows, find::Rows, trust::Trust};
 use crate::{

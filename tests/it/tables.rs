@@ -42,7 +42,7 @@ on_both_databases!(
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Binary columns of the service that hold no sealed values.
-const OTHERS: [(&str, &str); 10] = [
+const OTHERS: [(&str, &str); 11] = [
     ("access_tokens", "token_hash"),
     ("audit_events", "digest"),
     ("audit_events", "previous_digest"),
@@ -53,6 +53,7 @@ const OTHERS: [(&str, &str); 10] = [
     ("erasures", "previous_digest"),
     ("ledger_rollbacks", "found_digest"),
     ("ledger_rollbacks", "seen_digest"),
+    ("moved_erasures", "old_digest"),
 ];
 
 async fn a_second_table_is_rotated_verified_and_forgotten(stack: TestStack) {

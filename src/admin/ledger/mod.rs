@@ -5,7 +5,6 @@ mod export;
 mod head;
 mod policy;
 mod receipt;
-mod signer;
 mod status;
 mod verify;
 

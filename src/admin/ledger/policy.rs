@@ -1,14 +1,9 @@
-use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
-
-use anyhow::Context;
 use clap::Args;
-use oubliette_ledger::LocalSigner;
 
-use super::signer::{configured, open};
-use crate::{admin::terminal::Output, config::LoadedConfig};
+use crate::{admin::terminal::Output, config::LoadedConfig, ledger};
 
-/// Prints the policy that trusts this ledger's key: for whoever checks receipts with `oubliette-verify`. Give it to them in another way than the receipts,
-/// such as on your website.
+/// Prints the policy that trusts this ledger's key, and those of ledger.former_keys: for whoever checks receipts with `oubliette-verify`. Give it to them in
+/// another way than the receipts, such as on your website.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger policy --create > policy.txt
@@ -21,21 +16,10 @@ pub struct PolicyCommand {
 
 impl PolicyCommand {
     pub(super) fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let (origin, file) = configured(&loaded.config.ledger)?;
-        if self.create && !file.exists() {
-            create(file, &LocalSigner::generate(origin)?)
-                .with_context(|| format!("the key file `{}`", file.display()))?;
+        let config = &loaded.config.ledger;
+        if self.create {
+            ledger::create_signer(config)?;
         }
-        Ok(open(origin, file)?.policy().into())
+        Ok(ledger::policy(config, &ledger::open_signer(config)?)?.0.into())
     }
-}
-
-/// A new file, its owner's alone.
-fn create(file: &Path, key: &str) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    file.write_all(key.as_bytes())?;
-    file.sync_all()
 }

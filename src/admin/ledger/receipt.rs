@@ -1,7 +1,6 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::signer::{configured, open};
 use crate::{
     admin::{context::connect, terminal::Output},
     config::LoadedConfig,
@@ -24,8 +23,7 @@ pub struct ReceiptCommand {
 
 impl ReceiptCommand {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
-        let (origin, file) = configured(&loaded.config.ledger)?;
-        let signer = open(origin, file)?;
+        let signer = ledger::open_signer(&loaded.config.ledger)?;
         let db = connect(loaded).await?;
         if let Some(rollback) = rollbacks::waiting_or(&db, &[]).await?.first() {
             anyhow::bail!(

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use oubliette::{ledger::rollbacks, users::UserError};
+use oubliette::{
+    ledger::rollbacks,
+    users::{LedgerWatcher, UserError},
+};
 use reqwest::StatusCode;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -129,7 +132,7 @@ async fn a_user_who_was_read_before_does_not_open() {
     let (users, _) = fleet.users();
     let user = users.find(id.into()).await.unwrap().unwrap();
     assert!(user.open(&EMAIL).await.unwrap().is_some());
-    assert!(users.trust_ledger(false));
+    assert!(users.trust_ledger(LedgerWatcher::Peers, false));
     assert!(matches!(user.open(&EMAIL).await, Err(UserError::LedgerWentBack)));
     assert!(matches!(user.open(&PHONE).await, Err(UserError::LedgerWentBack)));
 }

@@ -1,7 +1,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    QueryTrait,
     sea_query::{Expr, Query, SelectStatement, UnionType},
 };
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::{Reseal, SealedModel, SealedTable, table::TableOf};
 use crate::{
     database::WriteTransaction,
+    entity::data_key,
     envelope::{SealedRow, SubjectId},
 };
 
@@ -84,6 +86,31 @@ impl Registry {
             subjects.extend(table.subjects_without_data_key(db).await?);
         }
         Ok(subjects.into_iter().collect())
+    }
+
+    /// Those of some subjects who have rows or data keys. So many at most as a statement has room for.
+    ///
+    /// # Errors
+    ///
+    /// The database's error.
+    pub async fn present_among(
+        &self,
+        db: &impl ConnectionTrait,
+        subjects: &[SubjectId],
+    ) -> Result<BTreeSet<SubjectId>, DbErr> {
+        let ids: Vec<Uuid> = subjects.iter().map(|subject| *subject.as_uuid()).collect();
+        let of_keys = data_key::Entity::find()
+            .select_only()
+            .column(data_key::Column::SubjectId)
+            .filter(data_key::Column::SubjectId.is_in(ids.iter().copied()))
+            .into_query();
+        let mut present = BTreeSet::new();
+        for select in self.tables.iter().map(|table| table.select_among(&ids)).chain([of_keys]) {
+            for row in db.query_all(&select).await? {
+                present.insert(row.try_get_by_index::<Uuid>(0)?.into());
+            }
+        }
+        Ok(present)
     }
 
     /// Up to `size` subjects, each as likely as any other.

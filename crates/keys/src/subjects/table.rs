@@ -43,6 +43,9 @@ pub(crate) trait SealedTable: fmt::Debug + Send + Sync {
     /// `SELECT DISTINCT` of the subjects.
     fn select_subjects(&self) -> SelectStatement;
 
+    /// The same of these subjects alone.
+    fn select_among(&self, subjects: &[Uuid]) -> SelectStatement;
+
     /// Locks a subject's rows, seals their values anew, and stores those that changed. Gives the number of rows; `None` if a
     /// value could not be sealed anew.
     async fn reseal(
@@ -113,6 +116,10 @@ impl<M: SealedModel> SealedTable for TableOf<M> {
 
     fn select_subjects(&self) -> SelectStatement {
         Query::select().distinct().column(M::subject_column()).from(M::Entity::default()).to_owned()
+    }
+
+    fn select_among(&self, subjects: &[Uuid]) -> SelectStatement {
+        self.select_subjects().and_where(M::subject_column().is_in(subjects.iter().copied())).to_owned()
     }
 
     async fn reseal(

@@ -22,7 +22,7 @@ mod tiles;
 pub use batch::{Batch, MAX_BATCH};
 pub use edge::Edge;
 pub use path::{entries_path, numbered};
-pub use tiles::{Tiles, TilesError, entries_of};
+pub use tiles::{Tiles, TilesError};
 
 /// The object that holds the newest signed root.
 pub const CHECKPOINT: &str = "checkpoint";

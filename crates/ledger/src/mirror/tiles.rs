@@ -9,10 +9,7 @@ use tlog_tiles::{
     tlog::{self, HashReader},
 };
 
-use super::{
-    Edge, HEIGHT, WIDTH, entries_path, items,
-    path::{tile, tile_path},
-};
+use super::{Edge, HEIGHT, WIDTH, entries_path, items, path::tile_path};
 use crate::{HASH_LENGTH, Hash, SignedCheckpoint};
 
 /// Objects of a mirror, by their paths, and the root that they are to belong to. What is computed from them asks first for those that are missing.
@@ -70,11 +67,13 @@ impl Tiles {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let last = tlog::stored_hash_index(0, self.size - 1);
-        let wanted: Vec<_> = levels.iter().flatten().copied().chain([last]).collect();
-        let hashes = self.hashes(&wanted)?;
-        let (texts, digest) = self.newest_entries(hashes[hashes.len() - 1])?;
-        let mut hashes = hashes.into_iter();
+        let wanted: Vec<_> = levels.iter().flatten().copied().collect();
+        let mut hashes = self.hashes(&wanted)?.into_iter();
+        let mut texts = self.entries((self.size - 1) / WIDTH)?;
+        let digest = texts.last().map(|newest| Sha256::digest(newest).into()).unwrap_or_default();
+        if self.size.is_multiple_of(WIDTH) {
+            texts.clear();
+        }
         let levels =
             levels.iter().map(|row| hashes.by_ref().take(row.len()).flat_map(|hash| hash.0).collect());
         Ok(Edge { size: self.size, digest, levels: levels.collect(), texts })
@@ -93,28 +92,27 @@ impl Tiles {
             .map(|hashes| hashes.into_iter().map(|hash| hash.0).collect())
     }
 
-    /// The entries of the tile that is not full, and the digest of the newest entry, whose hash in the tree is known.
-    fn newest_entries(&self, leaf: tlog::Hash) -> Result<(Vec<String>, Hash), TilesError> {
-        let number = (self.size - 1) / WIDTH;
-        let path = entries_path(number, self.size);
-        let bytes = self.objects.get(&path);
-        let bytes = bytes.ok_or_else(|| TilesError::Missing(BTreeSet::from([path.clone()])))?;
-        let changed = || TilesError::Entries(path.clone());
-        let texts = entries_of(bytes).ok_or_else(changed)?;
-        let newest = texts.last().ok_or_else(changed)?;
-        if number * WIDTH + texts.len() as u64 != self.size || tlog::record_hash(newest.as_bytes()) != leaf {
-            return Err(changed());
+    /// The texts of the entries of a tile, by its number: those that the tree was made of.
+    ///
+    /// # Errors
+    ///
+    /// [`TilesError`].
+    pub fn entries(&self, number: u64) -> Result<Vec<String>, TilesError> {
+        let first = number * WIDTH;
+        if first >= self.size {
+            return Err(TilesError::Size);
         }
-        let digest = Sha256::digest(newest).into();
-        let is_full = self.size.is_multiple_of(WIDTH);
-        Ok((if is_full { Vec::new() } else { self.proven(texts).ok_or_else(changed)? }, digest))
-    }
-
-    /// The entries of the tile that is not full, if all of them are in the tree.
-    fn proven(&self, texts: Vec<String>) -> Option<Vec<String>> {
-        let hashes = self.objects.get(&tile_path(&tile(0, self.size / WIDTH, self.size)))?;
-        let leaves = texts.iter().flat_map(|text| tlog::record_hash(text.as_bytes()).0);
-        leaves.eq(hashes.iter().copied()).then_some(texts)
+        let end = self.size.min(first + WIDTH);
+        let places: Vec<_> = (first..end).map(|index| tlog::stored_hash_index(0, index)).collect();
+        let leaves = self.hashes(&places)?;
+        let path = entries_path(number, self.size);
+        let Some(bytes) = self.objects.get(&path) else {
+            return Err(TilesError::Missing(BTreeSet::from([path])));
+        };
+        let texts = items::read(bytes).filter(|texts| {
+            texts.iter().map(|text| tlog::record_hash(text.as_bytes())).eq(leaves.iter().copied())
+        });
+        texts.ok_or(TilesError::Entries(path))
     }
 
     fn hashes(&self, wanted: &[u64]) -> Result<Vec<tlog::Hash>, TilesError> {
@@ -132,12 +130,6 @@ impl Tiles {
             if missing.is_empty() { TilesError::Foreign } else { TilesError::Missing(missing) }
         })
     }
-}
-
-/// The texts in an object of entries, if it is one.
-#[must_use]
-pub fn entries_of(bytes: &[u8]) -> Option<Vec<String>> {
-    items::read(bytes)
 }
 
 struct Stored<'t> {

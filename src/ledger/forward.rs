@@ -1,0 +1,213 @@
+//! Bringing a ledger forward that went back: entries that are kept elsewhere come in again, with the digests that they had.
+
+use oubliette_ledger::{Entry, EntryError};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::{content::Content, erasure::row, publication, rollbacks, verify::Erasures};
+use crate::{
+    chain::{self, ChainFault, Chained, Head, Row},
+    database::{WriteTransaction, now},
+    entity::{erasure, moved_erasure},
+    envelope::SubjectId,
+};
+
+/// Rows that are inserted together.
+const TOGETHER: usize = 500;
+
+/// The texts of some entries of a ledger, and the head after them.
+#[derive(Debug)]
+pub struct Texts {
+    /// The oldest first.
+    pub texts: Vec<String>,
+    /// After them.
+    pub head: Head,
+}
+
+/// What came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Where the ledger ends now.
+    pub head: Head,
+    /// How many entries had been appended since the ledger went back, and stand behind the others now.
+    pub moved: usize,
+}
+
+/// Entries cannot come in.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// One cannot be read.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// One does not follow the one before.
+    #[error("entry {0} does not follow the one before it")]
+    Unlinked(i64),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The texts of the entries after a place and up to another one, so many at most, if they are what was chained to it.
+///
+/// # Errors
+///
+/// The database's error; within, what is wrong with the chain.
+pub async fn texts_after(
+    db: &impl ConnectionTrait,
+    place: &Head,
+    end: &Head,
+    most: u64,
+) -> Result<Result<Texts, ChainFault>, DbErr> {
+    let rows = chain::page::<Erasures>(db, Some(place.sequence), end.sequence, most).await?;
+    let mut head = place.clone();
+    let mut texts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let link = row.link();
+        head = match link.follow(&head) {
+            Ok(head) => head,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        texts.push(link.text());
+    }
+    Ok(Ok(Texts { texts, head }))
+}
+
+/// The digest of an entry; of nothing, zeros.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn digest_at(db: &impl ConnectionTrait, sequence: i64) -> Result<Option<Vec<u8>>, DbErr> {
+    if sequence == 0 {
+        return Ok(Some(chain::GENESIS.to_vec()));
+    }
+    let select = erasure::Entity::find_by_id(sequence).select_only().column(erasure::Column::Digest);
+    select.into_tuple().one(db).await
+}
+
+/// Who was forgotten, according to the text of an entry.
+///
+/// # Errors
+///
+/// [`EntryError`].
+pub fn subject_of(text: &str) -> Result<SubjectId, EntryError> {
+    Ok(text.parse::<Entry>()?.subject.into())
+}
+
+/// Puts entries behind those up to a place, if the ledger still ends where it was found. Own entries beyond that place get other ones,
+/// behind. Rollbacks of which nothing is gone any more need nobody to adopt them. Gives nothing if the ledger ends elsewhere now.
+///
+/// # Errors
+///
+/// [`ForwardError`]; then the transaction is to be given up.
+pub(crate) async fn bring_forward(
+    transaction: &WriteTransaction,
+    found: &Head,
+    common: &Head,
+    texts: &[String],
+) -> Result<Option<Forwarded>, ForwardError> {
+    if chain::lock::<Erasures>(transaction).await? != *found {
+        return Ok(None);
+    }
+    let own = erasure::Entity::find()
+        .filter(erasure::Column::Sequence.gt(common.sequence))
+        .order_by_asc(erasure::Column::Sequence)
+        .all(transaction)
+        .await?;
+    if !own.is_empty() {
+        let beyond = erasure::Column::Sequence.gt(common.sequence);
+        erasure::Entity::delete_many().filter(beyond).exec(transaction).await?;
+    }
+    let mut head = common.clone();
+    let mut rows = Vec::with_capacity(texts.len());
+    for text in texts {
+        let row = read(text)?;
+        let next = row.link().follow(&head).map_err(|_| ForwardError::Unlinked(head.sequence + 1))?;
+        head = next;
+        rows.push(row);
+    }
+    let signed = head.sequence;
+    for together in rows.chunks(TOGETHER) {
+        insert(transaction, together.iter().cloned()).await?;
+    }
+    let moved = own.len();
+    head = append_again(transaction, head, own).await?;
+    chain::advance::<Erasures>(transaction, &head).await?;
+    publication::set_signed(transaction, signed).await?;
+    rollbacks::settle(transaction).await?;
+    Ok(Some(Forwarded { head, moved }))
+}
+
+/// Puts entries behind a head that stood elsewhere, but those of people whose erasure is there already.
+async fn append_again(
+    transaction: &WriteTransaction,
+    from: Head,
+    own: Vec<erasure::Model>,
+) -> Result<Head, DbErr> {
+    let mut fresh = Vec::new();
+    for row in &own {
+        if let Some(place) = place_of(transaction, row.subject_id).await? {
+            remember(transaction, row, place).await?;
+        } else {
+            fresh.push(row);
+        }
+    }
+    let chained = Chained::after(&from, fresh.iter().map(|row| Content::from(*row)));
+    for (link, old) in chained.links().zip(&fresh) {
+        insert(transaction, [row(&link)]).await?;
+        remember(transaction, old, link.sequence).await?;
+    }
+    Ok(chained.head())
+}
+
+async fn place_of(db: &impl ConnectionTrait, subject: Uuid) -> Result<Option<i64>, DbErr> {
+    let of = erasure::Entity::find().filter(erasure::Column::SubjectId.eq(subject));
+    of.select_only().column(erasure::Column::Sequence).into_tuple().one(db).await
+}
+
+async fn remember(db: &impl ConnectionTrait, old: &erasure::Model, sequence: i64) -> Result<(), DbErr> {
+    let moved = moved_erasure::Model {
+        id: Uuid::now_v7(),
+        old_sequence: old.sequence,
+        old_digest: old.digest.clone(),
+        sequence,
+        moved_at: now(),
+    };
+    let row = moved.into_active_model().reset_all();
+    moved_erasure::Entity::insert(row).exec_without_returning(db).await.map(drop)
+}
+
+async fn insert(
+    db: &impl ConnectionTrait,
+    rows: impl IntoIterator<Item = erasure::Model> + Send,
+) -> Result<(), DbErr> {
+    let rows: Vec<_> = rows.into_iter().map(|row| row.into_active_model().reset_all()).collect();
+    erasure::Entity::insert_many(rows).exec_without_returning(db).await.map(drop)
+}
+
+/// The row of an entry, by its text.
+fn read(text: &str) -> Result<erasure::Model, EntryError> {
+    let entry: Entry = text.parse()?;
+    let keys = text.lines().next_back().unwrap_or_default();
+    Ok(erasure::Model {
+        sequence: i64::try_from(entry.sequence).map_err(|_| EntryError::Line("sequence"))?,
+        subject_id: entry.subject,
+        erased_at: entry.erased_at,
+        actor: entry.actor.clone(),
+        destroyed_keys: keys.to_owned(),
+        previous_digest: entry.previous.to_vec(),
+        digest: entry.digest().to_vec(),
+    })
+}
+
+/// Whether an entry is where it stood, or stands elsewhere now.
+pub(super) async fn is_kept(db: &impl ConnectionTrait, sequence: i64, digest: &[u8]) -> Result<bool, DbErr> {
+    if digest_at(db, sequence).await?.is_some_and(|there| there == digest) {
+        return Ok(true);
+    }
+    let moved = moved_erasure::Entity::find().filter(moved_erasure::Column::OldDigest.eq(digest));
+    Ok(moved.select_only().expr(Expr::value(1)).into_tuple::<i32>().one(db).await?.is_some())
+}
