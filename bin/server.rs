@@ -97,13 +97,12 @@ async fn run() -> anyhow::Result<()> {
     peers.abort();
     // What a client no longer waits for may still be changing something.
     let end = async {
-        drop(stop_sinks);
-        if let Ok(mut sinks) = sinks.await {
-            // Who was forgotten last.
-            sinks.look().await;
-        }
         app.refusals.finish(&app.trail);
         app.trail.close().await;
+        drop(stop_sinks);
+        if let Ok(mut sinks) = sinks.await {
+            sinks.finish().await;
+        }
         database::close(app.db, Duration::ZERO).await
     };
     match tokio::time::timeout(config.http.shutdown_grace, end).await {

@@ -14,7 +14,7 @@ use crate::{
     database,
     keys::{Backends, Keyring, SharedObserver, open_what_can_be, unobserved},
     ledger::rollbacks,
-    sinks::{self, SinkState},
+    sinks,
     users::Users,
 };
 
@@ -69,22 +69,17 @@ impl AdminContext {
 
     /// Refuses to show, open or import anybody as long as nobody knows who was forgotten.
     pub(super) async fn require_trusted_ledger(&self) -> anyhow::Result<()> {
-        for found in sinks::inspect(&self.ledger, &self.db).await? {
-            match found.state {
-                SinkState::Good => {}
-                SinkState::Behind | SinkState::Foreign | SinkState::Forked => anyhow::bail!(
-                    "the database is not at one with the ledger outside, in the sink `{}`. Nobody can say who was forgotten, so nobody is shown, opened or \
-                     imported: see `oubliette-admin ledger status`",
-                    found.name
-                ),
-                SinkState::Unseen | SinkState::Damaged | SinkState::Unreachable => {
-                    let problem = found.problem.unwrap_or_default();
-                    say(&format!(
-                        "warning: the sink `{}` cannot be asked who was forgotten: {problem}",
-                        found.name
-                    ));
-                }
-            }
+        let found = sinks::inspect(&self.ledger, &self.db).await?;
+        for sink in found.sinks.iter().filter(|sink| !sink.state.is_whole()) {
+            let problem = sink.problem.as_ref().map(|problem| format!(": {problem}"));
+            let state = <&str>::from(sink.state);
+            say(&format!("warning: the sink `{}` is {state}{}", sink.name, problem.unwrap_or_default()));
+        }
+        if !found.is_trusted {
+            anyhow::bail!(
+                "the database is not at one with the ledger outside. Nobody can say who was forgotten, so nobody is shown, opened or imported: see \
+                 `oubliette-admin ledger status`"
+            );
         }
         if let Some(rollback) = rollbacks::waiting_or(&self.db, &[]).await?.first() {
             anyhow::bail!(

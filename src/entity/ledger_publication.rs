@@ -1,4 +1,4 @@
-//! `ledger_publication`: one row, who publishes the erasure ledger, and how far it was.
+//! `ledger_publication`: one row, how far the erasure ledger was signed.
 #![expect(missing_docs, reason = "SeaORM's derive makes items without documentation")]
 
 use sea_orm::entity::prelude::*;
@@ -9,9 +9,6 @@ pub struct Model {
     /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i16,
-    /// The server whose turn it is.
-    pub holder: Option<Uuid>,
-    pub held_until: Option<DateTimeUtc>,
     /// The newest entry that a signed root covers, as far as this database knows.
     pub signed_sequence: i64,
     /// When a server was last at one with a sink; only now and then.

@@ -14,6 +14,7 @@ pub mod erasure;
 pub mod erasure_head;
 pub mod ledger_publication;
 pub mod ledger_rollback;
+pub mod ledger_sink;
 pub mod moved_erasure;
 pub mod personal_value;
 mod sealed_name;

@@ -98,7 +98,8 @@ pub fn subject_of(text: &str) -> Result<SubjectId, EntryError> {
 }
 
 /// Puts entries behind those up to a place, if the ledger still ends where it was found. Own entries beyond that place get other ones,
-/// behind. Rollbacks of which nothing is gone any more need nobody to adopt them. Gives nothing if the ledger ends elsewhere now.
+/// behind. Rollbacks of which nothing is gone any more need nobody to adopt them. Gives nothing if the ledger ends elsewhere now, or own entries have been
+/// signed.
 ///
 /// # Errors
 ///
@@ -110,6 +111,9 @@ pub(crate) async fn bring_forward(
     texts: &[String],
 ) -> Result<Option<Forwarded>, ForwardError> {
     if chain::lock::<Erasures>(transaction).await? != *found {
+        return Ok(None);
+    }
+    if *found != *common && publication::signed(transaction).await? > common.sequence {
         return Ok(None);
     }
     let own = erasure::Entity::find()

@@ -6,10 +6,7 @@ use oubliette_ledger::{
 };
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{
-    end, find,
-    verify::{Erasures, words},
-};
+use super::{end, find, publication, verify::{Erasures, words}};
 use crate::{
     chain::{self, ChainFault, Head, Problem, Row},
     envelope::SubjectId,
@@ -54,7 +51,10 @@ pub async fn receipt(
     let walk = Walk { needed, wanted: erasure.sequence, entry: String::new(), stored: Stored::new() };
     let Walk { entry, stored, .. } = walk.to(db, &head).await?;
     let proof = tree::prove_inclusion(index, size, &stored)?;
-    let checkpoint = signer.sign(size, tree::root(size, &stored)?)?;
+    let root = tree::root(size, &stored)?;
+    // Before anybody has it: what was signed is never moved.
+    publication::set_signed(db, head.sequence).await?;
+    let checkpoint = signer.sign(size, root)?;
     Ok(Some(Receipt { entry, index, proof, checkpoint }))
 }
 

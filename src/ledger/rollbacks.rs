@@ -98,6 +98,24 @@ pub async fn store(db: &DatabaseConnection, rollback: &Rollback) -> Result<bool,
     Ok(true)
 }
 
+/// The same in a transaction of its own, if there is anything to do: who notices a rollback may have done so while the ledger was brought
+/// forward.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn settle_those_kept(db: &DatabaseConnection, waiting: &[Rollback]) -> Result<bool, DbErr> {
+    for Rollback(row) in waiting {
+        if !row.adopted_at.is_some() && is_kept(db, row.seen_sequence, &row.seen_digest).await? {
+            let transaction = begin_write(db).await?;
+            settle(&transaction).await?;
+            transaction.commit().await?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Adopts those of which nothing is gone any more: the ledger was brought forward.
 pub(super) async fn settle(transaction: &WriteTransaction) -> Result<(), DbErr> {
     for Rollback(row) in waiting_or(transaction, &[]).await? {

@@ -124,15 +124,16 @@ pub fn create_signer(config: &LedgerConfig) -> Result<(), OpenSignerError> {
     }
 }
 
-/// Which keys are trusted: the one that signs, and those that have signed before.
+/// Which keys are trusted: the one that signs, if it is known here, and those that have signed before.
 ///
 /// # Errors
 ///
 /// [`PolicyError`], if one of them is none, or is there twice.
-pub fn policy(config: &LedgerConfig, signer: &LocalSigner) -> Result<(String, Policy), PolicyError> {
-    let former = config.former_keys.iter().map(|key| format!("log {key}\n"));
-    let text = former.collect::<String>() + &signer.policy();
-    let policy = text.parse()?;
+pub fn policy(config: &LedgerConfig, signer: Option<&LocalSigner>) -> Result<(String, Policy), PolicyError> {
+    let keys = config.former_keys.iter().map(String::as_str).chain(signer.map(LocalSigner::public));
+    let text = keys.map(|key| format!("log {key}\n")).collect::<String>() + "quorum none\n";
+    let is_empty = signer.is_none() && config.former_keys.is_empty();
+    let policy = if is_empty { Policy::default() } else { text.parse()? };
     Ok((text, policy))
 }
 

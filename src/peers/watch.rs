@@ -118,7 +118,10 @@ impl PeerWatch {
 
     /// Trusts the ledger if no rollback waits for an operator: none in the database, and none that only this server knows of.
     async fn ask_for_rollbacks(&mut self) -> Result<(), DbErr> {
-        let stored = rollbacks::waiting_or(&self.db, &self.noticed).await?;
+        let mut stored = rollbacks::waiting_or(&self.db, &self.noticed).await?;
+        if rollbacks::settle_those_kept(&self.db, &stored).await? {
+            stored = rollbacks::waiting_or(&self.db, &self.noticed).await?;
+        }
         let find = |noticed: &Rollback| stored.iter().find(|other| other.row().id == noticed.row().id);
         self.noticed.retain(|noticed| !find(noticed).is_some_and(Rollback::is_adopted));
         let missing: Vec<_> =

@@ -3,7 +3,7 @@ use sea_orm::DatabaseConnection;
 use super::{SinkError, mirror::Mirror};
 use crate::{
     chain::Head,
-    ledger::{self, publication},
+    ledger::{digest_at, publication},
 };
 
 /// Where the database stands, seen from a sink.
@@ -16,7 +16,7 @@ pub(super) enum Comparison {
         /// Where both are the same.
         common: Head,
     },
-    /// It has nothing in common with the sink.
+    /// It has nothing in common with the sink, and was signed.
     Foreign,
     /// Both have gone on from a common place, and both were signed.
     Forked {
@@ -25,22 +25,18 @@ pub(super) enum Comparison {
     },
 }
 
-/// Compares. Gives the database's head, too, as it was then. Both are chains: what is the same at a place is the same before it.
+/// Compares. `found` is where the database ends. Both are chains: what is the same at a place is the same before it.
 pub(super) async fn compare(
     db: &DatabaseConnection,
-    mirror: &mut Mirror,
-) -> Result<(Head, Comparison), SinkError> {
-    let found = ledger::end(db).await?;
+    mirror: &Mirror,
+    found: &Head,
+) -> Result<Comparison, SinkError> {
     let newest = mirror.head();
     if newest.sequence <= found.sequence && is_at(db, &newest).await? {
-        return Ok((found, Comparison::Whole));
-    }
-    // What is read now is read from tiles.
-    if !mirror.is_laid() {
-        mirror.lay().await?;
+        return Ok(Comparison::Whole);
     }
     if newest.sequence > found.sequence && mirror.digest_at(found.sequence).await? == found.digest {
-        return Ok((found.clone(), Comparison::Behind { common: found }));
+        return Ok(Comparison::Behind { common: found.clone() });
     }
     let (mut same, mut other) = (0, found.sequence.min(newest.sequence));
     while other - same > 1 {
@@ -49,17 +45,14 @@ pub(super) async fn compare(
         if is_at(db, &place).await? { same = middle } else { other = middle }
     }
     let common = Head { sequence: same, digest: mirror.digest_at(same).await? };
-    let comparison = if same == 0 {
-        Comparison::Foreign
-    } else if publication::signed(db).await? > same {
-        Comparison::Forked { common }
-    } else {
-        Comparison::Behind { common }
-    };
-    Ok((found, comparison))
+    Ok(match publication::signed(db).await? {
+        signed if signed <= same => Comparison::Behind { common },
+        _ if same == 0 => Comparison::Foreign,
+        _ => Comparison::Forked { common },
+    })
 }
 
 /// Whether the database has an entry at its place.
-async fn is_at(db: &DatabaseConnection, place: &Head) -> Result<bool, SinkError> {
-    Ok(ledger::digest_at(db, place.sequence).await?.is_some_and(|digest| digest == place.digest))
+pub(super) async fn is_at(db: &DatabaseConnection, place: &Head) -> Result<bool, SinkError> {
+    Ok(digest_at(db, place.sequence).await?.is_some_and(|digest| digest == place.digest))
 }

@@ -1,13 +1,13 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use strum::IntoStaticStr;
 
-use crate::{config::LedgerConfig, database::now};
+use crate::{chain::Head, config::LedgerConfig, database::now, ledger::publication::SKEW};
 
 /// What servers find in the sinks, and whether it is good enough. All clones share it.
 #[derive(Clone, Debug)]
@@ -16,35 +16,49 @@ pub struct SinkHealth(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     unreachable_for: Duration,
+    since: Instant,
     found: Mutex<Found>,
 }
 
 #[derive(Debug)]
 struct Found {
-    sinks: BTreeMap<String, SinkState>,
+    sinks: BTreeMap<String, Sink>,
     /// When the database was last at one with one of them.
     reached_at: Option<DateTime<Utc>>,
-    /// Whether that was by this server.
-    is_own: bool,
+    /// Whether that was not long ago when this process began: the database is no old one.
+    is_fresh: bool,
 }
 
-/// What a server found in a sink.
+#[derive(Debug)]
+struct Sink {
+    state: SinkState,
+    /// Whether this process has found the database whole beside it.
+    is_seen: bool,
+    /// Where its log ends, as far as that counts.
+    head: Head,
+}
+
+/// What was found in a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum SinkState {
     /// Nobody has looked yet.
     Unseen,
-    /// The database has all that the sink has, and the sink all that it should.
+    /// The database has all that the sink has, and the sink takes the rest.
     Good,
+    /// The database has all that the sink has, and the sink does not take the rest.
+    Unwritable,
     /// The database lacks entries of the sink. They are being brought in.
     Behind,
     /// The sink has another ledger, with nothing in common.
     Foreign,
     /// Sink and database have gone on differently from a common place, and both were signed.
     Forked,
+    /// The sink lacks entries that were published to it.
+    Lost,
     /// What the sink holds is not what was published.
     Damaged,
-    /// It does not answer, or does not take what is published.
+    /// It does not answer.
     Unreachable,
 }
 
@@ -61,13 +75,28 @@ pub enum Readiness {
     NotReady,
 }
 
+impl SinkState {
+    /// Whether the database has all that the sink has.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Good | Self::Unwritable)
+    }
+
+    /// Whether the sink knows of entries that the database does not have. Only a look that says otherwise ends that.
+    #[must_use]
+    pub fn is_at_odds(self) -> bool {
+        matches!(self, Self::Behind | Self::Foreign | Self::Forked)
+    }
+}
+
 impl SinkHealth {
     /// Of sinks at which nobody has looked yet.
     #[must_use]
     pub fn new(config: &LedgerConfig) -> Self {
-        let sinks = config.sinks.keys().map(|name| (name.clone(), SinkState::Unseen)).collect();
-        let found = Mutex::new(Found { sinks, reached_at: None, is_own: false });
-        Self(Arc::new(Shared { unreachable_for: config.unreachable_for, found }))
+        let unseen = || Sink { state: SinkState::Unseen, is_seen: false, head: Head::genesis() };
+        let sinks = config.sinks.keys().map(|name| (name.clone(), unseen())).collect();
+        let found = Mutex::new(Found { sinks, reached_at: None, is_fresh: false });
+        Self(Arc::new(Shared { unreachable_for: config.unreachable_for, since: Instant::now(), found }))
     }
 
     /// Whether a server should get requests.
@@ -78,47 +107,81 @@ impl SinkHealth {
             Readiness::None
         } else if !self.is_trusted_by(&found) {
             Readiness::NotReady
-        } else if found.sinks.values().all(|state| *state == SinkState::Good) {
+        } else if found.sinks.values().all(|sink| sink.state == SinkState::Good) {
             Readiness::Ready
         } else {
             Readiness::Degraded
         }
     }
 
-    /// Whether people can be answered about: the database is not behind a sink, and was at one with one of them not long ago.
-    pub(super) fn is_trusted(&self) -> bool {
+    /// Whether people can be answered about.
+    ///
+    /// No sink knows of entries that the database does not have. The database was at one with one of them not long ago; and with all of them since this
+    /// process began, unless it was so shortly before: else the database may be an old one, and the newest sink the one that does not answer.
+    pub(crate) fn is_trusted(&self) -> bool {
         self.is_trusted_by(&self.found())
     }
 
     fn is_trusted_by(&self, found: &Found) -> bool {
-        let any = |states: &[SinkState]| found.sinks.values().any(|state| states.contains(state));
-        if any(&[SinkState::Behind, SinkState::Foreign, SinkState::Forked]) {
-            return false;
-        }
-        if any(&[SinkState::Good]) || found.sinks.is_empty() {
+        let any = |is: &dyn Fn(&Sink) -> bool| found.sinks.values().any(is);
+        if found.sinks.is_empty() {
             return true;
         }
-        let since = found.reached_at.map(|at| now() - at);
-        let is_late =
-            since.is_none_or(|since| since.to_std().is_ok_and(|since| since > self.0.unreachable_for));
-        // A server that has seen nothing but damage cannot know what it covers up.
-        !is_late && (found.is_own || !any(&[SinkState::Damaged]))
+        let is_vouched_for = found.is_fresh || !any(&|sink| !sink.is_seen);
+        // Who has seen nothing but damage cannot know what it covers up.
+        let is_covered_up =
+            any(&|sink| sink.state == SinkState::Damaged && !sink.is_seen) && !any(&|sink| sink.state.is_whole());
+        !any(&|sink| sink.state.is_at_odds()) && self.is_recent(found.reached_at) && is_vouched_for && !is_covered_up
     }
 
-    /// A server found this. Gives what was found before.
-    pub(super) fn set(&self, name: &str, state: SinkState) -> SinkState {
+    /// Whether something can be signed: no sink may have a newer log than all that answer.
+    pub(super) fn may_publish(&self) -> bool {
+        let found = self.found();
+        let is_at_odds = found.sinks.values().any(|sink| sink.state.is_at_odds());
+        let is_seen = found.sinks.values().all(|sink| sink.is_seen);
+        !is_at_odds && (is_seen || self.0.since.elapsed() > self.0.unreachable_for)
+    }
+
+    /// A look found this; the log ends there, as far as it was read.
+    pub(super) fn set(&self, name: &str, state: SinkState, head: Option<Head>) {
         let mut found = self.found();
-        if state == SinkState::Good {
+        if state.is_whole() {
             found.reached_at = Some(now());
-            found.is_own = true;
         }
-        found.sinks.insert(name.to_owned(), state).unwrap_or(SinkState::Unseen)
+        let Some(sink) = found.sinks.get_mut(name) else { return };
+        sink.is_seen |= state.is_whole();
+        if let Some(head) = head {
+            sink.head = head;
+        }
+        let says_nothing = matches!(state, SinkState::Unreachable | SinkState::Damaged);
+        if !(sink.state.is_at_odds() && says_nothing || sink.state == SinkState::Behind && state == SinkState::Lost) {
+            sink.state = state;
+        }
+    }
+
+    /// Whether this process has found the database whole beside a sink.
+    pub(super) fn is_seen(&self, name: &str) -> bool {
+        self.found().sinks.get(name).is_some_and(|sink| sink.is_seen)
+    }
+
+    /// Where the longest log of all sinks ends.
+    pub(super) fn longest(&self) -> Head {
+        let found = self.found();
+        let heads = found.sinks.values().map(|sink| &sink.head);
+        heads.max_by_key(|head| head.sequence).cloned().unwrap_or_else(Head::genesis)
     }
 
     /// Another server, or this one before it was started, was at one with a sink then.
-    pub(super) fn reached_before(&self, at: Option<DateTime<Utc>>) {
+    pub(crate) fn reached_before(&self, at: Option<DateTime<Utc>>) {
         let mut found = self.found();
+        found.is_fresh = self.is_recent(at);
         found.reached_at = found.reached_at.max(at);
+    }
+
+    /// A moment of the future was set by a clock that is wrong.
+    fn is_recent(&self, at: Option<DateTime<Utc>>) -> bool {
+        let now = now();
+        at.is_some_and(|at| at < now + SKEW && at > now - self.0.unreachable_for)
     }
 
     /// How often it is stored that a sink was reached: a restart within that time may count it as longer ago.
@@ -126,7 +189,7 @@ impl SinkHealth {
         self.0.unreachable_for / 4
     }
 
-    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, Found> {
         self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,22 +1,38 @@
 use std::{sync::Arc, time::Duration};
 
+use futures::future::try_join_all;
+use oubliette_ledger::Receipt;
 use sea_orm::DatabaseConnection;
 use tokio::time::timeout;
 
 use super::{
-    OpenSinksError, SinkError, SinkState,
+    OpenSinksError, SinkError, SinkHealth, SinkState,
     compare::{Comparison, compare},
     mirror::Mirror,
     open::open,
 };
-use crate::{causes, chain::Head, config::LedgerConfig, ledger};
+use crate::{
+    causes,
+    chain::Head,
+    config::LedgerConfig,
+    ledger::{self, OpenSignerError, publication},
+};
 
 /// How long a look may take.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_secs(20);
+
+/// What a command finds in the sinks. It changes nothing.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Each of them, by name.
+    pub sinks: Vec<InspectedSink>,
+    /// Whether people can be answered about: as a server would decide that is started now.
+    pub is_trusted: bool,
+}
 
 /// What a command finds in a sink.
 #[derive(Debug)]
-pub struct Inspection {
+pub struct InspectedSink {
     /// The sink.
     pub name: String,
     /// What it is, seen from the database.
@@ -25,44 +41,80 @@ pub struct Inspection {
     pub head: Option<Head>,
     /// What is wrong.
     pub problem: Option<String>,
+    mirror: Mirror,
 }
 
-/// Looks at all sinks, and changes nothing in the database.
+/// Looks at all sinks.
 ///
 /// # Errors
 ///
-/// [`OpenSinksError`].
-pub async fn inspect(
-    config: &LedgerConfig,
-    db: &DatabaseConnection,
-) -> Result<Vec<Inspection>, OpenSinksError> {
-    if config.sinks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let signer = ledger::open_or_create_signer(config)?;
-    let policy = Arc::new(ledger::policy(config, &signer)?.1);
-    let mut found = Vec::new();
-    for (name, sink) in &config.sinks {
+/// [`OpenSinksError`]; [`SinkError::Database`].
+pub async fn inspect(config: &LedgerConfig, db: &DatabaseConnection) -> Result<Inspection, InspectError> {
+    let health = SinkHealth::new(config);
+    health.reached_before(publication::reached_at(db).await.map_err(SinkError::from)?);
+    let signer = match ledger::open_signer(config) {
+        Ok(signer) => Some(signer),
+        // It signs on other machines.
+        Err(OpenSignerError::Missing(_) | OpenSignerError::NotConfigured) => None,
+        Err(error) => return Err(OpenSinksError::from(error).into()),
+    };
+    let policy = Arc::new(ledger::policy(config, signer.as_ref()).map_err(OpenSinksError::from)?.1);
+    let sinks = try_join_all(config.sinks.iter().map(async |(name, sink)| {
         let store = open(sink).map_err(|source| OpenSinksError::Sink { name: name.clone(), source })?;
         let mut mirror = Mirror::new(name.clone(), store, config.origin.clone(), policy.clone());
-        let looked = timeout(TIMEOUT, look(db, &mut mirror)).await;
-        let (state, problem) = match looked.unwrap_or(Err(SinkError::Slow(TIMEOUT))) {
+        let looked = timeout(LOOK, look(db, name, &mut mirror)).await;
+        let (state, problem) = match looked.unwrap_or(Err(SinkError::Slow(LOOK))) {
             Ok(state) => (state, None),
             Err(error @ SinkError::Damaged { .. }) => (SinkState::Damaged, Some(causes::line(&error))),
             Err(error) => (SinkState::Unreachable, Some(causes::line(&error))),
         };
+        health.set(name, state, None);
         let head = problem.is_none().then(|| mirror.head());
-        found.push(Inspection { name: name.clone(), state, head, problem });
-    }
-    Ok(found)
+        Ok::<_, OpenSinksError>(InspectedSink { name: name.clone(), state, head, problem, mirror })
+    }))
+    .await?;
+    Ok(Inspection { sinks, is_trusted: health.is_trusted() })
 }
 
-async fn look(db: &DatabaseConnection, mirror: &mut Mirror) -> Result<SinkState, SinkError> {
+/// A command cannot look at the sinks.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// They cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenSinksError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] SinkError),
+}
+
+impl Inspection {
+    /// The receipt of an entry, by the first sink that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub async fn receipt(&self, sequence: i64) -> Result<Option<Receipt>, SinkError> {
+        for sink in self.sinks.iter().filter(|sink| sink.state.is_whole()) {
+            if let Some(receipt) = sink.mirror.receipt(sequence).await? {
+                return Ok(Some(receipt));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn look(db: &DatabaseConnection, name: &str, mirror: &mut Mirror) -> Result<SinkState, SinkError> {
     mirror.look().await?;
-    Ok(match compare(db, mirror).await?.1 {
-        Comparison::Whole => SinkState::Good,
-        Comparison::Behind { .. } => SinkState::Behind,
-        Comparison::Foreign => SinkState::Foreign,
-        Comparison::Forked { .. } => SinkState::Forked,
+    let found = ledger::end(db).await?;
+    let newest = mirror.head().sequence;
+    Ok(match compare(db, mirror, &found).await {
+        Ok(Comparison::Whole) if newest < publication::published(db, name).await? => SinkState::Lost,
+        Ok(Comparison::Whole) => SinkState::Good,
+        Ok(Comparison::Foreign) => SinkState::Foreign,
+        Ok(Comparison::Forked { .. }) => SinkState::Forked,
+        Ok(Comparison::Behind { .. }) => SinkState::Behind,
+        // Whatever it was that failed.
+        Err(_) if newest > found.sequence => SinkState::Behind,
+        Err(error) => return Err(error),
     })
 }

@@ -1,10 +1,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::{join_all, try_join_all};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::{join_all, try_join_all},
+    stream,
+};
 use oubliette_ledger::{
-    CheckpointError, LocalSigner, Policy, SignedCheckpoint,
-    mirror::{Batch, CHECKPOINT, Edge, Object, Tiles, TilesError, WIDTH, entries_path},
+    CheckpointError, LocalSigner, Policy, Receipt, SignedCheckpoint,
+    mirror::{Batch, CHECKPOINT, Edge, Object, Tiles, TilesError, WIDTH, full_of, narrowed},
 };
 use sha2::{Digest, Sha256};
 
@@ -17,6 +21,9 @@ use crate::{causes, chain::Head};
 /// So many entries are read from tiles rather than from batches.
 const FAR: u64 = WIDTH;
 
+/// Tiles that are read at the same time.
+const AT_ONCE: usize = 8;
+
 /// The log in a sink, as far as it was read; and what it takes to append to it.
 #[derive(Debug)]
 pub(super) struct Mirror {
@@ -28,19 +35,20 @@ pub(super) struct Mirror {
     edge: Edge,
     /// The root up to which the tiles are there; `None` if there is none.
     laid: Option<SignedCheckpoint>,
+    /// The roots that were signed since, and what had been appended by then.
+    beyond: Vec<Beyond>,
 }
 
-/// What batches have brought.
-struct Grown {
-    edge: Edge,
-    newest: Option<SignedCheckpoint>,
-    /// The objects that are complete by them.
-    full: Vec<Object>,
+/// A batch beyond the tiles.
+#[derive(Debug)]
+struct Beyond {
+    checkpoint: SignedCheckpoint,
+    texts: Vec<String>,
 }
 
 impl Mirror {
     pub(super) fn new(name: String, store: Store, origin: String, policy: Arc<Policy>) -> Self {
-        Self { name, store, origin, policy, edge: Edge::empty(), laid: None }
+        Self { name, store, origin, policy, edge: Edge::empty(), laid: None, beyond: Vec::new() }
     }
 
     /// Where the log ends.
@@ -50,39 +58,85 @@ impl Mirror {
 
     /// Whether all tiles are there.
     pub(super) fn is_laid(&self) -> bool {
-        self.laid.as_ref().map_or(0, SignedCheckpoint::size) == self.edge.size()
+        self.beyond.is_empty()
     }
 
-    /// Reads what was published since.
+    /// Reads what was published since; all anew if the sink is not what it was. What was read before an error is kept.
     pub(super) async fn look(&mut self) -> Result<(), SinkError> {
         let laid = match self.store.get(CHECKPOINT).await? {
             Some(bytes) => Some(self.checkpoint(&bytes)?),
             None => None,
         };
-        let size_of =
-            |checkpoint: &Option<SignedCheckpoint>| checkpoint.as_ref().map_or(0, SignedCheckpoint::size);
-        let (size, before) = (size_of(&laid), size_of(&self.laid));
-        // It was put back, or has gone far: what was read before does not help.
-        if size < before || size > self.edge.size() + FAR {
-            self.edge = self.edge_at(laid.as_ref()).await?;
+        let is_far = laid.as_ref().is_some_and(|laid| laid.size() > self.edge.size() + FAR);
+        if !is_far && self.follow().await.is_ok() && self.is_laid_to(laid.as_ref()) {
+            return Ok(());
         }
-        self.edge = self.follow(self.edge.clone()).await?.edge;
-        if size > self.edge.size() {
-            // Batches are gone, whose tiles are there.
-            self.edge = self.edge_at(laid.as_ref()).await?;
+        self.begin_at(laid).await?;
+        self.follow().await
+    }
+
+    /// Whether the tiles are known to be there up to this root: it is one of those that were followed.
+    fn is_laid_to(&mut self, laid: Option<&SignedCheckpoint>) -> bool {
+        if laid == self.laid.as_ref() {
+            return true;
         }
-        self.laid = laid;
+        let followed = laid.and_then(|laid| {
+            let is_it = |beyond: &Beyond| beyond.checkpoint.size() == laid.size() && beyond.checkpoint.root() == laid.root();
+            self.beyond.iter().position(is_it)
+        });
+        let Some(place) = followed else { return false };
+        self.beyond.drain(..=place);
+        self.laid = laid.cloned();
+        true
+    }
+
+    /// Begins with the tiles.
+    async fn begin_at(&mut self, laid: Option<SignedCheckpoint>) -> Result<(), SinkError> {
+        let edge = match &laid {
+            Some(laid) => self.read(laid, Tiles::edge).await?,
+            None => Edge::empty(),
+        };
+        if edge.size() < self.edge.size() {
+            let (before, now) = (self.edge.size(), edge.size());
+            tracing::warn!(sink = self.name, before, now, "the sink had more entries before");
+        }
+        (self.edge, self.laid, self.beyond) = (edge, laid, Vec::new());
         Ok(())
     }
 
-    /// Writes the tiles of batches of which a server has not.
-    pub(super) async fn lay(&mut self) -> Result<(), SinkError> {
-        let edge = self.edge_at(self.laid.as_ref()).await?;
-        let Grown { edge, newest, full } = self.follow(edge).await?;
-        match newest {
-            Some(checkpoint) => self.write(edge, checkpoint, full).await,
-            None => Ok(()),
+    /// Reads the batches after the edge.
+    async fn follow(&mut self) -> Result<(), SinkError> {
+        loop {
+            let path = Batch::path(self.edge.size());
+            let Some(bytes) = self.store.get(&path).await? else { return Ok(()) };
+            let Some(batch) = Batch::read(&bytes) else {
+                return Err(SinkError::damaged(path, "cannot be read"));
+            };
+            self.verify(&path, &batch.checkpoint)?;
+            let mut edge = self.edge.clone();
+            for text in &batch.entries {
+                edge.append(text);
+            }
+            let signed = (batch.checkpoint.size(), batch.checkpoint.root());
+            if batch.entries.is_empty() || signed != (edge.size(), edge.root()) {
+                return Err(SinkError::damaged(path, "has other entries than were signed"));
+            }
+            self.edge = edge;
+            self.beyond.push(Beyond { checkpoint: batch.checkpoint, texts: batch.entries });
         }
+    }
+
+    /// Writes the tiles of the batches that were read.
+    pub(super) async fn lay(&mut self) -> Result<(), SinkError> {
+        let Some(newest) = self.beyond.last() else { return Ok(()) };
+        let checkpoint = newest.checkpoint.clone();
+        let mut edge = match &self.laid {
+            Some(laid) => self.read(laid, Tiles::edge).await?,
+            None => Edge::empty(),
+        };
+        let texts = self.beyond.iter().flat_map(|beyond| &beyond.texts);
+        let full = texts.flat_map(|text| edge.append(text)).collect();
+        self.write(&checkpoint, full).await
     }
 
     /// Appends entries, signed. All tiles must be there. Tiles that cannot be written then are written later.
@@ -90,23 +144,22 @@ impl Mirror {
     /// # Errors
     ///
     /// [`SinkError::Overtaken`] if another server has appended: look again.
-    pub(super) async fn publish(
-        &mut self,
-        texts: Vec<String>,
-        signer: &LocalSigner,
-    ) -> Result<(), SinkError> {
+    pub(super) async fn publish(&mut self, texts: Vec<String>, signer: &LocalSigner) -> Result<(), SinkError> {
         let mut edge = self.edge.clone();
         let mut full = Vec::new();
         for text in &texts {
             full.extend(edge.append(text));
         }
         let checkpoint = signer.sign(edge.size(), edge.root())?;
-        let batch = Batch { checkpoint: checkpoint.clone(), entries: texts }.to_bytes();
+        let batch = Batch { checkpoint: checkpoint.clone(), entries: texts };
         // Who creates it has decided how the log goes on. Nothing that was signed leaves before.
-        match self.store.create(&Batch::path(self.edge.size()), batch).await? {
-            Created::Same => self.write(edge, checkpoint, full).await,
-            Created::Other => Err(SinkError::Overtaken),
+        match self.store.create(&Batch::path(self.edge.size()), batch.to_bytes()).await? {
+            Created::Same => {}
+            Created::Other => return Err(SinkError::Overtaken),
         }
+        self.edge = edge;
+        self.beyond.push(Beyond { checkpoint: checkpoint.clone(), texts: batch.entries });
+        self.write(&checkpoint, full).await
     }
 
     /// The digest of an entry of the log; of nothing, zeros.
@@ -117,34 +170,52 @@ impl Mirror {
         if at == sequence(self.edge.size()) {
             return Ok(self.edge.digest().to_vec());
         }
-        let index = u64::try_from(at - 1).unwrap_or_default();
-        let texts = self.entries(index / WIDTH).await?;
-        let place = usize::try_from(index % WIDTH).unwrap_or_default();
-        let none = || SinkError::damaged(entries_path(index / WIDTH, self.edge.size()), "is too short");
-        texts.get(place).map(|text| Sha256::digest(text).to_vec()).ok_or_else(none)
+        let texts = self.entries(at, at).await?;
+        Ok(texts.first().map(|text| Sha256::digest(text).to_vec()).unwrap_or_default())
     }
 
-    /// The texts of 256 entries, or of those that there are: those whose sequences minus one, divided by 256, are this number. All tiles must be there.
-    pub(super) async fn entries(&self, number: u64) -> Result<Vec<String>, SinkError> {
-        match &self.laid {
-            Some(laid) => self.read(laid, |tiles| tiles.entries(number)).await,
-            None => Ok(Vec::new()),
+    /// The texts of the entries from one place to another.
+    pub(super) async fn entries(&self, first: i64, last: i64) -> Result<Vec<String>, SinkError> {
+        let (first, last) = (index(first), index(last));
+        let mut texts = Vec::new();
+        let laid = self.laid.as_ref().map_or(0, SignedCheckpoint::size);
+        if let Some(checkpoint) = self.laid.as_ref().filter(|_| first < laid) {
+            let numbers = first / WIDTH..=last.min(laid - 1) / WIDTH;
+            let mut read = stream::iter(numbers)
+                .map(async |number| self.read(checkpoint, |tiles| tiles.entries(number)).await)
+                .buffered(AT_ONCE);
+            while let Some(of_tile) = read.try_next().await? {
+                texts.extend(of_tile);
+            }
         }
+        let begins = if texts.is_empty() { laid } else { first / WIDTH * WIDTH };
+        texts.extend(self.beyond.iter().flat_map(|beyond| &beyond.texts).cloned());
+        let wanted = (begins..).zip(texts).filter(|(place, _)| (first..=last).contains(place));
+        Ok(wanted.map(|(_, text)| text).collect())
     }
 
-    /// Writes what belongs to a batch that was created: tiles first, and then the object that says that they are there.
-    async fn write(
-        &mut self,
-        edge: Edge,
-        checkpoint: SignedCheckpoint,
-        full: Vec<Object>,
-    ) -> Result<(), SinkError> {
+    /// The receipt of an entry, if the log has it.
+    pub(super) async fn receipt(&self, at: i64) -> Result<Option<Receipt>, SinkError> {
+        let Some(checkpoint) = self.laid.as_ref().filter(|laid| index(at) < laid.size()) else { return Ok(None) };
+        let index = index(at);
+        let proof = self.read(checkpoint, |tiles| tiles.prove_inclusion(index)).await?;
+        let entry = self.entries(at, at).await?.into_iter().next();
+        Ok(entry.map(|entry| Receipt { entry, index, proof, checkpoint: checkpoint.clone() }))
+    }
+
+    /// Writes what belongs to batches that were created: tiles first, and then the object that says that they are there.
+    async fn write(&mut self, checkpoint: &SignedCheckpoint, full: Vec<Object>) -> Result<(), SinkError> {
         let filled: Vec<_> = full.iter().map(|object| format!("{}.p", object.path)).collect();
-        let objects = full.into_iter().chain(edge.partial());
-        self.edge = edge;
+        let objects = full.into_iter().chain(self.edge.partial());
         try_join_all(objects.map(|object| self.write_tile(object))).await?;
-        self.store.replace(CHECKPOINT, checkpoint.text().as_bytes().to_vec()).await?;
-        self.laid = Some(checkpoint);
+        // Another server may have come further.
+        let there = self.store.get(CHECKPOINT).await?;
+        let there = there.and_then(|bytes| self.checkpoint(&bytes).ok());
+        if there.is_none_or(|there| there.size() < checkpoint.size()) {
+            self.store.replace(CHECKPOINT, checkpoint.text().as_bytes().to_vec()).await?;
+        }
+        self.laid = Some(checkpoint.clone());
+        self.beyond.clear();
         // What is in the full ones (c2sp.org/tlog-tiles allows it). A store that deletes nothing keeps them.
         for removed in join_all(filled.iter().map(|folder| self.store.remove_folder(folder))).await {
             if let Err(error) = removed {
@@ -164,31 +235,15 @@ impl Mirror {
         Ok(())
     }
 
-    async fn edge_at(&self, laid: Option<&SignedCheckpoint>) -> Result<Edge, SinkError> {
-        match laid {
-            Some(laid) => self.read(laid, Tiles::edge).await,
-            None => Ok(Edge::empty()),
-        }
-    }
-
-    /// Reads the batches after an edge.
-    async fn follow(&self, edge: Edge) -> Result<Grown, SinkError> {
-        let mut grown = Grown { edge, newest: None, full: Vec::new() };
-        loop {
-            let path = Batch::path(grown.edge.size());
-            let Some(bytes) = self.store.get(&path).await? else { return Ok(grown) };
-            let Some(batch) = Batch::read(&bytes) else {
-                return Err(SinkError::damaged(path, "cannot be read"));
-            };
-            self.verify(&path, &batch.checkpoint)?;
-            for text in &batch.entries {
-                grown.full.extend(grown.edge.append(text));
+    /// A tile; a partial one also by the full one.
+    async fn tile(&self, path: &str) -> Result<Option<Bytes>, object_store::Error> {
+        let found = self.store.get(path).await?;
+        match full_of(path).filter(|_| found.is_none()) {
+            Some(full) => {
+                let full = self.store.get(full).await?;
+                Ok(full.and_then(|full| narrowed(path, &full)).map(Bytes::from))
             }
-            let signed = (batch.checkpoint.size(), batch.checkpoint.root());
-            if batch.entries.is_empty() || signed != (grown.edge.size(), grown.edge.root()) {
-                return Err(SinkError::damaged(path, "has other entries than were signed"));
-            }
-            grown.newest = Some(batch.checkpoint);
+            None => Ok(found),
         }
     }
 
@@ -226,7 +281,7 @@ impl Mirror {
                     });
                 }
             };
-            let read = join_all(missing.iter().map(|path| self.store.get(path))).await;
+            let read = join_all(missing.iter().map(|path| self.tile(path))).await;
             for (path, bytes) in missing.into_iter().zip(read) {
                 match bytes? {
                     Some(bytes) => tiles.insert(path, bytes.to_vec()),
@@ -240,4 +295,9 @@ impl Mirror {
 /// The sequence of the newest of so many entries.
 fn sequence(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// The index of the entry with a sequence.
+fn index(sequence: i64) -> u64 {
+    u64::try_from(sequence - 1).unwrap_or_default()
 }

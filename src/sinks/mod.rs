@@ -6,15 +6,17 @@
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`Sinks`] | all of them, for as long as a server runs |
-//! | `Watch` | one of them: what is done again and again |
+//! | `Watch`, `forward` | one of them: what is done again and again; bringing the database forward |
 //! | `compare` | where the database stands, seen from a sink |
 //! | `Mirror` | the log in a sink: its newest signed root, its entries; what it takes to append |
 //! | `Store` | its objects |
 //! | [`SinkHealth`], [`SinkState`] | what was found, and whether it is good enough to answer about people |
 //! | [`inspect()`] | the same once, for a command; changes nothing |
 
+mod all;
 mod compare;
 mod error;
+mod forward;
 mod health;
 mod inspect;
 mod metrics;
@@ -23,8 +25,8 @@ mod open;
 mod store;
 mod watch;
 
+pub use all::Sinks;
 pub use error::{OpenSinksError, SinkError};
 pub use health::{Readiness, SinkHealth, SinkState};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{InspectError, InspectedSink, Inspection, inspect};
 pub use metrics::SinkMetrics;
-pub use watch::Sinks;

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig, aws::AmazonS3Builder,
+    ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig, aws::{AmazonS3Builder, Checksum},
     azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path,
     prefix::PrefixStore,
 };
@@ -42,7 +42,8 @@ pub(super) fn open(config: &SinkConfig) -> Result<Store, object_store::Error> {
             Arc::new(builder.with_client_options(client).with_retry(retry).build()?)
         }
         _ => {
-            let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
+            // A bucket with Object Lock wants checksums.
+            let mut builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_checksum_algorithm(Checksum::SHA256);
             if let Some(region) = &config.region {
                 builder = builder.with_region(region);
             }

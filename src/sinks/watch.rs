@@ -1,182 +1,253 @@
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use futures::future::join_all;
 use oubliette_ledger::{
     LocalSigner,
-    mirror::{MAX_BATCH, WIDTH},
+    mirror::{Edge, MAX_BATCH},
 };
 use sea_orm::DatabaseConnection;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
-    OpenSinksError, SinkError, SinkHealth, SinkMetrics, SinkState,
-    compare::{Comparison, compare},
+    SinkError, SinkHealth, SinkMetrics, SinkState,
+    compare::{Comparison, compare, is_at},
     mirror::Mirror,
-    open::open,
 };
 use crate::{
-    audit::{self, Action, NewEvent, Origin},
     causes,
     chain::Head,
-    config::LedgerConfig,
-    database::{begin_write, now, on_the_primary},
+    database::{now, on_the_primary},
     keys::Keyring,
     ledger::{self, publication},
     users::{LedgerWatcher, Users},
 };
 
-/// How long a look at a sink, and what follows of it, may take. One that hangs must not be the last one.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a look at a sink may take. One that hangs must not be the last one.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// How long a publication may take.
+const PUBLISH: Duration = Duration::from_secs(30);
 
 /// Longest pause after a failure.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Most entries that come in together, if none has to move.
-const TOGETHER: i64 = 10_000;
+/// Most batches after a look. The next one comes soon.
+const BATCHES: usize = 8;
 
-/// Who forgets again, in the audit trail.
-const REPLAY: &str = "system:sinks";
-
-/// All sinks of a server.
-#[derive(Debug, Default)]
-pub struct Sinks(Vec<Watch>);
-
-/// One of them.
+/// One sink, as a server looks at it again and again.
 #[derive(Debug)]
-struct Watch {
-    name: String,
-    mirror: Mirror,
-    context: Arc<Context>,
+pub(super) struct Watch {
+    pub(super) name: String,
+    pub(super) mirror: Mirror,
+    pub(super) context: Arc<Context>,
     /// Failures one after another.
     failures: u32,
     /// When it was last stored that the sink was reached.
     stored: Option<Instant>,
+    /// How far the database is known to know that entries were published here.
+    published: Option<i64>,
     /// What the log says about it.
     said: Option<String>,
 }
 
-/// What all of them share.
+/// What all sinks share.
 #[derive(Debug)]
-struct Context {
-    db: DatabaseConnection,
-    users: Users,
-    keyring: Keyring,
-    signer: LocalSigner,
-    health: SinkHealth,
-    metrics: SinkMetrics,
-    poll_interval: Duration,
+pub(super) struct Context {
+    pub(super) db: DatabaseConnection,
+    pub(super) users: Users,
+    pub(super) keyring: Keyring,
+    pub(super) signer: LocalSigner,
+    pub(super) health: SinkHealth,
+    pub(super) metrics: SinkMetrics,
+    pub(super) poll_interval: Duration,
     /// This server, among those that publish.
-    server: Uuid,
+    pub(super) server: Uuid,
+    /// Whether each sink was looked at once: nobody is answered before.
+    pub(super) has_begun: AtomicBool,
 }
 
-impl Sinks {
-    /// Opens those that are configured, and the key that signs.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenSinksError`].
-    pub fn open(
-        config: &LedgerConfig,
-        db: DatabaseConnection,
-        users: Users,
-        keyring: Keyring,
-        health: SinkHealth,
-        metrics: SinkMetrics,
-    ) -> Result<Self, OpenSinksError> {
-        if config.sinks.is_empty() {
-            return Ok(Self::default());
-        }
-        let signer = ledger::open_or_create_signer(config)?;
-        let policy = Arc::new(ledger::policy(config, &signer)?.1);
-        let (poll_interval, server) = (config.poll_interval, Uuid::new_v4());
-        let context =
-            Arc::new(Context { db, users, keyring, signer, health, metrics, poll_interval, server });
-        let watches = config.sinks.iter().map(|(name, sink)| {
-            let store = open(sink).map_err(|source| OpenSinksError::Sink { name: name.clone(), source })?;
-            let mirror = Mirror::new(name.clone(), store, config.origin.clone(), policy.clone());
-            let context = context.clone();
-            Ok(Watch { name: name.clone(), mirror, context, failures: 0, stored: None, said: None })
-        });
-        Ok(Self(watches.collect::<Result<_, OpenSinksError>>()?))
-    }
-
-    /// Looks at each sink once: before anybody is answered about.
-    pub async fn begin(&mut self) {
-        let Some(watch) = self.0.first() else { return };
-        let Context { db, health, .. } = &*watch.context;
-        match publication::reached_at(db).await {
-            Ok(at) => health.reached_before(at),
-            Err(error) => {
-                tracing::warn!("it is not known when a sink was last reached: {}", causes::line(&error))
-            }
-        }
-        self.look().await;
-    }
-
-    /// Looks at the sinks again and again, each at its own pace, for as long as the future is polled.
-    pub async fn watch(&mut self) {
-        join_all(self.0.iter_mut().map(Watch::keep)).await;
-    }
-
-    /// Looks at each sink once more: what was forgotten last is published before a server ends.
-    pub async fn look(&mut self) {
-        join_all(self.0.iter_mut().map(Watch::look)).await;
-    }
-}
+/// What a look has found, and what is to be said about it.
+type Found = (SinkState, Option<String>);
 
 impl Watch {
-    async fn keep(&mut self) {
+    pub(super) fn new(name: String, mirror: Mirror, context: Arc<Context>) -> Self {
+        Self { name, mirror, context, failures: 0, stored: None, published: None, said: None }
+    }
+
+    /// Looks again and again.
+    pub(super) async fn keep(&mut self) {
         let mut ticks = interval(self.context.poll_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.look().await;
             if self.failures > 0 {
-                tokio::time::sleep(
-                    self.context.poll_interval.saturating_mul(1 << self.failures.min(16)).min(PAUSE),
-                )
-                .await;
+                let pause = self.context.poll_interval.saturating_mul(1 << self.failures.min(16));
+                sleep(pause.min(PAUSE)).await;
             }
         }
     }
 
-    async fn look(&mut self) {
-        let looked = timeout(TIMEOUT, self.try_to_look()).await.unwrap_or(Err(SinkError::Slow(TIMEOUT)));
-        let (state, problem) = match looked {
-            Ok((state, problem)) => (state, problem),
-            Err(SinkError::Overtaken) => return,
+    /// Looks once, and does what follows.
+    pub(super) async fn look(&mut self) {
+        let (state, problem) = match self.try_to_look().await {
+            Ok(found) => found,
             Err(error @ SinkError::Damaged { .. }) => (SinkState::Damaged, Some(causes::line(&error))),
             Err(error) => (SinkState::Unreachable, Some(causes::line(&error))),
         };
         self.failures = if state == SinkState::Good { 0 } else { self.failures.saturating_add(1) };
-        self.conclude(state, problem).await;
-    }
-
-    /// What a look has found is known, and said once.
-    async fn conclude(&mut self, state: SinkState, problem: Option<String>) {
-        let Context { health, metrics, .. } = &*self.context;
-        health.set(&self.name, state);
-        metrics.set_good(&self.name, state == SinkState::Good);
-        self.judge().await;
+        self.find(state, None).await;
         let sink = &self.name;
         match (&problem, &self.said) {
-            (Some(problem), said) if said.as_ref() != Some(problem) => match state {
-                SinkState::Foreign | SinkState::Forked => tracing::error!(sink, "{problem}"),
-                _ => tracing::warn!(sink, "{problem}"),
-            },
+            (Some(problem), said) if said.as_ref() != Some(problem) => {
+                if state.is_at_odds() || state == SinkState::Lost {
+                    tracing::error!(sink, "{problem}");
+                } else {
+                    tracing::warn!(sink, "{problem}");
+                }
+            }
             (None, Some(_)) => tracing::info!(sink, "the sink is good again"),
             _ => {}
         }
         self.said = problem;
     }
 
+    /// What was found counts from now on.
+    async fn find(&self, state: SinkState, head: Option<Head>) {
+        let Context { users, health, metrics, .. } = &*self.context;
+        health.set(&self.name, state, head);
+        users.ledger_is_at_least(health.longest());
+        metrics.set_good(&self.name, state == SinkState::Good);
+        self.context.judge().await;
+    }
+
+    async fn try_to_look(&mut self) -> Result<Found, SinkError> {
+        let context = self.context.clone();
+        let Context { db, metrics, .. } = &*context;
+        loop {
+            let looked = timeout(LOOK, self.compare()).await;
+            let (found, comparison) = looked.unwrap_or(Err(SinkError::Slow(LOOK)))?;
+            let newest = self.mirror.head();
+            metrics.set_entries(&self.name, newest.sequence, found.sequence);
+            match comparison {
+                Comparison::Whole => {
+                    if !context.health.is_seen(&self.name) {
+                        let published = publication::published(db, &self.name).await?;
+                        if newest.sequence < published {
+                            return Ok((SinkState::Lost, Some(lost(&newest, published))));
+                        }
+                    }
+                    let is_good = self.failures == 0;
+                    let state = if is_good { SinkState::Good } else { SinkState::Unwritable };
+                    self.find(state, Some(newest)).await;
+                    return self.after_a_good_look(&found).await;
+                }
+                Comparison::Behind { common } => {
+                    self.find(SinkState::Behind, Some(newest)).await;
+                    // As long as it takes: each call has its own limit.
+                    self.bring_forward(&found, &common).await?;
+                }
+                Comparison::Foreign => return Ok((SinkState::Foreign, Some(foreign(&newest, &found)))),
+                Comparison::Forked { common } => {
+                    return Ok((SinkState::Forked, Some(forked(&newest, &found, &common))));
+                }
+            }
+        }
+    }
+
+    async fn compare(&mut self) -> Result<(Head, Comparison), SinkError> {
+        self.mirror.look().await?;
+        let found = ledger::end(&self.context.db).await?;
+        if found.sequence < self.mirror.head().sequence {
+            // Whatever fails from here on.
+            self.find(SinkState::Behind, None).await;
+        }
+        let comparison = compare(&self.context.db, &self.mirror, &found).await?;
+        Ok((found, comparison))
+    }
+
+    /// The database is whole. A sink that does not take what is published is no reason to doubt that.
+    async fn after_a_good_look(&mut self, found: &Head) -> Result<Found, SinkError> {
+        self.remember().await?;
+        let published = timeout(PUBLISH, self.publish(found)).await.unwrap_or(Err(SinkError::Slow(PUBLISH)));
+        match published {
+            // Whoever came first has published what is there.
+            Ok(()) | Err(SinkError::Overtaken) => Ok((SinkState::Good, None)),
+            Err(error) => Ok((
+                SinkState::Unwritable,
+                Some(format!("the newest entries are not published: {}", causes::line(&error))),
+            )),
+        }
+    }
+
+    /// Publishes what the sink does not have, if it is this server's turn.
+    async fn publish(&mut self, found: &Head) -> Result<(), SinkError> {
+        let context = self.context.clone();
+        let Context { db, signer, health, server, .. } = &*context;
+        for _ in 0..BATCHES {
+            let from = self.mirror.head();
+            if self.mirror.is_laid() && from.sequence >= found.sequence {
+                return Ok(());
+            }
+            if !health.may_publish() {
+                return Err(SinkError::Waiting);
+            }
+            if !on_the_primary(db, || publication::claim(db, &self.name, *server)).await? {
+                return Ok(());
+            }
+            if !self.mirror.is_laid() {
+                self.mirror.lay().await?;
+                continue;
+            }
+            let texts = ledger::texts_after(db, &from, found, MAX_BATCH).await?;
+            let texts = texts.map_err(|fault| SinkError::Ledger(fault.text(ledger::words())))?.texts;
+            let long = texts.iter().position(|text| text.len() > Edge::max_length());
+            if let Some(place) = long.and_then(|place| i64::try_from(place).ok()) {
+                return Err(SinkError::Ledger(format!("entry {} is too long", from.sequence + 1 + place)));
+            }
+            if texts.is_empty() {
+                return Err(SinkError::Ledger(format!("entry {} is missing", from.sequence + 1)));
+            }
+            // Read after the entries: a database that went back before they were read does not have this one any more.
+            if !is_at(db, &health.longest()).await? {
+                return Err(SinkError::Overtaken);
+            }
+            self.mirror.publish(texts, signer).await?;
+            self.find(SinkState::Good, Some(self.mirror.head())).await;
+            self.remember().await?;
+        }
+        Ok(())
+    }
+
+    /// How far was published, for those who start later; and now and then when a sink was reached, for those who start when none can be.
+    async fn remember(&mut self) -> Result<(), SinkError> {
+        let Context { db, health, .. } = &*self.context;
+        let newest = self.mirror.head().sequence;
+        if self.published.is_none_or(|published| published < newest) {
+            publication::set_published(db, &self.name, newest).await?;
+            self.published = Some(newest);
+        }
+        if self.stored.is_none_or(|stored| stored.elapsed() >= health.store_every()) {
+            publication::set_reached(db, now()).await?;
+            self.stored = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+impl Context {
     /// Answers about people, or does not any more.
-    async fn judge(&self) {
-        let Context { users, keyring, health, .. } = &*self.context;
+    pub(super) async fn judge(&self) {
+        let Self { users, keyring, health, has_begun, .. } = self;
+        if !has_begun.load(Ordering::Acquire) {
+            return;
+        }
         let is_trusted = health.is_trusted();
         if users.trust_ledger(LedgerWatcher::Sinks, is_trusted) {
             if is_trusted {
@@ -184,134 +255,30 @@ impl Watch {
             } else {
                 // Whom it does not name cannot be told; nor whether a key still fits.
                 keyring.evict_all().await;
-                tracing::error!(
-                    "nothing personal is answered: the database is not at one with the ledger outside"
-                );
+                tracing::error!("nothing personal is answered: the database is not at one with the ledger outside");
             }
         }
     }
+}
 
-    async fn try_to_look(&mut self) -> Result<(SinkState, Option<String>), SinkError> {
-        self.mirror.look().await?;
-        let context = self.context.clone();
-        let Context { db, users, .. } = &*context;
-        users.ledger_is_at_least(&self.mirror.head());
-        loop {
-            let (found, comparison) = compare(db, &mut self.mirror).await?;
-            match comparison {
-                Comparison::Whole => {
-                    let end = self.publish(&found).await?;
-                    self.remember_to_have_been_here().await?;
-                    context.metrics.set_entries(&self.name, self.mirror.head().sequence, end.sequence);
-                    return Ok((SinkState::Good, None));
-                }
-                Comparison::Behind { common } => {
-                    context.health.set(&self.name, SinkState::Behind);
-                    context.metrics.set_good(&self.name, false);
-                    self.judge().await;
-                    self.bring_forward(&found, &common).await?;
-                }
-                Comparison::Foreign => {
-                    return Ok((
-                        SinkState::Foreign,
-                        Some(format!(
-                            "the sink has another ledger than the database: it ends at {}, and the database at {found}, and nothing of the two is the same; see \
-                         docs/erasure.md#a-sink-with-another-history",
-                            self.mirror.head()
-                        )),
-                    ));
-                }
-                Comparison::Forked { common } => {
-                    return Ok((
-                        SinkState::Forked,
-                        Some(format!(
-                            "the ledger has two histories that were both signed: the sink's ends at {}, and the database's at {found}; they are the same up to \
-                         entry {}; see docs/erasure.md#a-sink-with-another-history",
-                            self.mirror.head(),
-                            common.sequence
-                        )),
-                    ));
-                }
-            }
-        }
-    }
+fn lost(newest: &Head, published: i64) -> String {
+    format!(
+        "the sink lacks entries: it ends at {newest}, and {published} were published to it; put it back, or give it another name in the configuration, and it is \
+         filled anew"
+    )
+}
 
-    /// Publishes what the sink does not have, if it is this server's turn. Gives where the database ends.
-    async fn publish(&mut self, found: &Head) -> Result<Head, SinkError> {
-        let Context { db, signer, server, .. } = &*self.context;
-        if self.mirror.is_laid() && self.mirror.head() == *found {
-            return Ok(found.clone());
-        }
-        while on_the_primary(db, || publication::claim(db, *server)).await? {
-            if !self.mirror.is_laid() {
-                self.mirror.lay().await?;
-            }
-            let from = self.mirror.head();
-            let end = ledger::end(db).await?;
-            if from == end {
-                return Ok(end);
-            }
-            let texts = ledger::texts_after(db, &from, &end, MAX_BATCH).await?;
-            let texts = texts.map_err(|fault| SinkError::Ledger(fault.text(ledger::words())))?;
-            if texts.texts.is_empty() {
-                return Err(SinkError::Ledger(format!("entry {} is missing", from.sequence + 1)));
-            }
-            self.mirror.publish(texts.texts, signer).await?;
-            publication::set_signed(db, self.mirror.head().sequence).await?;
-            self.context.users.ledger_is_at_least(&self.mirror.head());
-        }
-        Ok(found.clone())
-    }
+fn foreign(newest: &Head, found: &Head) -> String {
+    format!(
+        "the sink has another ledger than the database: it ends at {newest}, and the database at {found}, and nothing of the two is the same; see \
+         docs/erasure.md#a-sink-with-another-history"
+    )
+}
 
-    /// Now and then, for those who start when no sink can be reached.
-    async fn remember_to_have_been_here(&mut self) -> Result<(), SinkError> {
-        let Context { db, health, .. } = &*self.context;
-        if self.stored.is_none_or(|stored| stored.elapsed() >= health.store_every()) {
-            publication::set_reached(db, now()).await?;
-            self.stored = Some(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Forgets again whom the sink says were forgotten, and brings these entries in: in this order, so that a database that is whole
-    /// has nobody who is in them.
-    async fn bring_forward(&mut self, found: &Head, common: &Head) -> Result<(), SinkError> {
-        let Context { db, users, metrics, .. } = &*self.context;
-        let newest = self.mirror.head();
-        // If own entries have to move, all come at once: nobody finds a ledger without them.
-        let last =
-            if found == common { newest.sequence.min(common.sequence + TOGETHER) } else { newest.sequence };
-        let mut texts = Vec::new();
-        let width = i64::try_from(WIDTH).unwrap_or(i64::MAX);
-        for number in common.sequence / width..=(last - 1) / width {
-            let first = number * width;
-            let of_tile = self.mirror.entries(u64::try_from(number).unwrap_or_default()).await?;
-            let wanted =
-                (first + 1..).zip(of_tile).filter(|(place, _)| (common.sequence + 1..=last).contains(place));
-            texts.extend(wanted.map(|(_, text)| text));
-        }
-        let subjects = texts.iter().map(|text| ledger::subject_of(text)).collect::<Result<Vec<_>, _>>();
-        let subjects = subjects.map_err(ledger::ForwardError::from)?;
-        let origin = Origin::new(REPLAY);
-        let returned = users.forget_again(&subjects, &origin).await?;
-        let transaction = begin_write(db).await?;
-        let Some(forwarded) = ledger::bring_forward(&transaction, found, common, &texts).await? else {
-            transaction.rollback().await?;
-            return Ok(());
-        };
-        let event =
-            NewEvent::new(&origin, Action::LedgerReplay).target(format!("{}-{last}", common.sequence + 1));
-        audit::append(&transaction, [&event]).await?;
-        transaction.commit().await?;
-        metrics.replayed(texts.len());
-        tracing::warn!(
-            sink = self.name,
-            entries = texts.len(),
-            forgotten_again = returned,
-            moved = forwarded.moved,
-            "the database was behind the ledger outside, as after a restored backup or a failover; it was brought forward to {}",
-            forwarded.head
-        );
-        Ok(())
-    }
+fn forked(newest: &Head, found: &Head, common: &Head) -> String {
+    format!(
+        "the ledger has two histories that were both signed: the sink's ends at {newest}, and the database's at {found}; they are the same up to entry {}; see \
+         docs/erasure.md#a-sink-with-another-history",
+        common.sequence
+    )
 }

@@ -106,7 +106,11 @@ impl Users {
         let erased = self.destroy(&transaction, subject).await?;
         let erasure = match ledger::find(&transaction, subject).await? {
             Some(first) => first,
-            None if erased.is_nothing() => return Err(UserError::NotFound(subject)),
+            None if erased.is_nothing() => {
+                // An entry may say otherwise that is not there yet.
+                self.require_trusted_ledger()?;
+                return Err(UserError::NotFound(subject));
+            }
             None => {
                 let at_least = self.ledger_at_least();
                 ledger::append(&transaction, subject, origin.actor(), &erased.keys, &at_least).await?

@@ -55,12 +55,9 @@ impl Users {
         (before & bit != 0) == is_trusted
     }
 
-    /// The ledger has been seen to end here, or later: a database in which it ends before takes no new entry.
-    pub fn ledger_is_at_least(&self, head: &Head) {
-        let mut at_least = self.trust.0.at_least.lock().unwrap_or_else(PoisonError::into_inner);
-        if head.sequence > at_least.sequence {
-            *at_least = head.clone();
-        }
+    /// The ledger is known to end here, or later: a database in which it ends before takes no new entry.
+    pub fn ledger_is_at_least(&self, head: Head) {
+        *self.trust.0.at_least.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 
     /// Where the ledger ends, or before that.

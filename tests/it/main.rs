@@ -40,6 +40,7 @@ mod process;
 mod raw_files;
 mod rotation;
 mod search;
+mod sinks;
 mod tables;
 mod tampering;
 mod together;

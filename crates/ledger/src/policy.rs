@@ -2,8 +2,8 @@ use std::str::FromStr;
 
 use signed_note::{StandardVerifier, Verifier, VerifierList};
 
-/// Which logs are trusted: a c2sp.org/tlog-policy. Witnesses are not known yet, so that a policy that asks for them is refused.
-#[derive(Clone, Debug)]
+/// Which logs are trusted: a c2sp.org/tlog-policy. Witnesses are not known yet, so that a policy that asks for them is refused. The default trusts nobody.
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     logs: Vec<Log>,
 }

@@ -74,6 +74,12 @@ impl LocalSigner {
         self.signer.name()
     }
 
+    /// The public key, as policies have it.
+    #[must_use]
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
     /// A policy that trusts this key alone.
     #[must_use]
     pub fn policy(&self) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_ledger::{
     Hash, LocalSigner, SignedCheckpoint,
-    mirror::{Batch, Edge, Tiles, TilesError},
+    mirror::{Batch, Edge, Tiles, TilesError, full_of, narrowed},
     tree::{self, Stored},
 };
 
@@ -72,6 +72,12 @@ fn what_is_stored_is_read_back_and_proves_each_entry() {
         let checkpoint = checkpoint(size, edge.root());
         let (back, needed) = read(&store, &checkpoint, Tiles::edge);
         assert_eq!(back.unwrap(), edge, "{size}");
+        // A partial tile is a full one, cut.
+        for (path, bytes) in &store {
+            if let Some(full) = full_of(path).and_then(|full| store.get(full)) {
+                assert_eq!(narrowed(path, full).as_ref(), Some(bytes), "{path}");
+            }
+        }
         assert!(needed.len() <= 6, "{needed:?}");
         for index in [0, size / 3, size.saturating_sub(1)].into_iter().filter(|index| *index < size) {
             let proof = read(&store, &checkpoint, |tiles| tiles.prove_inclusion(index)).0.unwrap();

@@ -20,6 +20,6 @@ impl PolicyCommand {
         if self.create {
             ledger::create_signer(config)?;
         }
-        Ok(ledger::policy(config, &ledger::open_signer(config)?)?.0.into())
+        Ok(ledger::policy(config, Some(&ledger::open_signer(config)?))?.0.into())
     }
 }

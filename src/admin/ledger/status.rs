@@ -1,5 +1,5 @@
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{line, object};
 use crate::{
@@ -9,11 +9,12 @@ use crate::{
     },
     config::LoadedConfig,
     ledger::{self, rollbacks},
+    sinks::{self, InspectedSink, SinkState},
 };
 
-/// Shows where the erasure ledger ends, and the rollbacks that wait for `ledger adopt`. Changes nothing.
+/// Shows where the erasure ledger ends, in the database and in each sink; and the rollbacks that wait for `ledger adopt`. Changes nothing in the database.
 ///
-/// Exit status: 0 if nothing waits, 1 if something does.
+/// Exit status: 0 if nothing waits and each sink is good, else 1.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin ledger status")]
@@ -28,21 +29,44 @@ impl Status {
         let db = connect(loaded).await?;
         let end = ledger::end(&db).await?;
         let waiting = rollbacks::waiting_or(&db, &[]).await?;
+        let sinks = sinks::inspect(&loaded.config.ledger, &db).await?.sinks;
         db.close().await?;
+        let is_well = waiting.is_empty() && sinks.iter().all(|sink| sink.state == SinkState::Good);
         let digest = hex::encode(end.digest);
         let text = if self.json {
             terminal::json(&json!({
                 "sequence": end.sequence, "digest": digest,
                 "waiting": waiting.iter().map(object).collect::<Vec<_>>(),
+                "sinks": sinks.iter().map(sink_object).collect::<Vec<_>>(),
             }))?
         } else {
             let mut text = format!("sequence   {}\ndigest     {digest}\n", end.sequence);
+            for sink in &sinks {
+                text.push_str(&sink_line(sink));
+                text.push('\n');
+            }
             for rollback in &waiting {
                 text.push_str(&line(rollback));
                 text.push('\n');
             }
             text
         };
-        Ok(if waiting.is_empty() { text.into() } else { Output::unwell(text) })
+        Ok(if is_well { text.into() } else { Output::unwell(text) })
     }
+}
+
+fn sink_line(sink: &InspectedSink) -> String {
+    let place = sink.head.as_ref().map(|head| format!(", ends at {head}"));
+    let problem = sink.problem.as_ref().map(|problem| format!(": {problem}"));
+    let state = <&str>::from(sink.state);
+    format!("sink       {}: {state}{}{}", sink.name, place.unwrap_or_default(), problem.unwrap_or_default())
+}
+
+fn sink_object(sink: &InspectedSink) -> Value {
+    let head = sink.head.as_ref();
+    json!({
+        "name": sink.name, "state": <&str>::from(sink.state),
+        "sequence": head.map(|head| head.sequence), "digest": head.map(|head| hex::encode(&head.digest)),
+        "problem": sink.problem,
+    })
 }

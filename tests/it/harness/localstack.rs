@@ -31,7 +31,7 @@ directory=$1 python=$2 port=$3
 umask 077
 trap '' PIPE
 mkdir "$directory" && cd "$directory" || exit 1
-export SERVICES=kms EAGER_SERVICE_LOADING=1 SKIP_SSL_CERT_DOWNLOAD=1 DISABLE_EVENTS=1
+export SERVICES=kms,s3 EAGER_SERVICE_LOADING=1 SKIP_SSL_CERT_DOWNLOAD=1 DISABLE_EVENTS=1
 export GATEWAY_LISTEN="127.0.0.1:$port" LOCALSTACK_VOLUME_DIR="$directory/volume" TMPDIR="$directory"
 setsid "$python" -m localstack.runtime.main </dev/null >"$directory/server.log" 2>&1 &
 server=$!

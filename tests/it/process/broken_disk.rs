@@ -1,16 +1,12 @@
 //! SQLite on a disk that is full, or fails, for a while: what is acknowledged afterwards is stored.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Sandbox, Server};
+use crate::harness::{Person, Sandbox, Server, small_disk};
 
 /// Requests at the same time: as many as the larger pool has connections.
 const AT_ONCE: usize = 16;
@@ -21,10 +17,11 @@ const LARGEST_FILE: u64 = 64 * 1024;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_after_a_full_disk_is_stored() {
     for connections in [1, 16] {
-        let (sandbox, _disk) = small_disk();
-        let fill =
-            || assert!(!run_in(&sandbox, "head -c 64M /dev/zero >data/filler 2>/dev/null"), "it is small");
-        let free = || assert!(run_in(&sandbox, "rm data/filler"));
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path("data")).unwrap();
+        let (sandbox, disk) = small_disk(sandbox, "data", "16M");
+        let fill = || disk.run("! head -c 64M /dev/zero >data/filler");
+        let free = || disk.run("rm data/filler");
         survives(&sandbox, connections, |_| fill(), |_| free()).await;
     }
 }
@@ -118,47 +115,4 @@ async fn creates(server: &Server) -> Vec<Option<(String, Person)>> {
 
 async fn readiness(server: &Server) -> StatusCode {
     server.client().get(server.url("/readyz")).send().await.unwrap().status()
-}
-
-/// A sandbox whose folder `data` is a disk of 16 MiB, in a mount namespace that ends with what is given beside it.
-fn small_disk() -> (Sandbox, Holder) {
-    let sandbox = Sandbox::new();
-    std::fs::create_dir(sandbox.path("data")).unwrap();
-    let mut unshare = Command::new("unshare");
-    if !rustix::process::getuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
-    let mount = "mount -t tmpfs -o size=16M none data && echo mounted && exec sleep infinity";
-    let mut holder = unshare
-        .args(["--mount", "sh", "-c", mount])
-        .current_dir(sandbox.path(""))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    assert_eq!(said, "mounted\n", "a namespace of its own for a small disk: Linux permits it to root");
-    let target = holder.id().to_string();
-    let mut enter = vec!["nsenter", "--target", &target, "--mount", "--wd"];
-    if !rustix::process::getuid().is_root() {
-        enter.extend(["--user", "--preserve-credentials"]);
-    }
-    enter.push("--");
-    let sandbox = sandbox.through(&enter);
-    (sandbox, Holder(holder))
-}
-
-/// Keeps a namespace alive.
-struct Holder(Child);
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Whether a shell command succeeds where the sandbox's programs run.
-fn run_in(sandbox: &Sandbox, script: &str) -> bool {
-    sandbox.command("sh".as_ref()).args(["-c", script]).status().unwrap().success()
 }

@@ -11,16 +11,19 @@
 //! | [`Batch`] | an object `batch/N` |
 //! | [`Edge`] | the right edge of the tree: what it takes to append to it |
 //! | [`Tiles`] | tiles that were read, and proven to belong to a root |
+//! | [`full_of()`], [`narrowed()`] | a partial tile by the full one |
 //! | [`Object`] | what is to be stored |
 
 mod batch;
 mod edge;
 mod items;
+mod narrow;
 mod path;
 mod tiles;
 
 pub use batch::{Batch, MAX_BATCH};
 pub use edge::Edge;
+pub use narrow::{full_of, narrowed};
 pub use path::{entries_path, numbered};
 pub use tiles::{Tiles, TilesError};
 

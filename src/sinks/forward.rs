@@ -1,0 +1,49 @@
+use super::{SinkError, watch::Watch};
+use crate::{
+    audit::{self, Action, NewEvent, Origin},
+    chain::Head,
+    database::begin_write,
+    ledger::{self, ForwardError},
+};
+
+/// Most entries that come in together, if none has to move.
+const TOGETHER: i64 = 10_000;
+
+/// Who forgets again, in the audit trail.
+const REPLAY: &str = "system:sinks";
+
+impl Watch {
+    /// Forgets again whom the sink says were forgotten, and brings these entries in: in this order, so that a database that is whole
+    /// has nobody who is in them.
+    pub(super) async fn bring_forward(&self, found: &Head, common: &Head) -> Result<(), SinkError> {
+        let db = &self.context.db;
+        let newest = self.mirror.head().sequence;
+        // If own entries have to move, all come at once: nobody finds a ledger without them.
+        let last = if found == common { newest.min(common.sequence + TOGETHER) } else { newest };
+        let texts = self.mirror.entries(common.sequence + 1, last).await?;
+        let subjects = texts.iter().map(|text| ledger::subject_of(text)).collect::<Result<Vec<_>, _>>();
+        let subjects = subjects.map_err(ForwardError::from)?;
+        let origin = Origin::new(REPLAY);
+        let mut returned = self.context.users.forget_again(&subjects, &origin).await?;
+        let transaction = begin_write(db).await?;
+        let Some(forwarded) = ledger::bring_forward(&transaction, found, common, &texts).await? else {
+            transaction.rollback().await?;
+            return Ok(());
+        };
+        let event = NewEvent::new(&origin, Action::LedgerReplay).target(format!("{}-{last}", common.sequence + 1));
+        audit::append(&transaction, [&event]).await?;
+        transaction.commit().await?;
+        // Whoever was imported meanwhile.
+        returned += self.context.users.forget_again(&subjects, &origin).await?;
+        self.context.metrics.replayed(texts.len());
+        tracing::warn!(
+            sink = self.name,
+            entries = texts.len(),
+            forgotten_again = returned,
+            moved = forwarded.moved,
+            "the database was behind the ledger outside, as after a restored backup or a failover; it was brought forward to {}",
+            forwarded.head
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! Sinks that lag, that were put back, or that have another history than the database.
+
+use super::*;
+use crate::harness::on_both_databases;
+
+on_both_databases!(
+    a_sink_that_lost_something_is_brought_to_the_end_again,
+    two_signed_histories_are_told_from_a_database_that_is_behind,
+    a_sink_of_another_ledger_is_refused,
+    a_forgetting_is_refused_by_a_database_that_is_behind,
+);
+
+async fn a_sink_that_lost_something_is_brought_to_the_end_again(stack: TestStack) {
+    let sinks = "[ledger.sinks.one]\nurl = \"file://sink\"\n[ledger.sinks.two]\nurl = \"file://other\"\n";
+    let mut scene = Scene::with_sinks(stack, sinks);
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    forget(&server, &ids[0]).await;
+    scene.published_all(1).await;
+    copy(&scene, "sink", "older");
+    for id in &ids[1..4] {
+        forget(&server, id).await;
+    }
+    scene.published_all(4).await;
+    // Below a server: emptied, and put back.
+    for replaced in ["nothing", "older"] {
+        fs::remove_dir_all(scene.sink()).unwrap();
+        copy(&scene, replaced, "sink");
+        scene.published_all(4).await;
+        is_ready(&server).await;
+    }
+    forget(&server, &ids[4]).await;
+    scene.published_all(5).await;
+    stop(server).await;
+    // Between two servers; the newest sink is what counts.
+    let backup = scene.backup();
+    let server = scene.start().await;
+    let last = forget(&server, &ids[5]).await;
+    scene.published_all(6).await;
+    stop(server).await;
+    scene.restore(&backup);
+    fs::remove_dir_all(scene.sink()).unwrap();
+    copy(&scene, "older", "sink");
+    let server = scene.start().await;
+    assert_eq!(code(&server, &ids[5]).await, "FORGOTTEN");
+    assert_eq!(erasure(&server, &ids[5]).await, last);
+    // A start does not know what else was in it, and leaves it to an operator.
+    assert!(server.log().contains("the sink lacks entries: it ends at 1:"), "{}", server.log());
+    assert_eq!(readyz(&server).await, (StatusCode::OK, "degraded".to_owned()));
+    assert_eq!((scene.status().0, scene.state()), (Some(1), "lost".to_owned()));
+    a_while().await;
+    assert_eq!(scene.published(), 1);
+    stop(server).await;
+    // By another name it is a new one.
+    let renamed = profile(&scene.stack.url(), &sinks.replace("sinks.one", "sinks.again"));
+    scene.sandbox = scene.sandbox.with_profile("sinks", &renamed);
+    let server = scene.start().await;
+    scene.published_all(6).await;
+    is_ready(&server).await;
+    let (status, found) = scene.status();
+    assert_eq!((status, &found["sinks"][0]["digest"]), (Some(0), &json!(last.digest)), "{found}");
+    assert_eq!(found["sinks"][0]["digest"], found["sinks"][1]["digest"]);
+}
+
+async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: TestStack) {
+    let scene = Scene::new(stack);
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    forget(&server, &ids[0]).await;
+    scene.published_all(1).await;
+    stop(server).await;
+    let backup = scene.backup();
+    copy(&scene, "sink", "older");
+    let server = scene.start().await;
+    forget(&server, &ids[1]).await;
+    scene.published_all(2).await;
+    stop(server).await;
+    fs::rename(scene.sink(), scene.sandbox.path("one")).unwrap();
+
+    // Database and sink are both put back, and go on in another way.
+    scene.restore(&backup);
+    copy(&scene, "older", "sink");
+    let server = scene.start().await;
+    forget(&server, &ids[2]).await;
+    scene.published_all(2).await;
+    stop(server).await;
+    let own = scene.exported();
+    fs::rename(scene.sink(), scene.sandbox.path("two")).unwrap();
+    copy(&scene, "one", "sink");
+    let before = files(&scene);
+
+    let server = scene.start().await;
+    soon("it is said", async || server.log().contains("two histories that were both signed")).await;
+    assert_eq!(readyz(&server).await, (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned()));
+    for id in [&ids[1], &ids[5]] {
+        assert_eq!(code(&server, id).await, "UNAVAILABLE");
+    }
+    assert!(server.log().contains("they are the same up to entry 1"), "{}", server.log());
+    assert_eq!((scene.status().0, scene.state()), (Some(1), "forked".to_owned()));
+    a_while().await;
+    // Nothing was signed, and nothing lost.
+    assert_eq!(files(&scene), before);
+    assert_eq!(scene.exported(), own);
+    // An operator who decides for the database's history gives it its sink back.
+    fs::remove_dir_all(scene.sink()).unwrap();
+    copy(&scene, "two", "sink");
+    is_ready(&server).await;
+    assert_eq!(code(&server, &ids[1]).await, "");
+    assert_eq!(code(&server, &ids[2]).await, "FORGOTTEN");
+}
+
+async fn a_sink_of_another_ledger_is_refused(stack: TestStack) {
+    let other = Scene::new(if stack.is_postgres() { TestStack::postgres() } else { TestStack::sqlite() });
+    let server = other.start().await;
+    let ids = create(&server, 10).await;
+    for id in &ids[..3] {
+        forget(&server, id).await;
+    }
+    other.published_all(3).await;
+    stop(server).await;
+
+    let scene = Scene::new(stack);
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    forget(&server, &ids[0]).await;
+    scene.published_all(1).await;
+    stop(server).await;
+    fs::rename(scene.sink(), scene.sandbox.path("own")).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").args([other.sink(), scene.sink()]).status();
+    assert!(copied.unwrap().success());
+    let before = files(&scene);
+    // Its key is another one.
+    let server = scene.start().await;
+    soon("it is said", async || server.log().contains("checkpoint cannot be trusted")).await;
+    assert_eq!(readyz(&server).await, (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned()));
+    assert_eq!(code(&server, &ids[1]).await, "UNAVAILABLE");
+    assert_eq!(scene.state(), "damaged");
+    stop(server).await;
+    // The same key, as of a database that was begun anew.
+    let own_key = scene.sandbox.read("data/ledger-key");
+    fs::copy(other.sandbox.path("data/ledger-key"), scene.sandbox.path("data/ledger-key")).unwrap();
+    let server = scene.start().await;
+    soon("it is said", async || server.log().contains("the sink has another ledger than the database")).await;
+    assert_eq!(readyz(&server).await, (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned()));
+    assert_eq!(code(&server, &ids[1]).await, "UNAVAILABLE");
+    assert_eq!(scene.state(), "foreign");
+    a_while().await;
+    assert_eq!(files(&scene), before);
+    stop(server).await;
+    // And all is well with its own.
+    scene.sandbox.write("data/ledger-key", &own_key);
+    fs::remove_dir_all(scene.sink()).unwrap();
+    copy(&scene, "own", "sink");
+    let server = scene.start().await;
+    is_ready(&server).await;
+    assert_eq!(code(&server, &ids[1]).await, "");
+}
+
+/// Under the lock, by what the process knows: here, between the moment in which the database goes back and the next look.
+async fn a_forgetting_is_refused_by_a_database_that_is_behind(stack: TestStack) {
+    let mut scene = Scene::new(stack);
+    // A look each minute: the forgetting comes before it.
+    let slow = profile(&scene.stack.url(), "[ledger.sinks.one]\nurl = \"file://sink\"\n").replace("\"20ms\"", "\"1m\"");
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    let place = forget(&server, &ids[0]).await;
+    scene.published_all(1).await;
+    stop(server).await;
+    scene.sandbox = scene.sandbox.with_profile("sinks", &slow);
+    let server = scene.start().await;
+    scene
+        .sql(&[
+            "DELETE FROM erasures",
+            &format!("UPDATE erasure_head SET sequence = 0, digest = {}", if scene.stack.is_postgres() { "'\\x00'" } else { "x'00'" }),
+        ])
+        .await;
+    let query = "mutation($id: ID!) { forgetUser(id: $id) { sequence digest } }";
+    let answer = server.try_graphql(query, json!({ "id": ids[1] })).await.unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer}");
+    assert_eq!(scene.rows("SELECT 1 FROM data_keys").await, 9, "nothing was destroyed");
+    let zeros = "0".repeat(64);
+    let zeros = if scene.stack.is_postgres() { format!("'\\x{zeros}'") } else { format!("x'{zeros}'") };
+    scene.sql(&[&format!("UPDATE erasure_head SET digest = {zeros}")]).await;
+    stop(server).await;
+    let server = scene.start().await;
+    assert_eq!(erasure(&server, &ids[0]).await, place);
+    assert_eq!(forget(&server, &ids[1]).await.sequence, 2);
+}
+
+/// A copy of a folder of the sandbox; an empty one if there is none.
+pub(super) fn copy(scene: &Scene, from: &str, to: &str) {
+    let (from, to) = (scene.sandbox.path(from), scene.sandbox.path(to));
+    if from.exists() {
+        assert!(std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+    } else {
+        fs::create_dir(to).unwrap();
+    }
+}
+
+/// What the sink holds, by name.
+fn files(scene: &Scene) -> Vec<(String, Vec<u8>)> {
+    let listed = std::process::Command::new("find").args([".", "-type", "f"]).current_dir(scene.sink()).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let mut files: Vec<_> =
+        listed.lines().map(|path| (path.to_owned(), fs::read(scene.object(path)).unwrap())).collect();
+    files.sort();
+    files
+}
