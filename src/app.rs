@@ -20,7 +20,7 @@ use crate::{
     keys::{Backends, Keyring, OpenBackendError, open_backends, subjects},
     peers::{PeerMetrics, PeerWatch},
     secret_file,
-    sinks::{OpenSinksError, SinkHealth, SinkMetrics, Sinks},
+    sinks::{OpenSinksError, Receipts, SinkHealth, SinkMetrics, Sinks},
     users::{UserError, Users},
 };
 
@@ -53,6 +53,7 @@ pub struct App {
     pub sinks: Sinks,
     sink_health: SinkHealth,
     sink_metrics: SinkMetrics,
+    receipts: Receipts,
     peers: PeersConfig,
     peer_metrics: PeerMetrics,
 }
@@ -108,7 +109,7 @@ impl App {
                 "the erasure ledger is kept in the database only: a restored backup does not know whom to forget again; [ledger.sinks.NAME] keeps it outside, too"
             );
         }
-        let Self { db, users, keyring, sink_health, sink_metrics, .. } = self;
+        let Self { db, users, keyring, sink_health, sink_metrics, receipts, .. } = self;
         Sinks::open(
             &config.ledger,
             db.clone(),
@@ -116,6 +117,7 @@ impl App {
             keyring.clone(),
             sink_health.clone(),
             sink_metrics.clone(),
+            receipts,
         )
     }
 
@@ -184,7 +186,15 @@ impl App {
         let rates = RequestRates::new(&config.limits);
         let refusals = Refusals::new(config.limits.refusals_per_minute_per_token);
         let budget = Budget::new(&config.limits);
-        let api = Api::new(users.clone(), budget, refusals.clone(), trail.clone(), &config.graphql);
+        let receipts = Receipts::default();
+        let api = Api::new(
+            users.clone(),
+            receipts.clone(),
+            budget,
+            refusals.clone(),
+            trail.clone(),
+            &config.graphql,
+        );
         let state = Arc::new(HttpState {
             api,
             db: db.clone(),
@@ -213,6 +223,7 @@ impl App {
             sinks: Sinks::default(),
             sink_health,
             sink_metrics,
+            receipts,
             peers,
             peer_metrics,
         }

@@ -1,8 +1,8 @@
 use sea_orm_migration::{
     prelude::*,
     schema::{
-        big_integer, binary, small_integer, string_len, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid,
-        uuid_null,
+        big_integer, binary, small_integer, string_len, timestamp_with_time_zone,
+        timestamp_with_time_zone_null, uuid, uuid_null,
     },
 };
 

@@ -13,6 +13,7 @@ use crate::{
     database::takes_no_writes,
     errors::{ErrorCode, UNAUTHENTICATED, whole_seconds},
     keys::KeyringError,
+    sinks::SinkError,
     users::UserError,
 };
 
@@ -76,7 +77,7 @@ impl From<UserError> for Error {
                 coded("others change the user again and again; try again", ErrorCode::Unavailable)
             }
             UserError::LedgerWentBack => {
-                coded("the erasure ledger went back; an operator must look at it", ErrorCode::Unavailable)
+                coded("the erasure ledger is not the newest; an operator must look at it", ErrorCode::Unavailable)
             }
             UserError::Database(error) => database(error),
             UserError::Seal(_) | UserError::Interrupted => internal(),
@@ -107,6 +108,46 @@ impl From<TooLargeForInt> for Error {
     fn from(error: TooLargeForInt) -> Self {
         tracing::error!("{error}");
         internal()
+    }
+}
+
+/// A receipt could not be had from the sinks.
+#[derive(Debug, thiserror::Error)]
+#[error("the receipt could not be read")]
+pub(super) struct NoReceipt(#[source] pub(super) SinkError);
+
+impl From<NoReceipt> for Error {
+    fn from(error: NoReceipt) -> Self {
+        tracing::warn!("refused: {}", causes::line(&error));
+        coded("the receipt cannot be read at the moment; try again", ErrorCode::Unavailable)
+    }
+}
+
+/// Somebody was forgotten, and that is in no sink yet.
+#[derive(Debug, thiserror::Error)]
+#[error("entry {0} of the erasure ledger is in no sink yet")]
+pub(super) struct NotPublished(pub(super) i64);
+
+impl From<NotPublished> for Error {
+    fn from(error: NotPublished) -> Self {
+        tracing::warn!("refused: {error}");
+        coded(
+            "the user is forgotten, and that is not stored outside the database yet; ask again",
+            ErrorCode::Unavailable,
+        )
+    }
+}
+
+/// A receipt is wanted where there are none.
+#[derive(Debug)]
+pub(super) struct NothingIsPublished;
+
+impl From<NothingIsPublished> for Error {
+    fn from(_: NothingIsPublished) -> Self {
+        coded(
+            "wait: RECEIPT needs a place outside the database, and this service has none: ask without it; nobody was forgotten",
+            ErrorCode::BadUserInput,
+        )
     }
 }
 

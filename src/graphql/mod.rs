@@ -32,6 +32,7 @@ use crate::{
     access::{Budget, Caller, Refusals},
     audit::{AuditError, Trail},
     config::GraphqlConfig,
+    sinks::Receipts,
     users::Users,
 };
 pub use answer::Answer;
@@ -66,6 +67,7 @@ impl Api {
     #[must_use]
     pub fn new(
         users: Users,
+        receipts: Receipts,
         budget: Budget,
         refusals: Refusals,
         trail: Trail,
@@ -73,6 +75,7 @@ impl Api {
     ) -> Self {
         let mut builder = builder()
             .data(users)
+            .data(receipts)
             .data(budget)
             .data(trail.clone())
             .limit_depth(config.max_depth)

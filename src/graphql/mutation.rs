@@ -2,7 +2,8 @@ use async_graphql::{Context, ID, Object};
 
 use super::{
     attribute::reads,
-    erasure::ErasureObject,
+    erasure::{ErasureObject, ForgetWait},
+    errors::NothingIsPublished,
     nullable::{Nullable, nullable},
     scalars::subject_id,
     session::Session,
@@ -12,6 +13,7 @@ use crate::{
     access::{Need, Scope},
     attributes::AttributeName,
     audit::Action,
+    sinks::Receipts,
     users::{User, UserError, Users},
 };
 
@@ -80,14 +82,30 @@ impl Mutation {
 
     /// Forgets a user: destroys their data key and their data. Nothing brings them back. Forgetting twice
     /// answers the first erasure. Needs `users:forget`.
+    ///
+    /// With `wait: RECEIPT`, it is answered when the erasure is stored outside the database, too: no failover and no restored backup loses it
+    /// then. If that takes too long, the answer is an error, though the user is forgotten: ask again.
     #[graphql(complexity = "50 + child_complexity")]
-    async fn forget_user(&self, context: &Context<'_>, id: ID) -> Nullable<ErasureObject> {
+    async fn forget_user(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        wait: Option<ForgetWait>,
+    ) -> Nullable<ErasureObject> {
         nullable(async {
             let subject = subject_id("id", &id)?;
             let session = Session::of(context)?;
             session.allow_action(Action::Forget, &[Scope::UsersForget], Some(subject))?;
             let users = context.data_unchecked::<Users>();
-            Ok(Some(ErasureObject(users.forget(subject, session.origin()).await?)))
+            let receipts = context.data_unchecked::<Receipts>();
+            if wait.is_some() && !receipts.are_published() {
+                return Err(NothingIsPublished.into());
+            }
+            let erasure = users.forget(subject, session.origin()).await?;
+            Ok(Some(match wait {
+                None => erasure.into(),
+                Some(ForgetWait::Receipt) => ErasureObject::published(erasure, receipts).await?,
+            }))
         })
         .await
     }

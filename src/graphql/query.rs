@@ -137,7 +137,7 @@ impl Query {
             let subject = subject_id("userId", &user_id)?;
             let any = &[Scope::UsersRead, Scope::UsersForget, Scope::AuditRead];
             Session::of(context)?.allow(any, Some(subject))?;
-            Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject))
+            Ok(context.data_unchecked::<Users>().erasure(subject).await?.map(ErasureObject::from))
         })
         .await
     }

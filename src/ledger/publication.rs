@@ -137,7 +137,8 @@ async fn know(db: &impl ConnectionTrait, sink: &str) -> Result<(), DbErr> {
     if ledger_sink::Entity::find_by_id(sink).one(db).await?.is_some() {
         return Ok(());
     }
-    let row = ledger_sink::Model { name: sink.to_owned(), published_sequence: 0, holder: None, held_until: None };
+    let row =
+        ledger_sink::Model { name: sink.to_owned(), published_sequence: 0, holder: None, held_until: None };
     let once = OnConflict::column(ledger_sink::Column::Name).do_nothing().to_owned();
     let insert = ledger_sink::Entity::insert(row.into_active_model().reset_all()).on_conflict(once);
     insert.exec_without_returning(db).await.map(drop)

@@ -6,7 +6,10 @@ use oubliette_ledger::{
 };
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{end, find, publication, verify::{Erasures, words}};
+use super::{
+    end, find, publication,
+    verify::{Erasures, words},
+};
 use crate::{
     chain::{self, ChainFault, Head, Problem, Row},
     envelope::SubjectId,

@@ -13,7 +13,7 @@ use tokio::time::{interval, timeout};
 use uuid::Uuid;
 
 use super::{
-    OpenSinksError, SinkHealth, SinkMetrics,
+    OpenSinksError, Receipts, SinkHealth, SinkMetrics,
     mirror::Mirror,
     open::open,
     watch::{Context, Watch},
@@ -46,6 +46,7 @@ impl Sinks {
         keyring: Keyring,
         health: SinkHealth,
         metrics: SinkMetrics,
+        receipts: &Receipts,
     ) -> Result<Self, OpenSinksError> {
         if config.sinks.is_empty() {
             return Ok(Self::default());
@@ -54,14 +55,26 @@ impl Sinks {
         let policy = Arc::new(ledger::policy(config, Some(&signer))?.1);
         let (poll_interval, server) = (config.poll_interval, Uuid::new_v4());
         let has_begun = AtomicBool::new(false);
-        let context =
-            Arc::new(Context { db, users, keyring, signer, health, metrics, poll_interval, server, has_begun });
-        let watches = config.sinks.iter().map(|(name, sink)| {
-            let store = open(sink).map_err(|source| OpenSinksError::Sink { name: name.clone(), source })?;
-            let mirror = Mirror::new(name.clone(), store, config.origin.clone(), policy.clone());
-            Ok(Watch::new(name.clone(), mirror, context.clone()))
+        let context = Arc::new(Context {
+            db,
+            users,
+            keyring,
+            signer,
+            health,
+            metrics,
+            poll_interval,
+            server,
+            has_begun,
         });
-        Ok(Self(watches.collect::<Result<_, OpenSinksError>>()?))
+        let (mut watches, mut readers) = (Vec::new(), Vec::new());
+        for (name, sink) in &config.sinks {
+            let store = open(sink).map_err(|source| OpenSinksError::Sink { name: name.clone(), source })?;
+            let mirror = || Mirror::new(name.clone(), store.clone(), config.origin.clone(), policy.clone());
+            watches.push(Watch::new(name.clone(), mirror(), context.clone()));
+            readers.push(mirror());
+        }
+        receipts.fill(readers);
+        Ok(Self(watches))
     }
 
     /// Looks at each sink once: before anybody is answered about.
@@ -99,7 +112,9 @@ impl Sinks {
     /// Publishes what was forgotten last, before a server ends.
     pub async fn finish(&mut self) {
         if timeout(FINISH, join_all(self.0.iter_mut().map(Watch::look))).await.is_err() {
-            tracing::warn!("a sink takes too long; what was forgotten last is published by another server, or the next one");
+            tracing::warn!(
+                "a sink takes too long; what was forgotten last is published by another server, or the next one"
+            );
         }
     }
 }

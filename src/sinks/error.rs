@@ -48,7 +48,9 @@ pub enum SinkError {
     #[error("another server has published meanwhile")]
     Overtaken,
     /// A sink that does not answer may have a newer log.
-    #[error("nothing is signed before each sink was seen, or could not be reached for ledger.unreachable_for: one of them may have a newer log")]
+    #[error(
+        "nothing is signed before each sink was seen, or could not be reached for ledger.unreachable_for: one of them may have a newer log"
+    )]
     Waiting,
     /// The database's own ledger is damaged.
     #[error("nothing is published: {0}; see `oubliette-admin ledger verify`")]

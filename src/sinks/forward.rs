@@ -30,7 +30,8 @@ impl Watch {
             transaction.rollback().await?;
             return Ok(());
         };
-        let event = NewEvent::new(&origin, Action::LedgerReplay).target(format!("{}-{last}", common.sequence + 1));
+        let event =
+            NewEvent::new(&origin, Action::LedgerReplay).target(format!("{}-{last}", common.sequence + 1));
         audit::append(&transaction, [&event]).await?;
         transaction.commit().await?;
         // Whoever was imported meanwhile.

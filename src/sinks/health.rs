@@ -129,9 +129,12 @@ impl SinkHealth {
         }
         let is_vouched_for = found.is_fresh || !any(&|sink| !sink.is_seen);
         // Who has seen nothing but damage cannot know what it covers up.
-        let is_covered_up =
-            any(&|sink| sink.state == SinkState::Damaged && !sink.is_seen) && !any(&|sink| sink.state.is_whole());
-        !any(&|sink| sink.state.is_at_odds()) && self.is_recent(found.reached_at) && is_vouched_for && !is_covered_up
+        let is_covered_up = any(&|sink| sink.state == SinkState::Damaged && !sink.is_seen)
+            && !any(&|sink| sink.state.is_whole());
+        !any(&|sink| sink.state.is_at_odds())
+            && self.is_recent(found.reached_at)
+            && is_vouched_for
+            && !is_covered_up
     }
 
     /// Whether something can be signed: no sink may have a newer log than all that answer.
@@ -154,7 +157,9 @@ impl SinkHealth {
             sink.head = head;
         }
         let says_nothing = matches!(state, SinkState::Unreachable | SinkState::Damaged);
-        if !(sink.state.is_at_odds() && says_nothing || sink.state == SinkState::Behind && state == SinkState::Lost) {
+        if !(sink.state.is_at_odds() && says_nothing
+            || sink.state == SinkState::Behind && state == SinkState::Lost)
+        {
             sink.state = state;
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     causes,
     chain::Head,
     config::LedgerConfig,
-    ledger::{self, OpenSignerError, publication},
+    ledger::{self, Erasure, OpenSignerError, publication},
 };
 
 /// How long a look may take.
@@ -93,9 +93,9 @@ impl Inspection {
     /// # Errors
     ///
     /// [`SinkError`].
-    pub async fn receipt(&self, sequence: i64) -> Result<Option<Receipt>, SinkError> {
+    pub async fn receipt(&self, erasure: &Erasure) -> Result<Option<Receipt>, SinkError> {
         for sink in self.sinks.iter().filter(|sink| sink.state.is_whole()) {
-            if let Some(receipt) = sink.mirror.receipt(sequence).await? {
+            if let Some(receipt) = sink.mirror.receipt(erasure).await? {
                 return Ok(Some(receipt));
             }
         }

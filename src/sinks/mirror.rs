@@ -16,7 +16,7 @@ use super::{
     SinkError,
     store::{Created, Store},
 };
-use crate::{causes, chain::Head};
+use crate::{causes, chain::Head, ledger::Erasure};
 
 /// So many entries are read from tiles rather than from batches.
 const FAR: u64 = WIDTH;
@@ -81,7 +81,9 @@ impl Mirror {
             return true;
         }
         let followed = laid.and_then(|laid| {
-            let is_it = |beyond: &Beyond| beyond.checkpoint.size() == laid.size() && beyond.checkpoint.root() == laid.root();
+            let is_it = |beyond: &Beyond| {
+                beyond.checkpoint.size() == laid.size() && beyond.checkpoint.root() == laid.root()
+            };
             self.beyond.iter().position(is_it)
         });
         let Some(place) = followed else { return false };
@@ -144,7 +146,11 @@ impl Mirror {
     /// # Errors
     ///
     /// [`SinkError::Overtaken`] if another server has appended: look again.
-    pub(super) async fn publish(&mut self, texts: Vec<String>, signer: &LocalSigner) -> Result<(), SinkError> {
+    pub(super) async fn publish(
+        &mut self,
+        texts: Vec<String>,
+        signer: &LocalSigner,
+    ) -> Result<(), SinkError> {
         let mut edge = self.edge.clone();
         let mut full = Vec::new();
         for text in &texts {
@@ -194,12 +200,23 @@ impl Mirror {
         Ok(wanted.map(|(_, text)| text).collect())
     }
 
+    /// The receipt of an entry, if it was published: by what the sink has now.
+    pub(super) async fn published_receipt(&self, erasure: &Erasure) -> Result<Option<Receipt>, SinkError> {
+        let Some(bytes) = self.store.get(CHECKPOINT).await? else { return Ok(None) };
+        let laid = Some(self.checkpoint(&bytes)?);
+        let Self { name, store, origin, policy, .. } = self;
+        let read = Self { laid, ..Self::new(name.clone(), store.clone(), origin.clone(), policy.clone()) };
+        read.receipt(erasure).await
+    }
+
     /// The receipt of an entry, if the log has it.
-    pub(super) async fn receipt(&self, at: i64) -> Result<Option<Receipt>, SinkError> {
-        let Some(checkpoint) = self.laid.as_ref().filter(|laid| index(at) < laid.size()) else { return Ok(None) };
-        let index = index(at);
-        let proof = self.read(checkpoint, |tiles| tiles.prove_inclusion(index)).await?;
+    pub(super) async fn receipt(&self, erasure: &Erasure) -> Result<Option<Receipt>, SinkError> {
+        let (at, index) = (erasure.sequence, index(erasure.sequence));
+        let Some(checkpoint) = self.laid.as_ref().filter(|laid| index < laid.size()) else { return Ok(None) };
         let entry = self.entries(at, at).await?.into_iter().next();
+        // It may stand elsewhere by now.
+        let entry = entry.filter(|entry| Sha256::digest(entry)[..] == erasure.digest[..]);
+        let proof = self.read(checkpoint, |tiles| tiles.prove_inclusion(index)).await?;
         Ok(entry.map(|entry| Receipt { entry, index, proof, checkpoint: checkpoint.clone() }))
     }
 

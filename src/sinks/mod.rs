@@ -11,6 +11,7 @@
 //! | `Mirror` | the log in a sink: its newest signed root, its entries; what it takes to append |
 //! | `Store` | its objects |
 //! | [`SinkHealth`], [`SinkState`] | what was found, and whether it is good enough to answer about people |
+//! | [`Receipts`] | receipts for strangers, by what was published |
 //! | [`inspect()`] | the same once, for a command; changes nothing |
 
 mod all;
@@ -22,6 +23,7 @@ mod inspect;
 mod metrics;
 mod mirror;
 mod open;
+mod receipts;
 mod store;
 mod watch;
 
@@ -30,3 +32,4 @@ pub use error::{OpenSinksError, SinkError};
 pub use health::{Readiness, SinkHealth, SinkState};
 pub use inspect::{InspectError, InspectedSink, Inspection, inspect};
 pub use metrics::SinkMetrics;
+pub use receipts::Receipts;

@@ -1,8 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig, aws::{AmazonS3Builder, Checksum},
-    azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path,
+    ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig,
+    aws::{AmazonS3Builder, Checksum},
+    azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder,
+    local::LocalFileSystem,
+    path::Path,
     prefix::PrefixStore,
 };
 
@@ -43,7 +47,8 @@ pub(super) fn open(config: &SinkConfig) -> Result<Store, object_store::Error> {
         }
         _ => {
             // A bucket with Object Lock wants checksums.
-            let mut builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_checksum_algorithm(Checksum::SHA256);
+            let mut builder =
+                AmazonS3Builder::from_env().with_url(url.as_str()).with_checksum_algorithm(Checksum::SHA256);
             if let Some(region) = &config.region {
                 builder = builder.with_region(region);
             }

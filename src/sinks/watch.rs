@@ -255,7 +255,9 @@ impl Context {
             } else {
                 // Whom it does not name cannot be told; nor whether a key still fits.
                 keyring.evict_all().await;
-                tracing::error!("nothing personal is answered: the database is not at one with the ledger outside");
+                tracing::error!(
+                    "nothing personal is answered: the database is not at one with the ledger outside"
+                );
             }
         }
     }

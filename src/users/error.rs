@@ -78,8 +78,10 @@ pub enum UserError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[source] Arc<DbErr>),
-    /// The erasure ledger went back, and nobody has adopted it yet.
-    #[error("the erasure ledger went back, as after a failover or a restored backup; an operator must look")]
+    /// The erasure ledger is not the newest: it went back, and nobody has adopted it yet; or it is not at one with the ledger outside the database.
+    #[error(
+        "the erasure ledger is not the newest, as after a failover or a restored backup; an operator must look"
+    )]
     LedgerWentBack,
     /// The data key changed each time a change was about to be stored.
     #[error("the user's data key kept changing")]

@@ -3,6 +3,7 @@
 mod faults;
 mod histories;
 mod publishing;
+mod receipts;
 mod restore;
 mod s3;
 mod standby;
@@ -16,9 +17,7 @@ use reqwest::StatusCode;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Person, Sandbox, Server, TestStack, local_backend, log_everything, postgres, soon,
-};
+use crate::harness::{Person, Sandbox, Server, TestStack, local_backend, log_everything, postgres, soon};
 
 /// Servers on a database, with a sink in the folder `sink`.
 struct Scene {

@@ -15,6 +15,7 @@ use oubliette::{
     audit::Origin,
     config::{AuditReads, Config},
     graphql::Api,
+    sinks::Receipts,
 };
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -91,7 +92,14 @@ async fn the_same_document_answers_the_same_written_and_resolved(stack: TestStac
     let people = People::create(&app).await;
     let api = || {
         let budget = Budget::new(&config.limits);
-        Api::new(app.users.clone(), budget, app.refusals.clone(), app.trail.clone(), &config.graphql)
+        Api::new(
+            app.users.clone(),
+            Receipts::default(),
+            budget,
+            app.refusals.clone(),
+            app.trail.clone(),
+            &config.graphql,
+        )
     };
     let apis = [("written", api()), ("resolved", api().resolving_all())];
     let mut runner = TestRunner::new(Runs::default());

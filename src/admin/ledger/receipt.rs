@@ -55,7 +55,7 @@ async fn published(
     subject: Uuid,
 ) -> anyhow::Result<Option<Receipt>> {
     let Some(erasure) = ledger::find(db, subject.into()).await? else { return Ok(None) };
-    match sinks::inspect(config, db).await?.receipt(erasure.sequence).await? {
+    match sinks::inspect(config, db).await?.receipt(&erasure).await? {
         Some(receipt) => Ok(Some(receipt)),
         None => anyhow::bail!(
             "entry {} is in no sink yet that could be read: a running server publishes it within a second; see `oubliette-admin ledger status`",

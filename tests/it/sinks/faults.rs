@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{histories::copy, *};
-use crate::harness::{Proxy, on_both_databases, small_disk};
+use crate::harness::{Proxy, on_both_databases, sized, small_disk};
 
 on_both_databases!(a_sink_that_was_tampered_with_covers_nothing_up);
 
@@ -38,7 +38,7 @@ async fn a_sink_that_was_tampered_with_covers_nothing_up(stack: TestStack) {
         "tile/entries/000".to_owned(),
         format!("tile/entries/001.p/{wide}"),
     ];
-    for object in &objects {
+    for (n, object) in objects.iter().enumerate() {
         let path = scene.object(object);
         let sound = fs::read(&path).unwrap_or_else(|error| panic!("{object}: {error}"));
         let place = sound.len() / 2;
@@ -47,7 +47,10 @@ async fn a_sink_that_was_tampered_with_covers_nothing_up(stack: TestStack) {
         let last = sound.len() - 1;
         let mut signature = sound.clone();
         signature[last - 8] = if signature[last - 8] == b'A' { b'B' } else { b'A' };
-        for changed in [flipped, signature, sound[..place].to_vec(), Vec::new()] {
+        let cut = [sound[..place].to_vec(), Vec::new()];
+        // With --long, each of them.
+        let changes = [flipped, signature].into_iter().chain(cut).skip(sized(n % 4, 0)).step_by(sized(4, 1));
+        for changed in changes {
             scene.restore(&backup);
             fs::write(&path, changed).unwrap();
             let server = scene.start().await;
@@ -74,9 +77,9 @@ async fn a_sink_that_was_tampered_with_covers_nothing_up(stack: TestStack) {
         }
     }
     // A batch whose tiles are there is read by nobody; one whose tiles are not, by all.
-    fs::remove_file(scene.object("checkpoint")).unwrap();
     for changed in ["", "no batch"] {
         scene.restore(&backup);
+        fs::remove_file(scene.object("checkpoint")).unwrap();
         let newest = newest_batch(&scene);
         let sound = fs::read(&newest).unwrap();
         fs::write(&newest, changed).unwrap();
@@ -97,7 +100,10 @@ fn newest_batch(scene: &Scene) -> PathBuf {
 }
 
 async fn answers_nobody(server: &Server, what: &str) {
-    soon(&format!("a look fails: {what}"), async || readyz(server).await == (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned())).await;
+    soon(&format!("a look fails: {what}"), async || {
+        readyz(server).await == (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned())
+    })
+    .await;
     let query = "{ users(first: 100) { edges { node { email } } } }";
     let page = server.try_graphql(query, json!({})).await.unwrap();
     assert!(page["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{what}: {page}");
@@ -135,20 +141,29 @@ async fn a_sink_that_cannot_be_reached_stops_a_server_only_after_a_time() {
     let endpoint = format!("http://127.0.0.1:{}", proxy.port());
     let sinks = s3.sink("one", "ledger", &endpoint);
     let mut scene = Scene::with_sinks(TestStack::postgres(), &sinks);
-    let patient = profile(&scene.stack.url(), &sinks).replace("poll_interval = \"20ms\"", "poll_interval = \"20ms\"\nunreachable_for = \"6s\"");
+    let patient = profile(&scene.stack.url(), &sinks)
+        .replace("poll_interval = \"20ms\"", "poll_interval = \"20ms\"\nunreachable_for = \"6s\"");
     scene.sandbox = s3.environment(scene.sandbox.with_profile("sinks", &patient));
     let server = scene.start().await;
     let ids = create(&server, 20).await;
     for (cut, id) in [true, false].into_iter().zip(&ids) {
         is_ready(&server).await;
-        if cut { proxy.cut() } else { proxy.stall() }
+        if cut {
+            proxy.cut()
+        } else {
+            proxy.stall()
+        }
         let place = forget(&server, id).await;
         assert_eq!(code(&server, &ids[10]).await, "", "answered about meanwhile");
         if cut {
-            soon("it is said", async || readyz(&server).await == (StatusCode::OK, "degraded".to_owned())).await;
+            soon("it is said", async || readyz(&server).await == (StatusCode::OK, "degraded".to_owned()))
+                .await;
             assert_eq!(code(&server, &ids[10]).await, "", "answered about meanwhile");
         }
-        soon("it is too long", async || readyz(&server).await == (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned())).await;
+        soon("it is too long", async || {
+            readyz(&server).await == (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned())
+        })
+        .await;
         soon("nobody is answered about", async || code(&server, &ids[10]).await == "UNAVAILABLE").await;
         // Forgetting goes on all the same, and the receipt stands.
         assert_eq!(forget(&server, id).await, place);

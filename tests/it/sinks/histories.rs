@@ -160,7 +160,8 @@ async fn a_sink_of_another_ledger_is_refused(stack: TestStack) {
 async fn a_forgetting_is_refused_by_a_database_that_is_behind(stack: TestStack) {
     let mut scene = Scene::new(stack);
     // A look each minute: the forgetting comes before it.
-    let slow = profile(&scene.stack.url(), "[ledger.sinks.one]\nurl = \"file://sink\"\n").replace("\"20ms\"", "\"1m\"");
+    let slow = profile(&scene.stack.url(), "[ledger.sinks.one]\nurl = \"file://sink\"\n")
+        .replace("\"20ms\"", "\"1m\"");
     let server = scene.start().await;
     let ids = create(&server, 10).await;
     let place = forget(&server, &ids[0]).await;
@@ -171,7 +172,10 @@ async fn a_forgetting_is_refused_by_a_database_that_is_behind(stack: TestStack) 
     scene
         .sql(&[
             "DELETE FROM erasures",
-            &format!("UPDATE erasure_head SET sequence = 0, digest = {}", if scene.stack.is_postgres() { "'\\x00'" } else { "x'00'" }),
+            &format!(
+                "UPDATE erasure_head SET sequence = 0, digest = {}",
+                if scene.stack.is_postgres() { "'\\x00'" } else { "x'00'" }
+            ),
         ])
         .await;
     let query = "mutation($id: ID!) { forgetUser(id: $id) { sequence digest } }";
@@ -199,7 +203,8 @@ pub(super) fn copy(scene: &Scene, from: &str, to: &str) {
 
 /// What the sink holds, by name.
 fn files(scene: &Scene) -> Vec<(String, Vec<u8>)> {
-    let listed = std::process::Command::new("find").args([".", "-type", "f"]).current_dir(scene.sink()).output();
+    let listed =
+        std::process::Command::new("find").args([".", "-type", "f"]).current_dir(scene.sink()).output();
     let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
     let mut files: Vec<_> =
         listed.lines().map(|path| (path.to_owned(), fs::read(scene.object(path)).unwrap())).collect();

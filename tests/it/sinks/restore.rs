@@ -26,7 +26,8 @@ async fn a_restored_backup_forgets_again_before_anybody_is_answered(stack: TestS
         places.push(forget(&server, id).await);
     }
     scene.published_all(51).await;
-    let (receipts, policy) = (ids[..3].iter().map(|id| scene.receipt(id)).collect::<Vec<_>>(), scene.policy());
+    let (receipts, policy) =
+        (ids[..3].iter().map(|id| scene.receipt(id)).collect::<Vec<_>>(), scene.policy());
     stop(server).await;
     let before = scene.exported();
 
@@ -36,7 +37,13 @@ async fn a_restored_backup_forgets_again_before_anybody_is_answered(stack: TestS
     // Commands refuse, too.
     let refused = scene.sandbox.admin(&["users", "show", &ids[0]]);
     assert_eq!((refused.status, refused.stdout.as_str()), (Some(1), ""));
-    assert!(refused.stderr.starts_with("warning: the sink `one` is behind\nerror: the database is not at one with"), "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .starts_with("warning: the sink `one` is behind\nerror: the database is not at one with"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!((scene.status().0, scene.state()), (Some(1), "behind".to_owned()));
 
     let server = scene.start().await;
@@ -63,7 +70,9 @@ async fn a_restored_backup_forgets_again_before_anybody_is_answered(stack: TestS
     let log = server.log();
     assert!(log.contains("\"entries\":50,\"forgotten_again\":50,\"moved\":0"), "{log}");
     let trail = scene.sandbox.admin_ok(&["audit", "export"]);
-    let said = |action: &str| trail.lines().filter(|line| line.contains("system:sinks") && line.contains(action)).count();
+    let said = |action: &str| {
+        trail.lines().filter(|line| line.contains("system:sinks") && line.contains(action)).count()
+    };
     assert_eq!((said("ledger_replay"), said("forget")), (1, 50), "{trail}");
     assert!(server.metrics().await.contains("oubliette_sink_replayed_entries_total 50"));
     // Nothing is left of it: the next start finds a database that is whole.
@@ -90,15 +99,19 @@ async fn a_database_that_goes_back_below_servers_forgets_again(stack: TestStack)
     let before = scene.exported();
 
     // In one transaction, as a failover would have it.
-    let put_back: String =
-        tables.iter().map(|table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table}; ")).collect();
+    let put_back: String = tables
+        .iter()
+        .map(|table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table}; "))
+        .collect();
     scene.sql(&[&format!("BEGIN; {put_back} COMMIT")]).await;
     for server in &servers {
         soon("it is said", async || {
             let log = server.log();
             log.contains("nothing personal is answered: the database is not at one with the ledger outside")
-                || log.contains("the erasure ledger went back") || log.contains("was brought forward")
-        }).await;
+                || log.contains("the erasure ledger went back")
+                || log.contains("was brought forward")
+        })
+        .await;
         is_ready(server).await;
         for (id, place) in ids.iter().zip(&places) {
             // The other one who watches looks at its own pace.
@@ -134,7 +147,9 @@ async fn an_empty_database_takes_the_ledger_over(stack: TestStack) {
     let before = scene.exported();
     // Another database.
     let other = if scene.stack.is_postgres() { TestStack::postgres() } else { TestStack::sqlite() };
-    scene.sandbox = scene.sandbox.with_profile("sinks", &profile(&other.url(), "[ledger.sinks.one]\nurl = \"file://sink\"\n"));
+    scene.sandbox = scene
+        .sandbox
+        .with_profile("sinks", &profile(&other.url(), "[ledger.sinks.one]\nurl = \"file://sink\"\n"));
     scene.stack = other;
     let server = scene.start().await;
     is_ready(&server).await;

@@ -9,7 +9,8 @@ pub(super) struct Bucket(String);
 impl Bucket {
     pub(super) async fn create(name: &str) -> Self {
         let name = format!("{name}-{:016x}", rand::random::<u64>());
-        let put = reqwest::Client::new().put(format!("{}/{name}", localstack().endpoint())).send().await.unwrap();
+        let put =
+            reqwest::Client::new().put(format!("{}/{name}", localstack().endpoint())).send().await.unwrap();
         assert!(put.status().is_success(), "{}", put.text().await.unwrap());
         Self(name)
     }
@@ -21,7 +22,10 @@ impl Bucket {
 
     /// The configuration of a sink.
     pub(super) fn sink(&self, name: &str, prefix: &str, endpoint: &str) -> String {
-        format!("[ledger.sinks.{name}]\nurl = \"s3://{}/{prefix}\"\nendpoint_url = \"{endpoint}\"\nregion = \"us-east-1\"\n", self.0)
+        format!(
+            "[ledger.sinks.{name}]\nurl = \"s3://{}/{prefix}\"\nendpoint_url = \"{endpoint}\"\nregion = \"us-east-1\"\n",
+            self.0
+        )
     }
 
     /// Who may use it.
@@ -33,7 +37,8 @@ impl Bucket {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_backup_forgets_again_by_a_sink_in_s3() {
     let bucket = Bucket::create("ledger").await;
-    let mut scene = Scene::with_sinks(TestStack::postgres(), &bucket.sink("one", "some/prefix", localstack().endpoint()));
+    let mut scene =
+        Scene::with_sinks(TestStack::postgres(), &bucket.sink("one", "some/prefix", localstack().endpoint()));
     scene.sandbox = bucket.environment(scene.sandbox);
     let servers = [scene.start().await, scene.start().await];
     let ids = create(&servers[0], 20).await;
@@ -64,7 +69,11 @@ async fn a_restored_backup_forgets_again_by_a_sink_in_s3() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_is_not_there_is_said() {
-    let sinks = format!("[ledger.sinks.one]\nurl = \"s3://none-{:016x}\"\nendpoint_url = \"{}\"\n", rand::random::<u64>(), localstack().endpoint());
+    let sinks = format!(
+        "[ledger.sinks.one]\nurl = \"s3://none-{:016x}\"\nendpoint_url = \"{}\"\n",
+        rand::random::<u64>(),
+        localstack().endpoint()
+    );
     let mut scene = Scene::with_sinks(TestStack::sqlite(), &sinks);
     scene.sandbox = Bucket(String::new()).environment(scene.sandbox);
     let server = scene.start().await;

@@ -33,13 +33,21 @@ async fn a_standby_that_lagged_takes_over_and_forgets_again() {
         let (mut answered, mut ready) = (Vec::new(), None);
         while ready.is_none_or(|ready: Instant| ready.elapsed() < Duration::from_secs(2)) {
             for id in &ids[1..6] {
-                let Ok(answer) = server.try_graphql("query($id: ID!) { user(id: $id) { email } }", json!({ "id": id })).await else { continue };
+                let Ok(answer) = server
+                    .try_graphql("query($id: ID!) { user(id: $id) { email } }", json!({ "id": id }))
+                    .await
+                else {
+                    continue;
+                };
                 if answer["data"]["user"]["email"].is_string() {
                     answered.push(promoted.elapsed());
                     assert_eq!(ready, None, "answered about somebody who was forgotten, after the look");
                 }
             }
-            if ready.is_none() && server.log().contains("was brought forward") | server.log().contains("personal data is answered") {
+            if ready.is_none()
+                && server.log().contains("was brought forward")
+                    | server.log().contains("personal data is answered")
+            {
                 is_ready(server).await;
                 ready = Some(Instant::now());
             }
