@@ -13,6 +13,7 @@ mod durable;
 #[expect(dead_code, clippy::expect_used, clippy::panic, reason = "made for tests, and shared with them")]
 mod postgres;
 #[path = "../rewrap/series.rs"]
+#[expect(dead_code, reason = "the rewrap run uses the rest")]
 mod series;
 
 use std::{

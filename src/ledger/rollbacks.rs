@@ -106,7 +106,7 @@ pub async fn store(db: &DatabaseConnection, rollback: &Rollback) -> Result<bool,
 /// The database's error.
 pub async fn settle_those_kept(db: &DatabaseConnection, waiting: &[Rollback]) -> Result<bool, DbErr> {
     for Rollback(row) in waiting {
-        if !row.adopted_at.is_some() && is_kept(db, row.seen_sequence, &row.seen_digest).await? {
+        if row.adopted_at.is_none() && is_kept(db, row.seen_sequence, &row.seen_digest).await? {
             let transaction = begin_write(db).await?;
             settle(&transaction).await?;
             transaction.commit().await?;

@@ -137,21 +137,21 @@ async fn a_sink_that_is_full_is_published_to_when_there_is_room() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sink_that_cannot_be_reached_stops_a_server_only_after_a_time() {
     let s3 = s3::Bucket::create("unreachable").await;
-    let proxy = Proxy::start(s3.address()).await;
+    let proxy = Proxy::start(s3::Bucket::address()).await;
     let endpoint = format!("http://127.0.0.1:{}", proxy.port());
     let sinks = s3.sink("one", "ledger", &endpoint);
     let mut scene = Scene::with_sinks(TestStack::postgres(), &sinks);
     let patient = profile(&scene.stack.url(), &sinks)
         .replace("poll_interval = \"20ms\"", "poll_interval = \"20ms\"\nunreachable_for = \"6s\"");
-    scene.sandbox = s3.environment(scene.sandbox.with_profile("sinks", &patient));
+    scene.sandbox = s3::Bucket::environment(scene.sandbox.with_profile("sinks", &patient));
     let server = scene.start().await;
     let ids = create(&server, 20).await;
     for (cut, id) in [true, false].into_iter().zip(&ids) {
         is_ready(&server).await;
         if cut {
-            proxy.cut()
+            proxy.cut();
         } else {
-            proxy.stall()
+            proxy.stall();
         }
         let place = forget(&server, id).await;
         assert_eq!(code(&server, &ids[10]).await, "", "answered about meanwhile");

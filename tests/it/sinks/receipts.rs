@@ -44,10 +44,10 @@ fn proves(erasure: &Value, policy: &Policy, id: &str, size: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_receipt_in_vain_asks_again() {
     let s3 = s3::Bucket::create("receipts").await;
-    let proxy = Proxy::start(s3.address()).await;
+    let proxy = Proxy::start(s3::Bucket::address()).await;
     let sinks = s3.sink("one", "ledger", &format!("http://127.0.0.1:{}", proxy.port()));
     let mut scene = Scene::with_sinks(TestStack::postgres(), &sinks);
-    scene.sandbox = s3.environment(scene.sandbox);
+    scene.sandbox = s3::Bucket::environment(scene.sandbox);
     let server = scene.start().await;
     let id = create(&server, 10).await.remove(0);
     proxy.cut();

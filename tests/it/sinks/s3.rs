@@ -16,7 +16,7 @@ impl Bucket {
     }
 
     /// The host and port of the service.
-    pub(super) fn address(&self) -> String {
+    pub(super) fn address() -> String {
         localstack().endpoint().trim_start_matches("http://").to_owned()
     }
 
@@ -29,7 +29,7 @@ impl Bucket {
     }
 
     /// Who may use it.
-    pub(super) fn environment(&self, sandbox: Sandbox) -> Sandbox {
+    pub(super) fn environment(sandbox: Sandbox) -> Sandbox {
         sandbox.with_env("AWS_ACCESS_KEY_ID", "test").with_env("AWS_SECRET_ACCESS_KEY", "test")
     }
 }
@@ -39,7 +39,7 @@ async fn a_restored_backup_forgets_again_by_a_sink_in_s3() {
     let bucket = Bucket::create("ledger").await;
     let mut scene =
         Scene::with_sinks(TestStack::postgres(), &bucket.sink("one", "some/prefix", localstack().endpoint()));
-    scene.sandbox = bucket.environment(scene.sandbox);
+    scene.sandbox = Bucket::environment(scene.sandbox);
     let servers = [scene.start().await, scene.start().await];
     let ids = create(&servers[0], 20).await;
     let sequences = async |sequence: i64| {
@@ -75,7 +75,7 @@ async fn a_bucket_that_is_not_there_is_said() {
         localstack().endpoint()
     );
     let mut scene = Scene::with_sinks(TestStack::sqlite(), &sinks);
-    scene.sandbox = Bucket(String::new()).environment(scene.sandbox);
+    scene.sandbox = Bucket::environment(scene.sandbox);
     let server = scene.start().await;
     let id = create(&server, 10).await.remove(0);
     assert_eq!(forget(&server, &id).await.sequence, 1);
