@@ -1,14 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
-use oubliette_ledger::Receipt;
+use oubliette_ledger::{Receipt, SignedCheckpoint};
 use sea_orm::DatabaseConnection;
 use tokio::time::timeout;
 
 use super::{
     OpenSinksError, SinkError, SinkHealth, SinkState,
     compare::{Comparison, compare},
-    mirror::Mirror,
+    mirror::{Consistency, Mirror},
     open::open,
 };
 use crate::{
@@ -100,6 +100,28 @@ impl Inspection {
             }
         }
         Ok(None)
+    }
+}
+
+impl Inspection {
+    /// What the first log that can tell is to an older one, and its sink.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`], if none of them can, and one failed.
+    pub async fn consistency(
+        &self,
+        old: &SignedCheckpoint,
+    ) -> Result<Option<(&str, Consistency)>, SinkError> {
+        let mut failed = None;
+        for sink in self.sinks.iter().filter(|sink| sink.problem.is_none()) {
+            match sink.mirror.consistency(old).await {
+                Ok(Some(consistency)) => return Ok(Some((&sink.name, consistency))),
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(None), Err)
     }
 }
 

@@ -24,6 +24,21 @@ const FAR: u64 = WIDTH;
 /// Tiles that are read at the same time.
 const AT_ONCE: usize = 8;
 
+/// What a log is to an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// It begins with it.
+    Begins {
+        /// How many entries it has.
+        size: u64,
+    },
+    /// It does not: two histories were signed.
+    Differs {
+        /// How many entries it has.
+        size: u64,
+    },
+}
+
 /// The log in a sink, as far as it was read; and what it takes to append to it.
 #[derive(Debug)]
 pub(super) struct Mirror {
@@ -218,6 +233,14 @@ impl Mirror {
         let entry = entry.filter(|entry| Sha256::digest(entry)[..] == erasure.digest[..]);
         let proof = self.read(checkpoint, |tiles| tiles.prove_inclusion(index)).await?;
         Ok(entry.map(|entry| Receipt { entry, index, proof, checkpoint: checkpoint.clone() }))
+    }
+
+    /// Whether the log begins with an older one; `None` if it has not as many entries.
+    pub(super) async fn consistency(&self, old: &SignedCheckpoint) -> Result<Option<Consistency>, SinkError> {
+        let Some(laid) = self.laid.as_ref().filter(|laid| laid.size() >= old.size()) else { return Ok(None) };
+        let size = laid.size();
+        let begins = self.read(laid, |tiles| tiles.begins_with(old.size(), old.root())).await?;
+        Ok(Some(if begins { Consistency::Begins { size } } else { Consistency::Differs { size } }))
     }
 
     /// Writes what belongs to batches that were created: tiles first, and then the object that says that they are there.

@@ -32,4 +32,5 @@ pub use error::{OpenSinksError, SinkError};
 pub use health::{Readiness, SinkHealth, SinkState};
 pub use inspect::{InspectError, InspectedSink, Inspection, inspect};
 pub use metrics::SinkMetrics;
+pub use mirror::Consistency;
 pub use receipts::Receipts;

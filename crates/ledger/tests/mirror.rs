@@ -86,6 +86,15 @@ fn what_is_stored_is_read_back_and_proves_each_entry() {
             assert_eq!(entries[usize::try_from(index % 256).unwrap()], text(index));
         }
         assert_eq!(read(&store, &checkpoint, |tiles| tiles.prove_inclusion(size)).0, Err(TilesError::Size));
+        for older in [0, 1, size / 2, size].into_iter().filter(|older| *older <= size) {
+            let root = tree::root(older, &stored).unwrap();
+            assert_eq!(read(&store, &checkpoint, |tiles| tiles.begins_with(older, root)).0, Ok(true));
+            assert_eq!(read(&store, &checkpoint, |tiles| tiles.begins_with(older, [7; 32])).0, Ok(false));
+        }
+        assert_eq!(
+            read(&store, &checkpoint, |tiles| tiles.begins_with(size + 1, [7; 32])).0,
+            Err(TilesError::Size)
+        );
     }
 }
 

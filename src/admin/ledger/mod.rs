@@ -1,6 +1,7 @@
 //! `oubliette-admin ledger`: the erasure ledger, without the API, and what to do when it went back.
 
 mod adopt;
+mod consistency;
 mod export;
 mod head;
 mod policy;
@@ -27,6 +28,8 @@ pub enum LedgerCommand {
     Receipt(receipt::ReceiptCommand),
     #[command(about = "Print the policy by which strangers check receipts")]
     Policy(policy::PolicyCommand),
+    #[command(about = "Check that the published log begins with an older one that was signed")]
+    Consistency(consistency::ConsistencyCommand),
     #[command(about = "Show where the ledger ends, and whether it went back and waits to be adopted")]
     Status(status::Status),
     #[command(about = "Adopt the ledger as it is, after it went back: servers answer about persons again")]
@@ -41,6 +44,7 @@ impl LedgerCommand {
             Self::Export(export) => export.run(loaded).await,
             Self::Receipt(receipt) => receipt.run(loaded).await,
             Self::Policy(policy) => policy.run(loaded),
+            Self::Consistency(consistency) => consistency.run(loaded).await,
             Self::Status(status) => status.run(loaded).await,
             Self::Adopt(adopt) => adopt.run(loaded).await,
         }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use axum::response::IntoResponse;
+
 use super::{histories::copy, *};
 use crate::harness::{Proxy, on_both_databases, sized, small_disk};
 
@@ -178,4 +180,83 @@ async fn a_sink_that_cannot_be_reached_stops_a_server_only_after_a_time() {
         assert_eq!(code(&server, id).await, "FORGOTTEN");
     }
     soon("it is published", async || scene.status().1["sinks"][0]["sequence"] == json!(2)).await;
+}
+
+/// What a torn write leaves, or somebody else: objects where the next ones belong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_in_the_way_are_replaced_only_if_batches_say_what_they_should_be() {
+    let scene = Scene::new(TestStack::sqlite());
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    forget(&server, &ids[0]).await;
+    scene.published_all(1).await;
+    for torn in ["tile/0/000.p/2", "tile/entries/000.p/2"] {
+        fs::write(scene.object(torn), "torn").unwrap();
+    }
+    forget(&server, &ids[1]).await;
+    scene.published_all(2).await;
+    assert!(server.log().contains("an object of the sink was changed; it is written again"));
+    assert_eq!(scene.receipt(&ids[1]).verify(&scene.policy()).unwrap().size, 2);
+    // Which batch comes next, nobody else decides.
+    fs::write(scene.object("batch/002"), "torn").unwrap();
+    let own = forget(&server, &ids[2]).await;
+    soon("it is said", async || readyz(&server).await == (StatusCode::OK, "degraded".to_owned())).await;
+    assert_eq!(code(&server, &ids[2]).await, "FORGOTTEN");
+    a_while().await;
+    assert_eq!(
+        (scene.published(), fs::read_to_string(scene.object("batch/002")).unwrap().as_str()),
+        (2, "torn")
+    );
+    assert!(server.log().contains("the sink is damaged: batch/002 cannot be read"), "{}", server.log());
+    fs::remove_file(scene.object("batch/002")).unwrap();
+    scene.published_all(3).await;
+    is_ready(&server).await;
+    assert_eq!(erasure(&server, &ids[2]).await, own);
+}
+
+/// A store that has only errors, or answers what nobody asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_of_a_store_lose_nothing() {
+    let s3 = s3::Bucket::create("errors").await;
+    let (status, errors) = tokio::sync::watch::channel(StatusCode::OK);
+    let endpoint = behind_errors(s3::Bucket::address(), errors).await;
+    let mut scene = Scene::with_sinks(TestStack::postgres(), &s3.sink("one", "ledger", &endpoint));
+    scene.sandbox = s3::Bucket::environment(scene.sandbox);
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    for (n, failing) in (1..).zip([500, 503, 403, 404, 307].map(|code| StatusCode::from_u16(code).unwrap())) {
+        is_ready(&server).await;
+        status.send_replace(failing);
+        let place = forget(&server, &ids[n]).await;
+        soon(failing.as_str(), async || readyz(&server).await.1 != "ok").await;
+        assert_eq!(code(&server, &ids[0]).await, "", "{failing}");
+        status.send_replace(StatusCode::OK);
+        is_ready(&server).await;
+        soon("it is published", async || scene.status().1["sinks"][0]["digest"] == json!(place.digest)).await;
+    }
+}
+
+/// A way to a store that answers with this status, unless it is a good one.
+async fn behind_errors(target: String, status: tokio::sync::watch::Receiver<StatusCode>) -> String {
+    let client = reqwest::Client::new();
+    let answer = move |request: axum::extract::Request| {
+        let (client, target, status) = (client.clone(), target.clone(), *status.borrow());
+        async move {
+            if !status.is_success() {
+                return (status, "no").into_response();
+            }
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let url = format!("http://{target}{}", parts.uri);
+            let passed =
+                client.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
+            let (status, headers) = (passed.status(), passed.headers().clone());
+            (status, headers, passed.bytes().await.unwrap()).into_response()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    endpoint
 }

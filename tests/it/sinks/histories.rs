@@ -89,6 +89,20 @@ async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: Tes
     copy(&scene, "one", "sink");
     let before = files(&scene);
 
+    let kept = scene.sandbox.read("two/checkpoint");
+    scene.sandbox.write("kept", &kept);
+    let differs = scene.sandbox.admin(&["ledger", "consistency", "--from", "kept"]);
+    assert!(
+        differs.status == Some(1)
+            && differs.stdout.starts_with("WRONG: the log in the sink `one`, of 2 entries, does not begin"),
+        "{differs:?}"
+    );
+    let older = scene.sandbox.admin_ok(&["ledger", "consistency", "--from", "older/checkpoint"]);
+    assert_eq!(
+        older,
+        "the log in the sink `one`, of 2 entries, begins with the one of 1 entry that was signed then\n"
+    );
+
     let server = scene.start().await;
     soon("it is said", async || server.log().contains("two histories that were both signed")).await;
     assert_eq!(readyz(&server).await, (StatusCode::SERVICE_UNAVAILABLE, "failed".to_owned()));

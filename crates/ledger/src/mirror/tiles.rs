@@ -10,7 +10,7 @@ use tlog_tiles::{
 };
 
 use super::{Edge, HEIGHT, WIDTH, entries_path, items, path::tile_path};
-use crate::{HASH_LENGTH, Hash, SignedCheckpoint};
+use crate::{HASH_LENGTH, Hash, SignedCheckpoint, tree};
 
 /// Objects of a mirror, by their paths, and the root that they are to belong to. What is computed from them asks first for those that are missing.
 #[derive(Debug)]
@@ -90,6 +90,23 @@ impl Tiles {
         }
         self.with(|reader| tlog::prove_record(self.size, index, reader))
             .map(|hashes| hashes.into_iter().map(|hash| hash.0).collect())
+    }
+
+    /// Whether the tree begins with an older one, over the first `size` entries: by a proof that is made and checked.
+    ///
+    /// # Errors
+    ///
+    /// [`TilesError`].
+    pub fn begins_with(&self, size: u64, root: Hash) -> Result<bool, TilesError> {
+        if size == 0 {
+            return Ok(root == tlog::EMPTY_HASH.0);
+        }
+        if size > self.size {
+            return Err(TilesError::Size);
+        }
+        let proof = self.with(|reader| tlog::prove_tree(self.size, size, reader))?;
+        let proof: Vec<Hash> = proof.into_iter().map(|hash| hash.0).collect();
+        Ok(tree::check_consistency((size, root), (self.size, self.root), &proof).is_ok())
     }
 
     /// The texts of the entries of a tile, by its number: those that the tree was made of.
