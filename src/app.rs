@@ -83,7 +83,7 @@ impl App {
         let declarations = Declarations::of(&config.attributes)?;
         let mut app =
             Self::assemble(config, db, backends, entity::registry(), declarations, authenticator, metrics);
-        app.sinks = app.open_sinks(config)?;
+        app.sinks = app.open_sinks(config).await?;
         app.check_backends().await;
         app.sinks.begin().await;
         app.warn_of_orphans().await;
@@ -103,7 +103,7 @@ impl App {
     /// # Errors
     ///
     /// [`OpenSinksError`].
-    pub fn open_sinks(&self, config: &Config) -> Result<Sinks, OpenSinksError> {
+    pub async fn open_sinks(&self, config: &Config) -> Result<Sinks, OpenSinksError> {
         if config.ledger.sinks.is_empty() {
             tracing::warn!(
                 "the erasure ledger is kept in the database only: a restored backup does not know whom to forget again; [ledger.sinks.NAME] keeps it outside, too"
@@ -119,6 +119,7 @@ impl App {
             sink_metrics.clone(),
             receipts,
         )
+        .await
     }
 
     /// Sees to it that people can be found, or says why they cannot.

@@ -101,7 +101,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(db: &DatabaseConnection, folder: &Path) -> anyhow::Result<Self> {
+    async fn new(db: &DatabaseConnection, folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join("keys.toml");
         let keys = if file.exists() { KeyFile::read(&file)? } else { KeyFile::create(&file)? };
         let config = KeysConfig::default();
@@ -112,7 +112,8 @@ impl Server {
         let config = configuration(folder)?;
         let (health, receipts) = (SinkHealth::new(&config), Receipts::default());
         let metrics = SinkMetrics::default();
-        let sinks = Sinks::open(&config, db.clone(), users, keyring, health.clone(), metrics, &receipts)?;
+        let sinks =
+            Sinks::open(&config, db.clone(), users, keyring, health.clone(), metrics, &receipts).await?;
         Ok(Self { sinks, health, receipts })
     }
 }
@@ -133,7 +134,7 @@ async fn measure(kind: &str, options: &Options) -> anyhow::Result<()> {
     let subjects = fill(&db, options.entries).await?;
     eprintln!("{kind}: publishing");
     let started = Instant::now();
-    let mut server = Server::new(&db, folder.path())?;
+    let mut server = Server::new(&db, folder.path()).await?;
     server.sinks.begin().await;
     let checkpoint = folder.path().join("sink").join(CHECKPOINT);
     let published = async {
@@ -155,12 +156,12 @@ async fn measure(kind: &str, options: &Options) -> anyhow::Result<()> {
     let (mut starts, mut makes, mut checks) = (Series::default(), Series::default(), Series::default());
     let policy: Policy = {
         let config = configuration(folder.path())?;
-        ledger::policy(&config, Some(&ledger::open_signer(&config)?))?.1
+        ledger::policy(&config, Some(&ledger::public_key(&config).await?))?.1
     };
     let mut largest = 0;
     for _ in 0..options.rounds {
         let started = Instant::now();
-        let mut server = Server::new(&db, folder.path())?;
+        let mut server = Server::new(&db, folder.path()).await?;
         server.sinks.begin().await;
         starts.push(started.elapsed().as_secs_f64() * 1e3);
         ensure!(server.health.readiness() == Readiness::Ready, "the server is not ready");
@@ -178,7 +179,7 @@ async fn measure(kind: &str, options: &Options) -> anyhow::Result<()> {
 
     eprintln!("{kind}: bringing an empty database forward");
     let other = empty_database(kind, folder.path(), "two").await?;
-    let mut server = Server::new(&other, folder.path())?;
+    let mut server = Server::new(&other, folder.path()).await?;
     let started = Instant::now();
     server.sinks.begin().await;
     let forward = started.elapsed().as_secs_f64();

@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use oubliette_ledger::{Policy, SignedCheckpoint};
+use oubliette_ledger::{Policy, PublicKey, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ServiceUrl,
+    AwsCredentials, AwsKmsConfig, ServiceUrl,
     section::{Context, Invalid, Section},
 };
 use crate::redaction;
@@ -39,11 +39,30 @@ pub struct LedgerConfig {
 pub struct SignerConfig {
     /// Where the key is.
     pub kind: SignerKind,
-    /// The file with the key.
-    pub file: PathBuf,
-    /// Whether a server that finds no file makes a key.
+    /// The file with the key. With `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Whether a server that finds no file makes a key. With `local`.
     #[serde(default)]
     pub create_if_missing: bool,
+    /// The key in KMS: a key id, an alias, or an ARN. With `aws-kms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// Its public half, `NAME+ID+KEY`, as `oubliette-admin ledger policy` prints it. With `aws-kms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// The region. Without, what AWS's own chain says. With `aws-kms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// A profile of `~/.aws/config`. Without, what AWS's own chain says. With `aws-kms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Where KMS answers, if not at AWS's own address. With `aws-kms`.
+    #[serde(default, skip_serializing)]
+    pub endpoint_url: Option<ServiceUrl>,
+    /// Where the credentials come from. With `aws-kms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<AwsCredentials>,
 }
 
 /// Where a key is that signs.
@@ -52,6 +71,8 @@ pub struct SignerConfig {
 pub enum SignerKind {
     /// In a file of this machine.
     Local,
+    /// In AWS KMS.
+    AwsKms,
 }
 
 /// `[ledger.sinks.NAME]`: a place outside the database that keeps the ledger.
@@ -154,6 +175,9 @@ impl Section for LedgerConfig {
                 format!("has a line, number {}, that {problem}", place + 1),
             ));
         }
+        if let Some(signer) = &self.signer {
+            signer.validate(&self.origin)?;
+        }
         if self.signer.is_none() && !self.sinks.is_empty() {
             return Err(Invalid::new(
                 "ledger.signer",
@@ -173,6 +197,73 @@ impl Section for LedgerConfig {
             let origin = redaction::text(&self.origin);
             Invalid::new("ledger.origin", format!("\"{origin}\" has a space, a plus or a line break: take a name such as example.com/oubliette"))
         })
+    }
+}
+
+impl SignerConfig {
+    /// Each kind has its own keys, and no other's.
+    fn validate(&self, origin: &str) -> Result<(), Invalid> {
+        let Self {
+            kind,
+            file,
+            create_if_missing,
+            key_id,
+            public_key,
+            region,
+            profile,
+            endpoint_url,
+            credentials,
+        } = self;
+        let set = [
+            ("file", SignerKind::Local, file.is_some()),
+            ("create_if_missing", SignerKind::Local, *create_if_missing),
+            ("key_id", SignerKind::AwsKms, key_id.is_some()),
+            ("public_key", SignerKind::AwsKms, public_key.is_some()),
+            ("region", SignerKind::AwsKms, region.is_some()),
+            ("profile", SignerKind::AwsKms, profile.is_some()),
+            ("endpoint_url", SignerKind::AwsKms, endpoint_url.is_some()),
+            ("credentials", SignerKind::AwsKms, credentials.is_some()),
+        ];
+        if let Some((key, ..)) = set.iter().find(|(_, of, is_set)| *is_set && of != kind) {
+            let problem = "is not for this kind of signer; leave it out";
+            return Err(Invalid::new(format!("ledger.signer.{key}"), problem).beside("ledger.signer.kind"));
+        }
+        match kind {
+            SignerKind::Local if file.is_none() => {
+                return Err(Invalid::new("ledger.signer.file", "is missing: the file with the key"));
+            }
+            SignerKind::AwsKms if key_id.is_none() => {
+                return Err(Invalid::new("ledger.signer.key_id", "is missing: the key in KMS that signs"));
+            }
+            _ => {}
+        }
+        match public_key.as_deref().map(PublicKey::parse) {
+            Some(Err(_)) => Err(Invalid::new(
+                "ledger.signer.public_key",
+                "is no public key of a log: NAME+ID+KEY, as `oubliette-admin ledger policy` prints it",
+            )),
+            Some(Ok(key)) if key.origin() != origin => Err(Invalid::new(
+                "ledger.signer.public_key",
+                format!(
+                    "is the key of `{}`, and ledger.origin is `{}`",
+                    redaction::text(key.origin()),
+                    redaction::text(origin)
+                ),
+            )
+            .beside("ledger.origin")),
+            _ => Ok(()),
+        }
+    }
+
+    /// How KMS is asked.
+    pub(crate) fn kms(&self) -> Result<AwsKmsConfig, serde_json::Error> {
+        let mut config: AwsKmsConfig =
+            serde_json::from_value(serde_json::json!({ "key_id": self.key_id.clone().unwrap_or_default() }))?;
+        config.region.clone_from(&self.region);
+        config.profile.clone_from(&self.profile);
+        config.endpoint_url.clone_from(&self.endpoint_url);
+        config.credentials = self.credentials.unwrap_or_default();
+        Ok(config)
     }
 }
 

@@ -21,6 +21,7 @@ mod content;
 mod erasure;
 mod follow;
 mod forward;
+mod key_file;
 mod page;
 pub mod publication;
 mod receipt;
@@ -35,7 +36,10 @@ pub use erasure::{Erasure, find};
 pub use follow::{Erased, News, after};
 pub(crate) use forward::bring_forward;
 pub use forward::{ForwardError, Forwarded, Texts, digest_at, subject_of, texts_after};
+pub use key_file::KeyFileError;
 pub use page::{Filter, page};
 pub use receipt::{NoReceipt, receipt};
-pub use signer::{OpenSignerError, create_signer, open_or_create_signer, open_signer, policy};
+pub use signer::{
+    NotSigned, OpenSignerError, Signer, create_signer, open_or_create_signer, open_signer, policy, public_key,
+};
 pub use verify::{end, head, verify, words};

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
 use oubliette_ledger::{
-    CheckpointError, LocalSigner, Receipt,
+    Receipt,
     tree::{self, Stored, TreeError},
 };
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    end, find, publication,
+    NotSigned, Signer, end, find, publication,
     verify::{Erasures, words},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub enum NoReceipt {
     Tree(#[from] TreeError),
     /// It could not be signed.
     #[error(transparent)]
-    Signer(#[from] CheckpointError),
+    Signer(#[from] NotSigned),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
@@ -44,7 +44,7 @@ pub enum NoReceipt {
 pub async fn receipt(
     db: &impl ConnectionTrait,
     subject: SubjectId,
-    signer: &LocalSigner,
+    signer: &Signer,
 ) -> Result<Option<Receipt>, NoReceipt> {
     let Some(erasure) = find(db, subject).await? else { return Ok(None) };
     let head = end(db).await?;
@@ -57,7 +57,7 @@ pub async fn receipt(
     let root = tree::root(size, &stored)?;
     // Before anybody has it: what was signed is never moved.
     publication::set_signed(db, head.sequence).await?;
-    let checkpoint = signer.sign(size, root)?;
+    let checkpoint = signer.sign(size, root).await?;
     Ok(Some(Receipt { entry, index, proof, checkpoint }))
 }
 

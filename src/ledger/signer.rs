@@ -1,21 +1,28 @@
 //! The key that signs heads of the ledger, as the configuration names it.
 
-use std::{
-    fs::OpenOptions,
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+use oubliette_ledger::{
+    CheckpointError, Hash, LocalSigner, Policy, PolicyError, PublicKey, SignedCheckpoint, SignerError,
 };
 
-use oubliette_ledger::{LocalSigner, Policy, PolicyError, SignerError};
-
+use super::key_file::{self, KeyFileError};
 use crate::{
     config::{LedgerConfig, SignerConfig, SignerKind},
-    secret_file::{self, TooOpen, Unreadable},
+    keys::aws_kms::{AwsKmsError, AwsKmsSigner, AwsKmsSignerError},
 };
 
-/// Longest key file, in bytes: more than any.
-const MAX_LENGTH: u64 = 4096;
+/// Who signs heads of the ledger.
+#[derive(Debug)]
+pub enum Signer {
+    /// A key that this process has.
+    Local(LocalSigner),
+    /// A key in AWS KMS.
+    AwsKms {
+        /// Its public half.
+        public: PublicKey,
+        /// Who asks KMS.
+        signer: AwsKmsSigner,
+    },
+}
 
 /// There is nobody who signs.
 #[derive(Debug, thiserror::Error)]
@@ -26,72 +33,75 @@ pub enum OpenSignerError {
          file; see docs/erasure.md#a-receipt-for-strangers"
     )]
     NotConfigured,
-    /// The file is not there.
-    #[error("the key file `{}` is not there: `oubliette-admin ledger policy --create` makes it", .0.display())]
-    Missing(PathBuf),
-    /// The file can be read by others.
-    #[error("the key file `{}` {problem}", .file.display())]
-    TooOpen {
-        /// The file.
-        file: PathBuf,
-        /// Who can read it.
-        problem: TooOpen,
-    },
-    /// The file cannot be read.
-    #[error("the key file `{}` cannot be read", .0.display())]
-    Unreadable(PathBuf, #[source] Unreadable),
-    /// The file cannot be read, or made.
-    #[error("the key file `{}` cannot be used", .0.display())]
-    Io(PathBuf, #[source] io::Error),
-    /// It holds no key.
-    #[error("the key file `{}` {problem}", .file.display())]
-    NoKey {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        problem: SignerError,
-    },
-    /// It holds the key of another ledger.
-    #[error("the key file `{}` is the key of `{found}`, and ledger.origin is `{origin}`", .file.display())]
-    Another {
-        /// The file.
-        file: PathBuf,
-        /// Of which ledger it is.
-        found: String,
-        /// Which ledger this is.
-        origin: String,
-    },
-    /// No key can be made.
-    #[error("no key of the ledger can be made")]
-    NotMade(#[source] SignerError),
+    /// The key is in a file that cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The key is in KMS, and nobody has said what its public half is.
+    #[error("ledger.signer.public_key is missing: `oubliette-admin ledger policy` asks KMS for it")]
+    NoPublicKey,
+    /// The public key is none.
+    #[error("ledger.signer.public_key cannot be used")]
+    PublicKey(#[source] SignerError),
+    /// KMS cannot be asked.
+    #[error("ledger.signer cannot be used")]
+    AwsKms(#[from] AwsKmsSignerError),
+    /// The settings make no configuration of KMS.
+    #[error("ledger.signer cannot be used")]
+    Settings(#[from] serde_json::Error),
 }
 
-/// Opens the key.
+/// A head was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSigned {
+    /// What was signed is no checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// KMS failed.
+    #[error(transparent)]
+    AwsKms(#[from] AwsKmsSignerError),
+}
+
+impl Signer {
+    /// The public key, as policies have it.
+    #[must_use]
+    pub fn public(&self) -> &str {
+        match self {
+            Self::Local(signer) => signer.public(),
+            Self::AwsKms { public, .. } => public.text(),
+        }
+    }
+
+    /// Signs the root over the first entries of the ledger, so many.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSigned`].
+    pub async fn sign(&self, size: u64, root: Hash) -> Result<SignedCheckpoint, NotSigned> {
+        match self {
+            Self::Local(signer) => Ok(signer.sign(size, root)?),
+            Self::AwsKms { public, signer } => {
+                let body = SignedCheckpoint::body(public.origin(), size, root)?;
+                Ok(public.signed(&body, signer.sign(&body).await?)?)
+            }
+        }
+    }
+}
+
+/// Opens the key. KMS is not called.
 ///
 /// # Errors
 ///
 /// [`OpenSignerError`].
-pub fn open_signer(config: &LedgerConfig) -> Result<LocalSigner, OpenSignerError> {
-    let file = file_of(config)?;
-    let (opened, too_open) = match secret_file::open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpenSignerError::Missing(file.to_owned()));
+pub async fn open_signer(config: &LedgerConfig) -> Result<Signer, OpenSignerError> {
+    let signer = configured(config)?;
+    match signer.kind {
+        SignerKind::Local => Ok(Signer::Local(key_file::open(file_of(signer)?, &config.origin)?)),
+        SignerKind::AwsKms => {
+            let public = signer.public_key.as_deref().ok_or(OpenSignerError::NoPublicKey)?;
+            let public = PublicKey::parse(public).map_err(OpenSignerError::PublicKey)?;
+            Ok(Signer::AwsKms { public, signer: connect(signer).await? })
         }
-        opened => opened.map_err(|error| OpenSignerError::Unreadable(file.to_owned(), error))?,
-    };
-    if let Some(problem) = too_open {
-        return Err(OpenSignerError::TooOpen { file: file.to_owned(), problem });
     }
-    let mut text = String::new();
-    let read = opened.take(MAX_LENGTH).read_to_string(&mut text);
-    read.map_err(|error| OpenSignerError::Io(file.to_owned(), error))?;
-    let signer = LocalSigner::parse(&text)
-        .map_err(|problem| OpenSignerError::NoKey { file: file.to_owned(), problem })?;
-    if signer.origin() != config.origin {
-        let (found, origin) = (signer.origin().to_owned(), config.origin.clone());
-        return Err(OpenSignerError::Another { file: file.to_owned(), found, origin });
-    }
-    Ok(signer)
 }
 
 /// Opens the key; makes it first, if it is not there and the configuration allows that.
@@ -99,28 +109,39 @@ pub fn open_signer(config: &LedgerConfig) -> Result<LocalSigner, OpenSignerError
 /// # Errors
 ///
 /// [`OpenSignerError`].
-pub fn open_or_create_signer(config: &LedgerConfig) -> Result<LocalSigner, OpenSignerError> {
-    if config.signer.as_ref().is_some_and(|signer| signer.create_if_missing) {
+pub async fn open_or_create_signer(config: &LedgerConfig) -> Result<Signer, OpenSignerError> {
+    if configured(config)?.create_if_missing {
         create_signer(config)?;
     }
-    open_signer(config)
+    open_signer(config).await
 }
 
-/// Makes the key, if it is not there.
+/// Makes the key, if it is to be in a file and is not there.
 ///
 /// # Errors
 ///
 /// [`OpenSignerError`].
 pub fn create_signer(config: &LedgerConfig) -> Result<(), OpenSignerError> {
-    let file = file_of(config)?;
-    if file.exists() {
-        return Ok(());
+    let signer = configured(config)?;
+    match signer.kind {
+        SignerKind::Local => Ok(key_file::create(file_of(signer)?, &config.origin)?),
+        SignerKind::AwsKms => Ok(()),
     }
-    let key = LocalSigner::generate(&config.origin).map_err(OpenSignerError::NotMade)?;
-    match write_new(file, &key) {
-        // Another server was first.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        written => written.map_err(|error| OpenSignerError::Io(file.to_owned(), error)),
+}
+
+/// The public half of the key: as it is configured, or as it is where the key is.
+///
+/// # Errors
+///
+/// [`OpenSignerError`].
+pub async fn public_key(config: &LedgerConfig) -> Result<String, OpenSignerError> {
+    match open_signer(config).await {
+        Err(OpenSignerError::NoPublicKey) => {
+            let key = connect(configured(config)?).await?.public_key().await?;
+            let public = PublicKey::new(&config.origin, &key).map_err(OpenSignerError::PublicKey)?;
+            Ok(public.text().to_owned())
+        }
+        opened => Ok(opened?.public().to_owned()),
     }
 }
 
@@ -129,35 +150,23 @@ pub fn create_signer(config: &LedgerConfig) -> Result<(), OpenSignerError> {
 /// # Errors
 ///
 /// [`PolicyError`], if one of them is none, or is there twice.
-pub fn policy(config: &LedgerConfig, signer: Option<&LocalSigner>) -> Result<(String, Policy), PolicyError> {
-    let keys = config.former_keys.iter().map(String::as_str).chain(signer.map(LocalSigner::public));
+pub fn policy(config: &LedgerConfig, public: Option<&str>) -> Result<(String, Policy), PolicyError> {
+    let keys = config.former_keys.iter().map(String::as_str).chain(public);
     let text = keys.map(|key| format!("log {key}\n")).collect::<String>() + "quorum none\n";
-    let is_empty = signer.is_none() && config.former_keys.is_empty();
+    let is_empty = public.is_none() && config.former_keys.is_empty();
     let policy = if is_empty { Policy::default() } else { text.parse()? };
     Ok((text, policy))
 }
 
-fn file_of(config: &LedgerConfig) -> Result<&Path, OpenSignerError> {
-    match &config.signer {
-        Some(SignerConfig { kind: SignerKind::Local, file, .. }) => Ok(file),
-        None => Err(OpenSignerError::NotConfigured),
-    }
+fn configured(config: &LedgerConfig) -> Result<&SignerConfig, OpenSignerError> {
+    config.signer.as_ref().ok_or(OpenSignerError::NotConfigured)
 }
 
-/// A new file, its owner's alone. It is there whole or not at all.
-fn write_new(file: &Path, key: &str) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder.join(format!(".{name}.{}", uuid::Uuid::now_v7()));
-    let mut opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = opened
-        .write_all(key.as_bytes())
-        .and_then(|()| opened.sync_all())
-        .and_then(|()| std::fs::hard_link(&draft, file));
-    std::fs::remove_file(&draft)?;
-    written
+fn file_of(config: &SignerConfig) -> Result<&std::path::Path, OpenSignerError> {
+    config.file.as_deref().ok_or(OpenSignerError::NotConfigured)
+}
+
+async fn connect(config: &SignerConfig) -> Result<AwsKmsSigner, OpenSignerError> {
+    let connected = AwsKmsSigner::connect("ledger.signer", &config.kms()?).await;
+    connected.map_err(|error: AwsKmsError| AwsKmsSignerError::from(error).into())
 }

@@ -39,7 +39,7 @@ impl Sinks {
     /// # Errors
     ///
     /// [`OpenSinksError`].
-    pub fn open(
+    pub async fn open(
         config: &LedgerConfig,
         db: DatabaseConnection,
         users: Users,
@@ -51,8 +51,8 @@ impl Sinks {
         if config.sinks.is_empty() {
             return Ok(Self::default());
         }
-        let signer = ledger::open_or_create_signer(config)?;
-        let policy = Arc::new(ledger::policy(config, Some(&signer))?.1);
+        let signer = ledger::open_or_create_signer(config).await?;
+        let policy = Arc::new(ledger::policy(config, Some(signer.public()))?.1);
         let (poll_interval, server) = (config.poll_interval, Uuid::new_v4());
         let has_begun = AtomicBool::new(false);
         let context = Arc::new(Context {

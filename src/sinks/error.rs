@@ -4,7 +4,7 @@ use oubliette_ledger::PolicyError;
 use sea_orm::DbErr;
 
 use crate::{
-    ledger::{ForwardError, OpenSignerError},
+    ledger::{ForwardError, NotSigned, OpenSignerError},
     users::UserError,
 };
 
@@ -66,7 +66,7 @@ pub enum SinkError {
     Forward(#[from] ForwardError),
     /// The root could not be signed.
     #[error("the ledger's head could not be signed")]
-    Sign(#[from] oubliette_ledger::CheckpointError),
+    Sign(#[from] NotSigned),
 }
 
 impl SinkError {

@@ -15,7 +15,7 @@ use crate::{
     causes,
     chain::Head,
     config::LedgerConfig,
-    ledger::{self, Erasure, OpenSignerError, publication},
+    ledger::{self, Erasure, KeyFileError, OpenSignerError, Signer, publication},
 };
 
 /// How long a look may take.
@@ -52,13 +52,15 @@ pub struct InspectedSink {
 pub async fn inspect(config: &LedgerConfig, db: &DatabaseConnection) -> Result<Inspection, InspectError> {
     let health = SinkHealth::new(config);
     health.reached_before(publication::reached_at(db).await.map_err(SinkError::from)?);
-    let signer = match ledger::open_signer(config) {
+    let signer = match ledger::open_signer(config).await {
         Ok(signer) => Some(signer),
         // It signs on other machines.
-        Err(OpenSignerError::Missing(_) | OpenSignerError::NotConfigured) => None,
+        Err(OpenSignerError::File(KeyFileError::Missing(_)) | OpenSignerError::NotConfigured) => None,
         Err(error) => return Err(OpenSinksError::from(error).into()),
     };
-    let policy = Arc::new(ledger::policy(config, signer.as_ref()).map_err(OpenSinksError::from)?.1);
+    let policy = Arc::new(
+        ledger::policy(config, signer.as_ref().map(Signer::public)).map_err(OpenSinksError::from)?.1,
+    );
     let sinks = try_join_all(config.sinks.iter().map(async |(name, sink)| {
         let store = open(sink).map_err(|source| OpenSinksError::Sink { name: name.clone(), source })?;
         let mut mirror = Mirror::new(name.clone(), store, config.origin.clone(), policy.clone());

@@ -7,7 +7,7 @@ use futures::{
     stream,
 };
 use oubliette_ledger::{
-    CheckpointError, LocalSigner, Policy, Receipt, SignedCheckpoint,
+    CheckpointError, Policy, Receipt, SignedCheckpoint,
     mirror::{Batch, CHECKPOINT, Edge, Object, Tiles, TilesError, WIDTH, full_of, narrowed},
 };
 use sha2::{Digest, Sha256};
@@ -16,7 +16,11 @@ use super::{
     SinkError,
     store::{Created, Store},
 };
-use crate::{causes, chain::Head, ledger::Erasure};
+use crate::{
+    causes,
+    chain::Head,
+    ledger::{Erasure, Signer},
+};
 
 /// So many entries are read from tiles rather than from batches.
 const FAR: u64 = WIDTH;
@@ -161,17 +165,13 @@ impl Mirror {
     /// # Errors
     ///
     /// [`SinkError::Overtaken`] if another server has appended: look again.
-    pub(super) async fn publish(
-        &mut self,
-        texts: Vec<String>,
-        signer: &LocalSigner,
-    ) -> Result<(), SinkError> {
+    pub(super) async fn publish(&mut self, texts: Vec<String>, signer: &Signer) -> Result<(), SinkError> {
         let mut edge = self.edge.clone();
         let mut full = Vec::new();
         for text in &texts {
             full.extend(edge.append(text));
         }
-        let checkpoint = signer.sign(edge.size(), edge.root())?;
+        let checkpoint = signer.sign(edge.size(), edge.root()).await?;
         let batch = Batch { checkpoint: checkpoint.clone(), entries: texts };
         // Who creates it has decided how the log goes on. Nothing that was signed leaves before.
         match self.store.create(&Batch::path(self.edge.size()), batch.to_bytes()).await? {

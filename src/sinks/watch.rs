@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oubliette_ledger::{
-    LocalSigner,
-    mirror::{Edge, MAX_BATCH},
-};
+use oubliette_ledger::mirror::{Edge, MAX_BATCH};
 use sea_orm::DatabaseConnection;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
@@ -24,7 +21,7 @@ use crate::{
     chain::Head,
     database::{now, on_the_primary},
     keys::Keyring,
-    ledger::{self, publication},
+    ledger::{self, Signer, publication},
     users::{LedgerWatcher, Users},
 };
 
@@ -62,7 +59,7 @@ pub(super) struct Context {
     pub(super) db: DatabaseConnection,
     pub(super) users: Users,
     pub(super) keyring: Keyring,
-    pub(super) signer: LocalSigner,
+    pub(super) signer: Signer,
     pub(super) health: SinkHealth,
     pub(super) metrics: SinkMetrics,
     pub(super) poll_interval: Duration,

@@ -6,6 +6,7 @@ mod publishing;
 mod receipts;
 mod restore;
 mod s3;
+mod signer;
 mod standby;
 
 use std::{fs, path::PathBuf, time::Duration};

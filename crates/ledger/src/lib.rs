@@ -6,6 +6,7 @@
 //! | [`tree`] | the Merkle tree over all entries (RFC 6962): its root, and proofs |
 //! | [`SignedCheckpoint`] | a root that the log has signed (c2sp.org/tlog-checkpoint) |
 //! | [`LocalSigner`] | who signs: a key in this process |
+//! | [`PublicKey`] | the same for a key that signs elsewhere
 //! | [`Policy`] | which logs are trusted (c2sp.org/tlog-policy) |
 //! | [`mirror`] | the log outside the database: objects in a store (c2sp.org/tlog-tiles)
 //! | [`Receipt`] | an entry, its place in the tree, and a signed root (c2sp.org/tlog-proof) |
@@ -16,6 +17,7 @@ mod checkpoint;
 mod entry;
 pub mod mirror;
 mod policy;
+mod public_key;
 mod receipt;
 mod signer;
 pub mod tree;
@@ -23,6 +25,7 @@ pub mod tree;
 pub use checkpoint::{CheckpointError, SignedCheckpoint};
 pub use entry::{DestroyedKey, Entry, EntryError};
 pub use policy::{Policy, PolicyError};
+pub use public_key::PublicKey;
 pub use receipt::{Proven, Receipt, ReceiptError};
 pub use signer::{LocalSigner, SignerError};
 

@@ -5,7 +5,10 @@ use clap::Args;
 use oubliette_ledger::{Receipt, SignedCheckpoint};
 
 use crate::{
-    admin::{context::connect, terminal::Output},
+    admin::{
+        context::connect,
+        terminal::{Output, counted_as},
+    },
     config::LoadedConfig,
     ledger,
     sinks::{self, Consistency},
@@ -40,7 +43,7 @@ impl ConsistencyCommand {
             !config.sinks.is_empty(),
             "there is no sink: [ledger.sinks.NAME] keeps the ledger outside the database"
         );
-        let (_, policy) = ledger::policy(config, ledger::open_signer(config).ok().as_ref())?;
+        let (_, policy) = ledger::policy(config, Some(&ledger::public_key(config).await?))?;
         old.verify(&policy).with_context(named)?;
         let db = connect(loaded).await?;
         let found = sinks::inspect(config, &db).await?;

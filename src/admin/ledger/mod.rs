@@ -43,7 +43,7 @@ impl LedgerCommand {
             Self::Head(head) => head.run(loaded).await,
             Self::Export(export) => export.run(loaded).await,
             Self::Receipt(receipt) => receipt.run(loaded).await,
-            Self::Policy(policy) => policy.run(loaded),
+            Self::Policy(policy) => policy.run(loaded).await,
             Self::Consistency(consistency) => consistency.run(loaded).await,
             Self::Status(status) => status.run(loaded).await,
             Self::Adopt(adopt) => adopt.run(loaded).await,

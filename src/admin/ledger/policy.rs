@@ -15,11 +15,11 @@ pub struct PolicyCommand {
 }
 
 impl PolicyCommand {
-    pub(super) fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
+    pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let config = &loaded.config.ledger;
         if self.create {
             ledger::create_signer(config)?;
         }
-        Ok(ledger::policy(config, Some(&ledger::open_signer(config)?))?.0.into())
+        Ok(ledger::policy(config, Some(&ledger::public_key(config).await?))?.0.into())
     }
 }

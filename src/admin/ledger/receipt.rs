@@ -35,7 +35,7 @@ impl ReceiptCommand {
         }
         let config = &loaded.config.ledger;
         let receipt = if config.sinks.is_empty() {
-            let signer = ledger::open_signer(config)?;
+            let signer = ledger::open_signer(config).await?;
             ledger::receipt(&db, self.subject.into(), &signer).await?
         } else {
             published(config, &db, self.subject).await?

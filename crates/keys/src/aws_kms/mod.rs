@@ -8,6 +8,7 @@
 //! | wrap | `Encrypt` |
 //! | current | `DescribeKey` |
 //! | mac | `GenerateMac`, `HMAC_SHA_256`, under `mac_key_id` |
+//! | sign | `Sign`, `ED25519_SHA_512`, by [`AwsKmsSigner`]: heads of a log, not data keys |
 //! | check | `DescribeKey`, then `GenerateDataKey` with `DryRun` |
 //!
 //! The key context is KMS's encryption context (AWS KMS Developer Guide, "Encryption context"), together
@@ -19,6 +20,7 @@ mod client;
 mod config;
 mod errors;
 mod kind;
+mod signer;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,6 +47,7 @@ use zeroize::Zeroizing;
 pub use client::AwsKmsError;
 pub use config::{AwsCredentials, AwsKmsConfig};
 pub(crate) use kind::KIND;
+pub use signer::{AwsKmsSigner, AwsKmsSignerError};
 
 use super::{
     BackendError, BackendKind, ErrorClass, GeneratedKey, KekId, KeyBackend, KeyContext, Ownership, Realm,
