@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The profile in which an unencrypted endpoint need not be on this machine.
-const LOCALSTACK_PROFILE: &str = "localstack";
+pub(super) const LOCALSTACK_PROFILE: &str = "localstack";
 
 impl Section for KeysConfig {
     fn validate(&self, context: &Context<'_>) -> Result<(), Invalid> {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AwsCredentials, AwsKmsConfig, ServiceUrl,
+    keys_section::LOCALSTACK_PROFILE,
     section::{Context, Invalid, Section},
 };
-use crate::redaction;
+use crate::{loopback::is_loopback, redaction};
 
 /// `[ledger]`: how the erasure ledger is kept outside the database, and shown to strangers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -159,13 +160,27 @@ impl Default for LedgerConfig {
 }
 
 impl Section for LedgerConfig {
-    fn validate(&self, _: &Context<'_>) -> Result<(), Invalid> {
+    fn validate(&self, context: &Context<'_>) -> Result<(), Invalid> {
         if self.poll_interval < Duration::from_millis(10) {
             return Err(Invalid::new("ledger.poll_interval", "must be at least 10ms"));
         }
         if self.unreachable_for <= self.poll_interval {
             let problem = "must be longer than ledger.poll_interval, such as 1h";
             return Err(Invalid::new("ledger.unreachable_for", problem).beside("ledger.poll_interval"));
+        }
+        let endpoints = self.sinks.iter().map(|(name, sink)| (format!("sinks.{name}"), &sink.endpoint_url));
+        let of_signer = self.signer.iter().map(|signer| ("signer".to_owned(), &signer.endpoint_url));
+        for (key, endpoint) in endpoints.chain(of_signer) {
+            let url = endpoint.as_ref().map(ServiceUrl::expose);
+            let is_private = url.is_none_or(|url| {
+                url.scheme() == "https" || url.host().is_some_and(|host| is_loopback(&host))
+            });
+            if !is_private && context.profile != LOCALSTACK_PROFILE {
+                return Err(Invalid::new(
+                    format!("ledger.{key}.endpoint_url"),
+                    "would carry ids across the network in the clear; use https, a loopback address, or the profile `localstack`",
+                ));
+            }
         }
         if let Some(place) = self.former_keys.iter().position(|key| !is_key(key)) {
             let problem =

@@ -27,6 +27,12 @@ const SPECIMEN: &str = r#"
     mask = "hidden"
     search = "none"
     unique = false
+    [ledger]
+    origin = "x"
+    [ledger.signer]
+    kind = "local"
+    file = ""
+    create_if_missing = false
 "#;
 
 /// Which keys take something else than a text. A variable and a flag are nothing but texts: `0012` is a number for a key that

@@ -86,9 +86,16 @@ pub(super) fn create(file: &Path, origin: &str) -> Result<(), KeyFileError> {
     }
     let key = LocalSigner::generate(origin).map_err(KeyFileError::NotMade)?;
     match write_new(file, &key) {
+        Ok(()) => {
+            tracing::info!(
+                "the key that signs the erasure ledger is made, in `{}`: keep a copy of it where the database is not",
+                file.display()
+            );
+            Ok(())
+        }
         // Another server was first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        written => written.map_err(|error| KeyFileError::Io(file.to_owned(), error)),
+        Err(error) => Err(KeyFileError::Io(file.to_owned(), error)),
     }
 }
 

@@ -66,12 +66,13 @@ pub async fn inspect(config: &LedgerConfig, db: &DatabaseConnection) -> Result<I
         let mut mirror = Mirror::new(name.clone(), store, config.origin.clone(), policy.clone());
         let looked = timeout(LOOK, look(db, name, &mut mirror)).await;
         let (state, problem) = match looked.unwrap_or(Err(SinkError::Slow(LOOK))) {
-            Ok(state) => (state, None),
+            Ok(found) => found,
             Err(error @ SinkError::Damaged { .. }) => (SinkState::Damaged, Some(causes::line(&error))),
             Err(error) => (SinkState::Unreachable, Some(causes::line(&error))),
         };
         health.set(name, state, None);
-        let head = problem.is_none().then(|| mirror.head());
+        let is_read = !matches!(state, SinkState::Damaged | SinkState::Unreachable);
+        let head = is_read.then(|| mirror.head());
         Ok::<_, OpenSinksError>(InspectedSink { name: name.clone(), state, head, problem, mirror })
     }))
     .await?;
@@ -127,18 +128,25 @@ impl Inspection {
     }
 }
 
-async fn look(db: &DatabaseConnection, name: &str, mirror: &mut Mirror) -> Result<SinkState, SinkError> {
+async fn look(
+    db: &DatabaseConnection,
+    name: &str,
+    mirror: &mut Mirror,
+) -> Result<(SinkState, Option<String>), SinkError> {
     mirror.look().await?;
     let found = ledger::end(db).await?;
     let newest = mirror.head().sequence;
-    Ok(match compare(db, mirror, &found).await {
+    let state = match compare(db, mirror, &found).await {
         Ok(Comparison::Whole) if newest < publication::published(db, name).await? => SinkState::Lost,
         Ok(Comparison::Whole) => SinkState::Good,
         Ok(Comparison::Foreign) => SinkState::Foreign,
         Ok(Comparison::Forked { .. }) => SinkState::Forked,
         Ok(Comparison::Behind { .. }) => SinkState::Behind,
         // Whatever it was that failed.
-        Err(_) if newest > found.sequence => SinkState::Behind,
+        Err(error) if newest > found.sequence => {
+            return Ok((SinkState::Behind, Some(causes::line(&error))));
+        }
         Err(error) => return Err(error),
-    })
+    };
+    Ok((state, None))
 }

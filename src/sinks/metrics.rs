@@ -13,6 +13,7 @@ pub struct SinkMetrics {
     entries: Family<SinkLabels, Gauge>,
     unpublished: Family<SinkLabels, Gauge>,
     replayed: Counter,
+    trusted: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -23,7 +24,7 @@ struct SinkLabels {
 impl SinkMetrics {
     /// Adds the metrics to what `/metrics` shows.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { good, entries, unpublished, replayed } = self.clone();
+        let Self { good, entries, unpublished, replayed, trusted } = self.clone();
         let sinks = registry.sub_registry_with_prefix("sink");
         sinks.register("good", "Whether the database and the sink are at one", good);
         sinks.register("entries", "Entries of the erasure ledger that are in the sink", entries);
@@ -37,6 +38,15 @@ impl SinkMetrics {
             "Entries that the database lacked, and that were brought in from a sink",
             replayed,
         );
+        sinks.register(
+            "trusted",
+            "Whether people are answered about, as far as the sinks go; 0 if there is no sink",
+            trusted,
+        );
+    }
+
+    pub(super) fn set_trusted(&self, is_trusted: bool) {
+        self.trusted.set(is_trusted.into());
     }
 
     pub(super) fn set_good(&self, sink: &str, is_good: bool) {

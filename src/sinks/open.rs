@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
 
 use object_store::{
     ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig,
@@ -23,8 +23,12 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(super) fn open(config: &SinkConfig) -> Result<Store, object_store::Error> {
     let url = match &config.url {
         SinkUrl::Folder(folder) => {
-            let failed = |error| object_store::Error::Generic { store: "file", source: Box::new(error) };
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            // Entries hold ids: nobody else's business.
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+                let error =
+                    std::io::Error::new(error.kind(), format!("the folder {}: {error}", folder.display()));
+                object_store::Error::Generic { store: "file", source: Box::new(error) }
+            })?;
             return Ok(Store::new(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))));
         }
         SinkUrl::Service(url) => url.expose(),

@@ -98,11 +98,16 @@ impl Watch {
             Err(error @ SinkError::Damaged { .. }) => (SinkState::Damaged, Some(causes::line(&error))),
             Err(error) => (SinkState::Unreachable, Some(causes::line(&error))),
         };
+        if let Ok(end) = ledger::end(&self.context.db).await {
+            self.context.metrics.set_entries(&self.name, self.mirror.head().sequence, end.sequence);
+        }
         self.failures = if state == SinkState::Good { 0 } else { self.failures.saturating_add(1) };
         self.find(state, None).await;
         let sink = &self.name;
+        // How long something took is no news.
+        let said = problem.as_ref().map(|problem| problem.replace(|char: char| char.is_ascii_digit(), ""));
         match (&problem, &self.said) {
-            (Some(problem), said) if said.as_ref() != Some(problem) => {
+            (Some(problem), before) if *before != said => {
                 if state.is_at_odds() || state == SinkState::Lost {
                     tracing::error!(sink, "{problem}");
                 } else {
@@ -112,7 +117,7 @@ impl Watch {
             (None, Some(_)) => tracing::info!(sink, "the sink is good again"),
             _ => {}
         }
-        self.said = problem;
+        self.said = said;
     }
 
     /// What was found counts from now on.
@@ -126,12 +131,11 @@ impl Watch {
 
     async fn try_to_look(&mut self) -> Result<Found, SinkError> {
         let context = self.context.clone();
-        let Context { db, metrics, .. } = &*context;
+        let db = &context.db;
         loop {
             let looked = timeout(LOOK, self.compare()).await;
             let (found, comparison) = looked.unwrap_or(Err(SinkError::Slow(LOOK)))?;
             let newest = self.mirror.head();
-            metrics.set_entries(&self.name, newest.sequence, found.sequence);
             match comparison {
                 Comparison::Whole => {
                     if !context.health.is_seen(&self.name) {
@@ -246,6 +250,7 @@ impl Context {
             return;
         }
         let is_trusted = health.is_trusted();
+        self.metrics.set_trusted(is_trusted);
         if users.trust_ledger(LedgerWatcher::Sinks, is_trusted) {
             if is_trusted {
                 tracing::info!("the database is at one with the ledger outside; personal data is answered");

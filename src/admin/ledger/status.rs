@@ -42,7 +42,7 @@ impl Status {
         } else {
             let mut text = format!("sequence   {}\ndigest     {digest}\n", end.sequence);
             for sink in &sinks {
-                text.push_str(&sink_line(sink));
+                text.push_str(&sink_line(sink, end.sequence));
                 text.push('\n');
             }
             for rollback in &waiting {
@@ -55,8 +55,12 @@ impl Status {
     }
 }
 
-fn sink_line(sink: &InspectedSink) -> String {
-    let place = sink.head.as_ref().map(|head| format!(", ends at {head}"));
+fn sink_line(sink: &InspectedSink, end: i64) -> String {
+    let place = sink.head.as_ref().map(|head| {
+        let unpublished = end - head.sequence;
+        let rest = if unpublished > 0 { format!(", {unpublished} not published yet") } else { String::new() };
+        format!(", ends at {head}{rest}")
+    });
     let problem = sink.problem.as_ref().map(|problem| format!(": {problem}"));
     let state = <&str>::from(sink.state);
     format!("sink       {}: {state}{}{}", sink.name, place.unwrap_or_default(), problem.unwrap_or_default())

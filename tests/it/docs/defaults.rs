@@ -70,7 +70,7 @@ fn what_the_profile_local_sets_is_in_the_table() {
     local.retain(|(key, _)| !key.starts_with("attributes."));
     for [key, value] in page.rows(["key", "`local`"]) {
         for key in keys(&key) {
-            let key = key.replace("backends.NAME", "backends.local");
+            let key = key.replace("backends.NAME", "backends.local").replace("sinks.NAME", "sinks.local");
             let place = local.iter().position(|(name, _)| *name == key);
             let held = place.map(|place| shown(&local.remove(place).1));
             if held.as_deref() != quoted(&value) {

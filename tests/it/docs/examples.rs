@@ -66,7 +66,7 @@ fn examples() -> Vec<Example> {
 /// With a name of its own in place of one that an operator chooses.
 fn named(text: &str, example: &Example) -> String {
     let name = format!("n{}", example.lines.start);
-    ["backends", "attributes"].iter().fold(text.to_owned(), |text, section| {
+    ["backends", "attributes", "sinks"].iter().fold(text.to_owned(), |text, section| {
         text.replace(&format!("{section}.NAME"), &format!("{section}.{name}"))
     })
 }
@@ -110,6 +110,8 @@ fn an_example_that_is_uncommented_adds_what_it_says_and_changes_nothing_else() {
             "[keys.backends.NAME",
             "[attributes.NAME",
             "[ledger.signer",
+            "[ledger.signer",
+            "[ledger.sinks.NAME",
         ]
     );
     for example in examples {
@@ -158,7 +160,8 @@ fn an_example_that_is_uncommented_is_taken() {
         let reported = report(&loaded).unwrap();
         for (key, value) in leaves(&expected) {
             let found = taken.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
-            let line = || reported.iter().find(|line| line.key == key && key.ends_with("_url"));
+            let is_url = key.ends_with("_url") || key.starts_with("ledger.sinks.");
+            let line = || reported.iter().find(|line| line.key == key && is_url);
             let found = found.or_else(|| Some(Value::String(line()?.value.clone())));
             assert!(found.as_ref().is_some_and(|found| same(found, &value)), "{key} is {found:?}");
         }

@@ -56,7 +56,7 @@ async fn every_metric_is_in_the_manual_and_no_other() {
     assert_eq!(served, documented);
 
     let mut wrong = Vec::new();
-    let name = Regex::new(r"\boubliette_(?:key|peer|audit|http|access)_\w+").unwrap();
+    let name = Regex::new(r"\boubliette_(?:key|peer|audit|http|access|sink)_\w+").unwrap();
     for page in manual() {
         for found in name.find_iter(&page.text).map(|found| found.as_str()) {
             if !served.contains(family(found)) {
@@ -83,6 +83,7 @@ async fn all_label_sets_are_there_before_anything_is_counted() {
             let values = match (label.as_str(), labels.len()) {
                 ("backend", _) => BTreeSet::from(["local", "old"].map(str::to_owned)),
                 ("operation" | "outcome", 2..) => listed(label),
+                ("sink", _) => BTreeSet::from(["local".to_owned()]),
                 _ => values(&text),
             };
             expected = expected
@@ -101,11 +102,13 @@ async fn all_label_sets_are_there_before_anything_is_counted() {
         assert_eq!(found, expected.into_iter().collect(), "{family_name}");
         seen += found.len();
 
-        // What a start itself does: it asks the backend, makes the first index key, looks into the ledger, and finds the key file.
+        // What a start itself does: it asks the backend, makes the first index key, looks into the ledger and at the sink, and finds the key file.
         let by_start = |labels: &Labels| {
             labels.get("operation").is_some_and(|operation| operation == "check" || operation == "generate")
                 || family_name.ends_with("last_look_timestamp_seconds")
                 || family_name.ends_with("key_file_usable")
+                || family_name.ends_with("sink_good")
+                || family_name.ends_with("sink_trusted")
         };
         for (name, labels, value) in of_family.filter(|(_, labels, _)| !by_start(labels)) {
             assert!(*value == 0.0, "{name} {labels:?} is {value}");

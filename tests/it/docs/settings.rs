@@ -28,7 +28,7 @@ pub(super) fn exists(key: &str, value: &str) -> bool {
 
 #[test]
 fn every_setting_that_is_named_exists() {
-    let sections = "http|metrics|auth|limits|database|keys|audit|graphql|log|memory|peers";
+    let sections = "http|metrics|auth|limits|database|keys|ledger|audit|graphql|log|memory|peers";
     let setting = Regex::new(&format!(r"^((?:{sections})(?:\.[A-Za-z_]+)+)(?:\.\*)?(?: = (.*))?$")).unwrap();
     let file = Regex::new(r"\.(md|rs|toml|yml|db|jsonl|json)$").unwrap();
     let (mut wrong, mut seen) = (Vec::new(), 0);
