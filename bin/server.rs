@@ -44,7 +44,7 @@ async fn run() -> anyhow::Result<()> {
     let mut stop = Box::pin(stop_signal()?);
     let connections = Connections::open(&config.http).await?;
     let app = tokio::select! {
-        app = App::start(config) => app?,
+        app = Box::pin(App::start(config)) => app?,
         // Another process may migrate, for as long as it takes.
         () = &mut stop => {
             tracing::info!("stopped before it served");

@@ -138,19 +138,6 @@ impl From<NotPublished> for Error {
     }
 }
 
-/// A receipt is wanted where there are none.
-#[derive(Debug)]
-pub(super) struct NothingIsPublished;
-
-impl From<NothingIsPublished> for Error {
-    fn from(_: NothingIsPublished) -> Self {
-        coded(
-            "wait: RECEIPT needs a place outside the database, and this service has none: ask without it; nobody was forgotten",
-            ErrorCode::BadUserInput,
-        )
-    }
-}
-
 fn database(error: &DbErr) -> Error {
     if takes_no_writes(error) {
         coded("nothing can be changed at the moment; try again", ErrorCode::Unavailable)

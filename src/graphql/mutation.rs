@@ -3,7 +3,7 @@ use async_graphql::{Context, ID, Object};
 use super::{
     attribute::reads,
     erasure::{ErasureObject, ForgetWait},
-    errors::NothingIsPublished,
+    errors::bad_input,
     nullable::{Nullable, nullable},
     scalars::subject_id,
     session::Session,
@@ -99,7 +99,8 @@ impl Mutation {
             let users = context.data_unchecked::<Users>();
             let receipts = context.data_unchecked::<Receipts>();
             if wait.is_some() && !receipts.are_published() {
-                return Err(NothingIsPublished.into());
+                let problem = "is RECEIPT, and the ledger is kept in the database only: ask without it; nobody was forgotten";
+                return Err(bad_input("wait", problem));
             }
             let erasure = users.forget(subject, session.origin()).await?;
             Ok(Some(match wait {
