@@ -21,7 +21,6 @@ pub struct LedgerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signer: Option<SignerConfig>,
     /// Public keys that have signed before, `NAME+ID+KEY`, as policies had them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub former_keys: Vec<String>,
     /// Where it is kept outside the database, by name.
     #[serde(skip_serializing)]

@@ -70,6 +70,11 @@ pub enum SinkError {
 }
 
 impl SinkError {
+    /// Whether the database failed, and not the sink.
+    pub(super) fn is_of_the_database(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Forget(_) | Self::Forward(_))
+    }
+
     /// An object, and what is wrong with it.
     pub(super) fn damaged(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Damaged { path: path.into(), problem: problem.into() }

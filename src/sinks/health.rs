@@ -16,7 +16,6 @@ pub struct SinkHealth(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     unreachable_for: Duration,
-    since: Instant,
     found: Mutex<Found>,
 }
 
@@ -27,6 +26,8 @@ struct Found {
     reached_at: Option<DateTime<Utc>>,
     /// Whether that was not long ago when this process began: the database is no old one.
     is_fresh: bool,
+    /// When this process began, or the database last went back.
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -34,6 +35,8 @@ struct Sink {
     state: SinkState,
     /// Whether this process has found the database whole beside it.
     is_seen: bool,
+    /// The same since the database last went back.
+    is_seen_since: bool,
     /// Where its log ends, as far as that counts.
     head: Head,
 }
@@ -93,10 +96,11 @@ impl SinkHealth {
     /// Of sinks at which nobody has looked yet.
     #[must_use]
     pub fn new(config: &LedgerConfig) -> Self {
-        let unseen = || Sink { state: SinkState::Unseen, is_seen: false, head: Head::genesis() };
+        let unseen =
+            || Sink { state: SinkState::Unseen, is_seen: false, is_seen_since: false, head: Head::genesis() };
         let sinks = config.sinks.keys().map(|name| (name.clone(), unseen())).collect();
-        let found = Mutex::new(Found { sinks, reached_at: None, is_fresh: false });
-        Self(Arc::new(Shared { unreachable_for: config.unreachable_for, since: Instant::now(), found }))
+        let found = Mutex::new(Found { sinks, reached_at: None, is_fresh: false, since: Instant::now() });
+        Self(Arc::new(Shared { unreachable_for: config.unreachable_for, found }))
     }
 
     /// Whether a server should get requests.
@@ -141,8 +145,13 @@ impl SinkHealth {
     pub(super) fn may_publish(&self) -> bool {
         let found = self.found();
         let is_at_odds = found.sinks.values().any(|sink| sink.state.is_at_odds());
-        let is_seen = found.sinks.values().all(|sink| sink.is_seen);
-        !is_at_odds && (is_seen || self.0.since.elapsed() > self.0.unreachable_for)
+        let is_seen = found.sinks.values().all(|sink| sink.is_seen_since);
+        !is_at_odds && (is_seen || found.since.elapsed() > self.0.unreachable_for)
+    }
+
+    /// The database went back.
+    pub(super) fn database_went_back(&self) {
+        self.found().went_back();
     }
 
     /// A look found this; the log ends there, as far as it was read.
@@ -153,14 +162,25 @@ impl SinkHealth {
         }
         let Some(sink) = found.sinks.get_mut(name) else { return };
         sink.is_seen |= state.is_whole();
+        sink.is_seen_since |= state.is_whole();
         if let Some(head) = head {
             sink.head = head;
         }
-        let says_nothing = matches!(state, SinkState::Unreachable | SinkState::Damaged);
-        if !(sink.state.is_at_odds() && says_nothing
-            || sink.state == SinkState::Behind && state == SinkState::Lost)
-        {
-            sink.state = state;
+        // Who does not answer, or not well, takes back nothing of what was found before.
+        let stays = match state {
+            SinkState::Damaged | SinkState::Lost => sink.state.is_at_odds(),
+            SinkState::Unreachable => {
+                sink.state.is_at_odds() || (sink.state == SinkState::Damaged && !sink.is_seen)
+            }
+            _ => false,
+        };
+        if stays {
+            return;
+        }
+        let is_news = state == SinkState::Behind && sink.state != SinkState::Behind;
+        sink.state = state;
+        if is_news {
+            found.went_back();
         }
     }
 
@@ -169,11 +189,14 @@ impl SinkHealth {
         self.found().sinks.get(name).is_some_and(|sink| sink.is_seen)
     }
 
-    /// Where the longest log of all sinks ends.
-    pub(super) fn longest(&self) -> Head {
+    /// The longest log of all sinks: whose it is, and where it ends.
+    pub(super) fn longest(&self) -> (String, Head) {
         let found = self.found();
-        let heads = found.sinks.values().map(|sink| &sink.head);
-        heads.max_by_key(|head| head.sequence).cloned().unwrap_or_else(Head::genesis)
+        let longest = found.sinks.iter().max_by_key(|(_, sink)| sink.head.sequence);
+        longest.map_or_else(
+            || (String::new(), Head::genesis()),
+            |(name, sink)| (name.clone(), sink.head.clone()),
+        )
     }
 
     /// Another server, or this one before it was started, was at one with a sink then.
@@ -194,7 +217,20 @@ impl SinkHealth {
         self.0.unreachable_for / 4
     }
 
+    /// The longest pause between two looks: else a sink that is well would count as one that was not reached for long.
+    pub(super) fn longest_pause(&self) -> Duration {
+        self.0.unreachable_for / 4
+    }
+
     fn found(&self) -> MutexGuard<'_, Found> {
         self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    /// What was seen before says nothing any more about what may be signed.
+    fn went_back(&mut self) {
+        self.since = Instant::now();
+        self.sinks.values_mut().for_each(|sink| sink.is_seen_since = false);
     }
 }

@@ -133,11 +133,13 @@ async fn look(
     name: &str,
     mirror: &mut Mirror,
 ) -> Result<(SinkState, Option<String>), SinkError> {
+    // Before the sink is read: what is published meanwhile is no loss.
+    let published = publication::published(db, name).await?;
     mirror.look().await?;
     let found = ledger::end(db).await?;
     let newest = mirror.head().sequence;
     let state = match compare(db, mirror, &found).await {
-        Ok(Comparison::Whole) if newest < publication::published(db, name).await? => SinkState::Lost,
+        Ok(Comparison::Whole) if newest < published => SinkState::Lost,
         Ok(Comparison::Whole) => SinkState::Good,
         Ok(Comparison::Foreign) => SinkState::Foreign,
         Ok(Comparison::Forked { .. }) => SinkState::Forked,

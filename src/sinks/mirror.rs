@@ -1,11 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{
-    StreamExt, TryStreamExt,
-    future::{join_all, try_join_all},
-    stream,
-};
+use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use oubliette_ledger::{
     CheckpointError, Policy, Receipt, SignedCheckpoint,
     mirror::{Batch, CHECKPOINT, Edge, Object, Tiles, TilesError, WIDTH, full_of, narrowed},
@@ -25,7 +21,10 @@ use crate::{
 /// So many entries are read from tiles rather than from batches.
 const FAR: u64 = WIDTH;
 
-/// Tiles that are read at the same time.
+/// Tiles that are written together, in entries, when there are many.
+const STEP: u64 = 16 * WIDTH;
+
+/// Tiles that are read, or written, at the same time.
 const AT_ONCE: usize = 8;
 
 /// What a log is to an older one.
@@ -147,17 +146,26 @@ impl Mirror {
         }
     }
 
-    /// Writes the tiles of the batches that were read.
+    /// Writes the tiles of batches that were read: some of them, so that what is done stays done.
     pub(super) async fn lay(&mut self) -> Result<(), SinkError> {
-        let Some(newest) = self.beyond.last() else { return Ok(()) };
-        let checkpoint = newest.checkpoint.clone();
         let mut edge = match &self.laid {
             Some(laid) => self.read(laid, Tiles::edge).await?,
             None => Edge::empty(),
         };
-        let texts = self.beyond.iter().flat_map(|beyond| &beyond.texts);
-        let full = texts.flat_map(|text| edge.append(text)).collect();
-        self.write(&checkpoint, full).await
+        let (begun, mut full) = (edge.size(), Vec::new());
+        let mut batches = 0;
+        for beyond in &self.beyond {
+            full.extend(beyond.texts.iter().flat_map(|text| edge.append(text)));
+            batches += 1;
+            if edge.size() - begun >= STEP {
+                break;
+            }
+        }
+        let Some(last) = self.beyond.get(..batches).and_then(<[_]>::last) else { return Ok(()) };
+        let checkpoint = last.checkpoint.clone();
+        self.write(&edge, &checkpoint, full).await?;
+        self.beyond.drain(..batches);
+        Ok(())
     }
 
     /// Appends entries, signed. All tiles must be there. Tiles that cannot be written then are written later.
@@ -178,9 +186,11 @@ impl Mirror {
             Created::Same => {}
             Created::Other => return Err(SinkError::Overtaken),
         }
-        self.edge = edge;
+        self.edge = edge.clone();
         self.beyond.push(Beyond { checkpoint: checkpoint.clone(), texts: batch.entries });
-        self.write(&checkpoint, full).await
+        self.write(&edge, &checkpoint, full).await?;
+        self.beyond.clear();
+        Ok(())
     }
 
     /// The digest of an entry of the log; of nothing, zeros.
@@ -244,10 +254,17 @@ impl Mirror {
     }
 
     /// Writes what belongs to batches that were created: tiles first, and then the object that says that they are there.
-    async fn write(&mut self, checkpoint: &SignedCheckpoint, full: Vec<Object>) -> Result<(), SinkError> {
+    async fn write(
+        &mut self,
+        edge: &Edge,
+        checkpoint: &SignedCheckpoint,
+        full: Vec<Object>,
+    ) -> Result<(), SinkError> {
         let filled: Vec<_> = full.iter().map(|object| format!("{}.p", object.path)).collect();
-        let objects = full.into_iter().chain(self.edge.partial());
-        try_join_all(objects.map(|object| self.write_tile(object))).await?;
+        let objects = stream::iter(full.into_iter().chain(edge.partial()));
+        let mut written = objects.map(|object| self.write_tile(object)).buffer_unordered(AT_ONCE);
+        while let Some(()) = written.try_next().await? {}
+        drop(written);
         // Another server may have come further.
         let there = self.store.get(CHECKPOINT).await?;
         let there = there.and_then(|bytes| self.checkpoint(&bytes).ok());
@@ -255,7 +272,6 @@ impl Mirror {
             self.store.replace(CHECKPOINT, checkpoint.text().as_bytes().to_vec()).await?;
         }
         self.laid = Some(checkpoint.clone());
-        self.beyond.clear();
         // What is in the full ones (c2sp.org/tlog-tiles allows it). A store that deletes nothing keeps them.
         for removed in join_all(filled.iter().map(|folder| self.store.remove_folder(folder))).await {
             if let Err(error) = removed {

@@ -23,6 +23,7 @@ mod inspect;
 mod metrics;
 mod mirror;
 mod open;
+mod pauses;
 mod receipts;
 mod store;
 mod watch;

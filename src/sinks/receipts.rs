@@ -3,6 +3,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use oubliette_ledger::Receipt;
 use tokio::time::{sleep, timeout};
 
@@ -32,18 +33,18 @@ impl Receipts {
         self.0.get().is_some_and(|sinks| !sinks.is_empty())
     }
 
-    /// The receipt of an entry, by the first sink that has it. `None` if it is in no sink yet.
+    /// The receipt of an entry, by the first sink that has it and answers. `None` if it is in no sink yet.
     ///
     /// # Errors
     ///
     /// [`SinkError`], if no sink has it, and one of them failed.
     pub async fn of(&self, erasure: &Erasure) -> Result<Option<Receipt>, SinkError> {
+        let sinks = self.0.get().into_iter().flatten();
+        let mut asked: FuturesUnordered<_> =
+            sinks.map(|sink| timeout(TIMEOUT, sink.published_receipt(erasure))).collect();
         let mut failed = None;
-        for sink in self.0.get().into_iter().flatten() {
-            match timeout(TIMEOUT, sink.published_receipt(erasure))
-                .await
-                .unwrap_or(Err(SinkError::Slow(TIMEOUT)))
-            {
+        while let Some(answer) = asked.next().await {
+            match answer.unwrap_or(Err(SinkError::Slow(TIMEOUT))) {
                 Ok(Some(receipt)) => return Ok(Some(receipt)),
                 Ok(None) => {}
                 Err(error) => failed = Some(error),

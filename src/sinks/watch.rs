@@ -15,6 +15,7 @@ use super::{
     SinkError, SinkHealth, SinkMetrics, SinkState,
     compare::{Comparison, compare, is_at},
     mirror::Mirror,
+    pauses::Pauses,
 };
 use crate::{
     causes,
@@ -26,13 +27,22 @@ use crate::{
 };
 
 /// How long a look at a sink may take. One that hangs must not be the last one.
-const LOOK: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_secs(15);
 
 /// How long a publication may take.
 const PUBLISH: Duration = Duration::from_secs(30);
 
 /// Longest pause after a failure.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The same if it was the database's.
+const SHORT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long bringing the database forward may take, before it begins with what is left.
+const FORWARD: Duration = Duration::from_mins(10);
+
+/// When those are looked for who came in while the database was brought forward: a change that was under way has ended by the last one.
+const AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(10), Duration::from_mins(2)];
 
 /// Most batches after a look. The next one comes soon.
 const BATCHES: usize = 8;
@@ -43,14 +53,18 @@ pub(super) struct Watch {
     pub(super) name: String,
     pub(super) mirror: Mirror,
     pub(super) context: Arc<Context>,
-    /// Failures one after another.
-    failures: u32,
+    /// Looks that failed.
+    failures: Pauses,
+    /// Publications that the sink did not take: it is looked at all the same.
+    refusals: Pauses,
     /// When it was last stored that the sink was reached.
     stored: Option<Instant>,
     /// How far the database is known to know that entries were published here.
     published: Option<i64>,
     /// What the log says about it.
     said: Option<String>,
+    /// When those are looked for who were forgotten and are back.
+    again_at: Vec<Instant>,
 }
 
 /// What all sinks share.
@@ -72,9 +86,29 @@ pub(super) struct Context {
 /// What a look has found, and what is to be said about it.
 type Found = (SinkState, Option<String>);
 
+/// Where the database stands, as far as this process knows.
+enum Standing {
+    /// Seen from this sink. The database ends there.
+    Beside(Comparison, Head),
+    /// This sink was longer than it is, and longer than the database.
+    Shrunk { known: Head },
+    /// This sink ends before what was published to it.
+    Lost { published: i64 },
+}
+
 impl Watch {
     pub(super) fn new(name: String, mirror: Mirror, context: Arc<Context>) -> Self {
-        Self { name, mirror, context, failures: 0, stored: None, published: None, said: None }
+        Self {
+            name,
+            mirror,
+            context,
+            failures: Pauses::default(),
+            refusals: Pauses::default(),
+            stored: None,
+            published: None,
+            said: None,
+            again_at: Vec::new(),
+        }
     }
 
     /// Looks again and again.
@@ -84,25 +118,41 @@ impl Watch {
         loop {
             ticks.tick().await;
             self.look().await;
-            if self.failures > 0 {
-                let pause = self.context.poll_interval.saturating_mul(1 << self.failures.min(16));
-                sleep(pause.min(PAUSE)).await;
-            }
+            sleep(self.failures.left()).await;
         }
     }
 
     /// Looks once, and does what follows.
     pub(super) async fn look(&mut self) {
+        let before = self.mirror.head().sequence;
+        let mut longest = self.longest_pause();
         let (state, problem) = match self.try_to_look().await {
             Ok(found) => found,
-            Err(error @ SinkError::Damaged { .. }) => (SinkState::Damaged, Some(causes::line(&error))),
-            Err(error) => (SinkState::Unreachable, Some(causes::line(&error))),
+            Err(error) => {
+                if error.is_of_the_database() {
+                    // It may be another one when it comes back.
+                    longest = longest.min(SHORT_PAUSE);
+                }
+                let is_damage = matches!(error, SinkError::Damaged { .. });
+                let state = if is_damage { SinkState::Damaged } else { SinkState::Unreachable };
+                (state, Some(causes::line(&error)))
+            }
         };
-        if let Ok(end) = ledger::end(&self.context.db).await {
-            self.context.metrics.set_entries(&self.name, self.mirror.head().sequence, end.sequence);
+        if state.is_whole() || self.mirror.head().sequence > before {
+            self.failures = Pauses::default();
+        } else {
+            self.failures.one_more(self.context.poll_interval, longest);
         }
-        self.failures = if state == SinkState::Good { 0 } else { self.failures.saturating_add(1) };
         self.find(state, None).await;
+        self.say(state, problem);
+    }
+
+    fn longest_pause(&self) -> Duration {
+        PAUSE.min(self.context.health.longest_pause())
+    }
+
+    /// Once, as long as it stays the same.
+    fn say(&mut self, state: SinkState, problem: Option<String>) {
         let sink = &self.name;
         // How long something took is no news.
         let said = problem.as_ref().map(|problem| problem.replace(|char: char| char.is_ascii_digit(), ""));
@@ -124,35 +174,42 @@ impl Watch {
     async fn find(&self, state: SinkState, head: Option<Head>) {
         let Context { users, health, metrics, .. } = &*self.context;
         health.set(&self.name, state, head);
-        users.ledger_is_at_least(health.longest());
+        users.ledger_is_at_least(health.longest().1);
         metrics.set_good(&self.name, state == SinkState::Good);
         self.context.judge().await;
     }
 
     async fn try_to_look(&mut self) -> Result<Found, SinkError> {
         let context = self.context.clone();
-        let db = &context.db;
+        if !context.users.is_ledger_trusted_by(LedgerWatcher::Peers) {
+            context.health.database_went_back();
+        }
         loop {
             let looked = timeout(LOOK, self.compare()).await;
-            let (found, comparison) = looked.unwrap_or(Err(SinkError::Slow(LOOK)))?;
+            let (comparison, found) = match looked.unwrap_or(Err(SinkError::Slow(LOOK)))? {
+                Standing::Beside(comparison, found) => (comparison, found),
+                Standing::Shrunk { known } => {
+                    return Ok((SinkState::Behind, Some(shrunk(&self.mirror.head(), &known))));
+                }
+                Standing::Lost { published } => {
+                    return Ok((SinkState::Lost, Some(lost(&self.mirror.head(), published))));
+                }
+            };
             let newest = self.mirror.head();
             match comparison {
                 Comparison::Whole => {
-                    if !context.health.is_seen(&self.name) {
-                        let published = publication::published(db, &self.name).await?;
-                        if newest.sequence < published {
-                            return Ok((SinkState::Lost, Some(lost(&newest, published))));
-                        }
-                    }
-                    let is_good = self.failures == 0;
-                    let state = if is_good { SinkState::Good } else { SinkState::Unwritable };
+                    self.forget_again().await?;
+                    let is_refused = self.refusals.count > 0;
+                    let state = if is_refused { SinkState::Unwritable } else { SinkState::Good };
                     self.find(state, Some(newest)).await;
                     return self.after_a_good_look(&found).await;
                 }
                 Comparison::Behind { common } => {
                     self.find(SinkState::Behind, Some(newest)).await;
-                    // As long as it takes: each call has its own limit.
-                    self.bring_forward(&found, &common).await?;
+                    let forwarded = timeout(FORWARD, self.bring_forward(&found, &common)).await;
+                    forwarded.unwrap_or(Err(SinkError::Slow(FORWARD)))?;
+                    let now = Instant::now();
+                    self.again_at = AGAIN.iter().map(|after| now + *after).collect();
                 }
                 Comparison::Foreign => return Ok((SinkState::Foreign, Some(foreign(&newest, &found)))),
                 Comparison::Forked { common } => {
@@ -162,41 +219,90 @@ impl Watch {
         }
     }
 
-    async fn compare(&mut self) -> Result<(Head, Comparison), SinkError> {
+    async fn compare(&mut self) -> Result<Standing, SinkError> {
+        let context = self.context.clone();
+        let Context { db, health, metrics, .. } = &*context;
+        // Before the sink is read: what others publish meanwhile is no loss.
+        let published =
+            if health.is_seen(&self.name) { 0 } else { publication::published(db, &self.name).await? };
         self.mirror.look().await?;
-        let found = ledger::end(&self.context.db).await?;
-        if found.sequence < self.mirror.head().sequence {
+        let newest = self.mirror.head();
+        let found = ledger::end(db).await?;
+        metrics.set_entries(&self.name, newest.sequence, found.sequence);
+        if found.sequence < newest.sequence {
             // Whatever fails from here on.
             self.find(SinkState::Behind, None).await;
         }
-        let comparison = compare(&self.context.db, &self.mirror, &found).await?;
-        Ok((found, comparison))
+        let comparison = compare(db, &self.mirror, &found).await?;
+        if comparison != Comparison::Whole {
+            return Ok(Standing::Beside(comparison, found));
+        }
+        if newest.sequence < published {
+            return Ok(Standing::Lost { published });
+        }
+        // A sink that shrank, or does not answer now, was seen to have more than the database.
+        let (longest, known) = health.longest();
+        if !is_at(db, &known).await? {
+            if longest == self.name {
+                return Ok(Standing::Shrunk { known });
+            }
+            health.set(&longest, SinkState::Behind, None);
+            context.judge().await;
+        }
+        Ok(Standing::Beside(comparison, found))
+    }
+
+    /// For a while after the database was brought forward: whoever was imported meanwhile, or could not be forgotten again then.
+    async fn forget_again(&mut self) -> Result<(), SinkError> {
+        let now = Instant::now();
+        if self.again_at.iter().any(|due| *due <= now) {
+            let returned = self.context.users.forget_the_returned().await?;
+            if returned > 0 {
+                tracing::warn!(
+                    sink = self.name,
+                    returned,
+                    "more users who had been forgotten were back; they are forgotten again"
+                );
+            }
+            self.again_at.retain(|due| *due > now);
+        }
+        Ok(())
     }
 
     /// The database is whole. A sink that does not take what is published is no reason to doubt that.
     async fn after_a_good_look(&mut self, found: &Head) -> Result<Found, SinkError> {
-        self.remember().await?;
+        timeout(LOOK, self.remember()).await.unwrap_or(Err(SinkError::Slow(LOOK)))?;
+        if let Some(problem) = self.refusals.problem.clone().filter(|_| !self.refusals.left().is_zero()) {
+            return Ok((SinkState::Unwritable, Some(problem)));
+        }
         let published = timeout(PUBLISH, self.publish(found)).await.unwrap_or(Err(SinkError::Slow(PUBLISH)));
         match published {
             // Whoever came first has published what is there.
-            Ok(()) | Err(SinkError::Overtaken) => Ok((SinkState::Good, None)),
-            Err(error) => Ok((
-                SinkState::Unwritable,
-                Some(format!("the newest entries are not published: {}", causes::line(&error))),
-            )),
+            Ok(()) | Err(SinkError::Overtaken) => {
+                self.refusals = Pauses::default();
+                let end = self.mirror.head().sequence;
+                self.context.metrics.set_entries(&self.name, end, found.sequence);
+                Ok((SinkState::Good, None))
+            }
+            Err(error) => {
+                let problem = format!("the newest entries are not published: {}", causes::line(&error));
+                self.refusals.one_more(self.context.poll_interval, self.longest_pause());
+                self.refusals.problem = Some(problem.clone());
+                Ok((SinkState::Unwritable, Some(problem)))
+            }
         }
     }
 
     /// Publishes what the sink does not have, if it is this server's turn.
     async fn publish(&mut self, found: &Head) -> Result<(), SinkError> {
         let context = self.context.clone();
-        let Context { db, signer, health, server, .. } = &*context;
+        let Context { db, users, signer, health, server, .. } = &*context;
         for _ in 0..BATCHES {
             let from = self.mirror.head();
             if self.mirror.is_laid() && from.sequence >= found.sequence {
                 return Ok(());
             }
-            if !health.may_publish() {
+            if !health.may_publish() || !users.is_ledger_trusted_by(LedgerWatcher::Peers) {
                 return Err(SinkError::Waiting);
             }
             if !on_the_primary(db, || publication::claim(db, &self.name, *server)).await? {
@@ -216,8 +322,8 @@ impl Watch {
                 return Err(SinkError::Ledger(format!("entry {} is missing", from.sequence + 1)));
             }
             // Read after the entries: a database that went back before they were read does not have this one any more.
-            if !is_at(db, &health.longest()).await? {
-                return Err(SinkError::Overtaken);
+            if !is_at(db, &health.longest().1).await? {
+                return Err(SinkError::Waiting);
             }
             self.mirror.publish(texts, signer).await?;
             self.find(SinkState::Good, Some(self.mirror.head())).await;
@@ -269,6 +375,12 @@ fn lost(newest: &Head, published: i64) -> String {
     format!(
         "the sink lacks entries: it ends at {newest}, and {published} were published to it; put it back, or give it another name in the configuration, and it is \
          filled anew"
+    )
+}
+
+fn shrunk(newest: &Head, known: &Head) -> String {
+    format!(
+        "sink and database both lack entries: the sink ended at {known}, and ends at {newest}; put the sink back as it was, or a newer backup of the database"
     )
 }
 

@@ -55,6 +55,12 @@ impl Users {
         (before & bit != 0) == is_trusted
     }
 
+    /// Whether a watcher trusts it.
+    #[must_use]
+    pub fn is_ledger_trusted_by(&self, watcher: LedgerWatcher) -> bool {
+        self.trust.0.distrusting.load(Ordering::Acquire) & watcher as u8 == 0
+    }
+
     /// The ledger is known to end here, or later: a database in which it ends before takes no new entry.
     pub fn ledger_is_at_least(&self, head: Head) {
         *self.trust.0.at_least.lock().unwrap_or_else(PoisonError::into_inner) = head;

@@ -28,7 +28,14 @@ async fn the_first_start_makes_everything_it_needs() {
     let keys = std::fs::metadata(sandbox.path("data/keys.toml")).unwrap();
     assert_eq!(keys.mode() & 0o777, 0o600);
     let files = std::fs::read_dir(sandbox.path("data")).unwrap().count();
-    assert_eq!(files, 4, "the database, its log and shared memory, the keys: no draft is left");
+    assert_eq!(
+        files, 6,
+        "the database, its log and shared memory, the keys, the ledger and its key: no draft is left"
+    );
+    let key = std::fs::metadata(sandbox.path("data/ledger-key")).unwrap();
+    assert_eq!(key.mode() & 0o777, 0o600);
+    let ledger = std::fs::metadata(sandbox.path("data/ledger")).unwrap();
+    assert_eq!(ledger.mode() & 0o777, 0o700);
 
     let log = server.log();
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -52,6 +52,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("Erasure.erasedAt", &[]),
     ("Erasure.sequence", &[]),
     ("Erasure.digest", &[]),
+    ("Erasure.receipt", &[]),
     ("AuditEvent.sequence", &[]),
     ("AuditEvent.occurredAt", &[]),
     ("AuditEvent.actor", &[]),

@@ -40,7 +40,7 @@ async fn readiness_follows_the_key_backend() {
 
     let (status, answer) = get(&app, "/readyz?exclude=kms").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    let message = "/readyz takes exclude=database, exclude=keys and exclude=ledger only";
+    let message = "/readyz takes exclude=database, exclude=keys, exclude=ledger and exclude=sinks only";
     assert_eq!(answer["errors"][0]["message"], message);
 }
 

@@ -8,6 +8,7 @@ on_both_databases!(
     two_signed_histories_are_told_from_a_database_that_is_behind,
     a_sink_of_another_ledger_is_refused,
     a_forgetting_is_refused_by_a_database_that_is_behind,
+    what_a_server_knew_of_a_sink_counts_when_sink_and_database_go_back,
 );
 
 async fn a_sink_that_lost_something_is_brought_to_the_end_again(stack: TestStack) {
@@ -203,6 +204,52 @@ async fn a_forgetting_is_refused_by_a_database_that_is_behind(stack: TestStack) 
     let server = scene.start().await;
     assert_eq!(erasure(&server, &ids[0]).await, place);
     assert_eq!(forget(&server, &ids[1]).await.sequence, 2);
+}
+
+/// As when a whole site is lost, and a standby takes over without its mounts.
+async fn what_a_server_knew_of_a_sink_counts_when_sink_and_database_go_back(stack: TestStack) {
+    let sinks = "[ledger.sinks.one]\nurl = \"file://sink\"\n[ledger.sinks.two]\nurl = \"file://other\"\n";
+    let scene = Scene::with_sinks(stack, sinks);
+    let server = scene.start().await;
+    let ids = create(&server, 10).await;
+    forget(&server, &ids[0]).await;
+    scene.published_all(1).await;
+    copy(&scene, "sink", "older");
+    let places = [forget(&server, &ids[1]).await, forget(&server, &ids[2]).await];
+    scene.published_all(3).await;
+    is_ready(&server).await;
+    let before = scene.exported();
+
+    // All at once: one is put back, one does not answer, and the database has the first entry.
+    server.signal("STOP");
+    let (one, two) = (scene.sandbox.path("kept-one"), scene.sandbox.path("kept-two"));
+    fs::rename(scene.sandbox.path("other"), &two).unwrap();
+    scene.sandbox.write("other", "no folder");
+    fs::rename(scene.sink(), &one).unwrap();
+    copy(&scene, "older", "sink");
+    scene
+        .sql(&[
+            "UPDATE erasure_head SET sequence = 1, digest = (SELECT digest FROM erasures WHERE sequence = 1)",
+            "DELETE FROM erasures WHERE sequence > 1",
+        ])
+        .await;
+    server.signal("CONT");
+    soon("it is noticed", async || readyz(&server).await.0 == StatusCode::SERVICE_UNAVAILABLE).await;
+    a_while().await;
+    assert_eq!(code(&server, &ids[5]).await, "UNAVAILABLE");
+    let query = "mutation($id: ID!) { forgetUser(id: $id) { sequence digest } }";
+    let answer = server.try_graphql(query, json!({ "id": ids[5] })).await.unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer}");
+    assert_eq!(scene.published(), 1, "nothing is signed");
+    assert!(!scene.object("batch/001").exists());
+    // Either of them is enough.
+    fs::remove_file(scene.sandbox.path("other")).unwrap();
+    fs::rename(&two, scene.sandbox.path("other")).unwrap();
+    is_ready(&server).await;
+    scene.published_all(3).await;
+    soon("it is trusted", async || code(&server, &ids[5]).await.is_empty()).await;
+    assert_eq!([erasure(&server, &ids[1]).await, erasure(&server, &ids[2]).await], places);
+    assert_eq!(scene.exported(), before);
 }
 
 /// A copy of a folder of the sandbox; an empty one if there is none.

@@ -78,15 +78,15 @@ async fn a_key_of_another_kind_is_refused() {
     let error = sandbox.admin_error(&["ledger", "policy"]);
     assert!(error.contains("the key is no Ed25519 key"), "{error}");
     for (settings, says) in [
-        ("kind = \"aws-kms\"\n", "ledger.signer.key_id: is missing"),
-        ("kind = \"local\"\n", "ledger.signer.file: is missing"),
+        ("kind = \"aws-kms\"\n", "ledger.signer.key_id in the defaults: is missing"),
+        ("kind = \"local\"\n", "ledger.signer.file in the defaults: is missing"),
         (
             "kind = \"local\"\nfile = \"k\"\nkey_id = \"k\"\n",
-            "ledger.signer.key_id: is not for this kind of signer",
+            "ledger.signer.key_id in config/sinks.toml: is not for this kind of signer",
         ),
         (
             "kind = \"aws-kms\"\nkey_id = \"k\"\npublic_key = \"k\"\n",
-            "ledger.signer.public_key: is no public key",
+            "ledger.signer.public_key in config/sinks.toml: is no public key",
         ),
     ] {
         sandbox.write("config/sinks.toml", &format!("{text}{settings}"));
