@@ -13,10 +13,8 @@ use tokio::time::{interval, timeout};
 use uuid::Uuid;
 
 use super::{
-    OpenSinksError, Receipts, SinkHealth, SinkMetrics,
-    mirror::Mirror,
-    open::open,
-    watch::{Context, Watch},
+    OpenSinksError, Receipts, SinkHealth, SinkMetrics, context::Context, mirror::Mirror, open::open,
+    watch::Watch,
 };
 use crate::{
     causes,

@@ -6,7 +6,7 @@
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`Sinks`] | all of them, for as long as a server runs |
-//! | `Watch`, `forward` | one of them: what is done again and again; bringing the database forward |
+//! | `Watch` | one of them: what is done again and again; and then: `publish`, `forward` (bringing the database forward) |
 //! | `compare` | where the database stands, seen from a sink |
 //! | `Mirror` | the log in a sink: its newest signed root, its entries; what it takes to append |
 //! | `Store` | its objects |
@@ -16,6 +16,7 @@
 
 mod all;
 mod compare;
+mod context;
 mod error;
 mod forward;
 mod health;
@@ -24,7 +25,9 @@ mod metrics;
 mod mirror;
 mod open;
 mod pauses;
+mod publish;
 mod receipts;
+mod said;
 mod store;
 mod watch;
 
