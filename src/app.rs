@@ -9,7 +9,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use crate::{
     access::{Authenticator, Budget, KeySourceError, Refusals, RequestRates},
     attributes::{DeclarationError, Declarations},
-    audit::{AuditMetrics, Trail},
+    audit::{AuditMetrics, Origin, Trail},
     causes,
     config::{Config, PeersConfig},
     database::{self, DatabaseError},
@@ -27,6 +27,9 @@ use crate::{
 /// The part of a request's time that it may wait for the audit trail: a third, so that the client still learns what
 /// happened.
 const AUDIT_SHARE: u32 = 3;
+
+/// Who forgets again at a start, in the audit trail.
+const AT_START: &str = "system:start";
 
 /// A whole Oubliette, ready to serve.
 #[derive(Debug)]
@@ -87,7 +90,8 @@ impl App {
         app.check_backends().await;
         app.sinks.begin().await;
         app.warn_of_orphans().await;
-        let returned = app.users.forget_the_returned().await.map_err(StartError::Forget)?;
+        let returned =
+            app.users.forget_the_returned(&Origin::new(AT_START)).await.map_err(StartError::Forget)?;
         if returned > 0 {
             tracing::warn!(
                 returned,

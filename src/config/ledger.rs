@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use oubliette_ledger::{Policy, PublicKey, SignedCheckpoint};
+use oubliette_ledger::{PublicKey, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -181,7 +181,7 @@ impl Section for LedgerConfig {
                 ));
             }
         }
-        if let Some(place) = self.former_keys.iter().position(|key| !is_key(key)) {
+        if let Some(place) = self.former_keys.iter().position(|key| PublicKey::parse(key).is_err()) {
             let problem =
                 "is no public key of a log: NAME+ID+KEY, as `oubliette-admin ledger policy` printed it";
             return Err(Invalid::new(
@@ -270,17 +270,13 @@ impl SignerConfig {
     }
 
     /// How KMS is asked.
-    pub(crate) fn kms(&self) -> Result<AwsKmsConfig, serde_json::Error> {
-        let mut config: AwsKmsConfig =
-            serde_json::from_value(serde_json::json!({ "key_id": self.key_id.clone().unwrap_or_default() }))?;
-        config.region.clone_from(&self.region);
-        config.profile.clone_from(&self.profile);
-        config.endpoint_url.clone_from(&self.endpoint_url);
-        config.credentials = self.credentials.unwrap_or_default();
-        Ok(config)
+    pub(crate) fn kms(&self) -> AwsKmsConfig {
+        AwsKmsConfig {
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            credentials: self.credentials.unwrap_or_default(),
+            ..AwsKmsConfig::new(self.key_id.clone().unwrap_or_default())
+        }
     }
-}
-
-fn is_key(key: &str) -> bool {
-    !key.contains(char::is_whitespace) && format!("log {key}\nquorum none\n").parse::<Policy>().is_ok()
 }

@@ -18,15 +18,6 @@ use crate::{
 /// Rows that are inserted together.
 const TOGETHER: usize = 500;
 
-/// The texts of some entries of a ledger, and the head after them.
-#[derive(Debug)]
-pub struct Texts {
-    /// The oldest first.
-    pub texts: Vec<String>,
-    /// After them.
-    pub head: Head,
-}
-
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
@@ -60,7 +51,7 @@ pub async fn texts_after(
     place: &Head,
     end: &Head,
     most: u64,
-) -> Result<Result<Texts, ChainFault>, DbErr> {
+) -> Result<Result<Vec<String>, ChainFault>, DbErr> {
     let rows = chain::page::<Erasures>(db, Some(place.sequence), end.sequence, most).await?;
     let mut head = place.clone();
     let mut texts = Vec::with_capacity(rows.len());
@@ -72,7 +63,7 @@ pub async fn texts_after(
         };
         texts.push(link.text());
     }
-    Ok(Ok(Texts { texts, head }))
+    Ok(Ok(texts))
 }
 
 /// The digest of an entry; of nothing, zeros.

@@ -35,7 +35,7 @@ pub(crate) use erasure::{AppendError, append};
 pub use erasure::{Erasure, find};
 pub use follow::{Erased, News, after};
 pub(crate) use forward::bring_forward;
-pub use forward::{ForwardError, Forwarded, Texts, digest_at, subject_of, texts_after};
+pub use forward::{ForwardError, Forwarded, digest_at, subject_of, texts_after};
 pub use key_file::KeyFileError;
 pub use page::{Filter, page};
 pub use receipt::{NoReceipt, receipt};

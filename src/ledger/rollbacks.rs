@@ -20,7 +20,7 @@ use crate::{
     entity::ledger_rollback::{Column, Entity, Model},
 };
 
-/// Who adopts a rollback after which the ledger was brought forward.
+/// Who brings a ledger forward, forgets again, and adopts the rollback that it was.
 pub(crate) const BROUGHT_FORWARD: &str = "system:sinks";
 
 /// A ledger that does not go on from where somebody has read it to.

@@ -45,9 +45,6 @@ pub enum OpenSignerError {
     /// KMS cannot be asked.
     #[error("ledger.signer cannot be used")]
     AwsKms(#[from] AwsKmsSignerError),
-    /// The settings make no configuration of KMS.
-    #[error("ledger.signer cannot be used")]
-    Settings(#[from] serde_json::Error),
 }
 
 /// A head was not signed.
@@ -167,6 +164,6 @@ fn file_of(config: &SignerConfig) -> Result<&std::path::Path, OpenSignerError> {
 }
 
 async fn connect(config: &SignerConfig) -> Result<AwsKmsSigner, OpenSignerError> {
-    let connected = AwsKmsSigner::connect("ledger.signer", &config.kms()?).await;
+    let connected = AwsKmsSigner::connect("ledger.signer", &config.kms()).await;
     connected.map_err(|error: AwsKmsError| AwsKmsSignerError::from(error).into())
 }

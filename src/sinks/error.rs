@@ -3,6 +3,7 @@ use std::time::Duration;
 use oubliette_ledger::PolicyError;
 use sea_orm::DbErr;
 
+use super::SinkState;
 use crate::{
     ledger::{ForwardError, NotSigned, OpenSignerError},
     users::UserError,
@@ -73,6 +74,14 @@ impl SinkError {
     /// Whether the database failed, and not the sink.
     pub(super) fn is_of_the_database(&self) -> bool {
         matches!(self, Self::Database(_) | Self::Forget(_) | Self::Forward(_))
+    }
+
+    /// What the sink is, as far as this tells.
+    pub(super) fn state(&self) -> SinkState {
+        match self {
+            Self::Damaged { .. } => SinkState::Damaged,
+            _ => SinkState::Unreachable,
+        }
     }
 
     /// An object, and what is wrong with it.

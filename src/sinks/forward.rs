@@ -3,14 +3,11 @@ use crate::{
     audit::{self, Action, NewEvent, Origin},
     chain::Head,
     database::begin_write,
-    ledger::{self, ForwardError},
+    ledger::{self, ForwardError, rollbacks::BROUGHT_FORWARD},
 };
 
 /// Most entries that come in together, if none has to move.
 const TOGETHER: i64 = 10_000;
-
-/// Who forgets again, in the audit trail.
-const REPLAY: &str = "system:sinks";
 
 impl Watch {
     /// Forgets again whom the sink says were forgotten, and brings these entries in: in this order, so that a database that is whole
@@ -23,7 +20,7 @@ impl Watch {
         let texts = self.mirror.entries(common.sequence + 1, last).await?;
         let subjects = texts.iter().map(|text| ledger::subject_of(text)).collect::<Result<Vec<_>, _>>();
         let subjects = subjects.map_err(ForwardError::from)?;
-        let origin = Origin::new(REPLAY);
+        let origin = Origin::new(BROUGHT_FORWARD);
         let mut returned = self.context.users.forget_again(&subjects, &origin).await?;
         let transaction = begin_write(db).await?;
         let Some(forwarded) = ledger::bring_forward(&transaction, found, common, &texts).await? else {

@@ -212,13 +212,9 @@ impl SinkHealth {
         at.is_some_and(|at| at < now + SKEW && at > now - self.0.unreachable_for)
     }
 
-    /// How often it is stored that a sink was reached: a restart within that time may count it as longer ago.
-    pub(super) fn store_every(&self) -> Duration {
-        self.0.unreachable_for / 4
-    }
-
-    /// The longest pause between two looks: else a sink that is well would count as one that was not reached for long.
-    pub(super) fn longest_pause(&self) -> Duration {
+    /// A sink is looked at, and that it was reached is stored, at least this often: else one that is well would count as one that was not reached for long,
+    /// here or after a restart.
+    pub(super) fn at_least_every(&self) -> Duration {
         self.0.unreachable_for / 4
     }
 

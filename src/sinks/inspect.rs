@@ -67,8 +67,7 @@ pub async fn inspect(config: &LedgerConfig, db: &DatabaseConnection) -> Result<I
         let looked = timeout(LOOK, look(db, name, &mut mirror)).await;
         let (state, problem) = match looked.unwrap_or(Err(SinkError::Slow(LOOK))) {
             Ok(found) => found,
-            Err(error @ SinkError::Damaged { .. }) => (SinkState::Damaged, Some(causes::line(&error))),
-            Err(error) => (SinkState::Unreachable, Some(causes::line(&error))),
+            Err(error) => (error.state(), Some(causes::line(&error))),
         };
         health.set(name, state, None);
         let is_read = !matches!(state, SinkState::Damaged | SinkState::Unreachable);

@@ -240,9 +240,11 @@ impl Mirror {
         let Some(checkpoint) = self.laid.as_ref().filter(|laid| index < laid.size()) else { return Ok(None) };
         let entry = self.entries(at, at).await?.into_iter().next();
         // It may stand elsewhere by now.
-        let entry = entry.filter(|entry| Sha256::digest(entry)[..] == erasure.digest[..]);
+        let Some(entry) = entry.filter(|entry| Sha256::digest(entry)[..] == erasure.digest[..]) else {
+            return Ok(None);
+        };
         let proof = self.read(checkpoint, |tiles| tiles.prove_inclusion(index)).await?;
-        Ok(entry.map(|entry| Receipt { entry, index, proof, checkpoint: checkpoint.clone() }))
+        Ok(Some(Receipt { entry, index, proof, checkpoint: checkpoint.clone() }))
     }
 
     /// Whether the log begins with an older one; `None` if it has not as many entries.

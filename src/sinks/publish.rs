@@ -69,7 +69,7 @@ impl Watch {
                 continue;
             }
             let texts = ledger::texts_after(db, &from, found, MAX_BATCH).await?;
-            let texts = texts.map_err(|fault| SinkError::Ledger(fault.text(ledger::words())))?.texts;
+            let texts = texts.map_err(|fault| SinkError::Ledger(fault.text(ledger::words())))?;
             let long = texts.iter().position(|text| text.len() > Edge::max_length());
             if let Some(place) = long.and_then(|place| i64::try_from(place).ok()) {
                 return Err(SinkError::Ledger(format!("entry {} is too long", from.sequence + 1 + place)));
@@ -96,7 +96,7 @@ impl Watch {
             publication::set_published(db, &self.name, newest).await?;
             self.published = Some(newest);
         }
-        if self.stored.is_none_or(|stored| stored.elapsed() >= health.store_every()) {
+        if self.stored.is_none_or(|stored| stored.elapsed() >= health.at_least_every()) {
             publication::set_reached(db, now()).await?;
             self.stored = Some(Instant::now());
         }

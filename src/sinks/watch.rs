@@ -14,9 +14,10 @@ use super::{
     said::{foreign, forked, lost, shrunk},
 };
 use crate::{
+    audit::Origin,
     causes,
     chain::Head,
-    ledger::{self, publication},
+    ledger::{self, publication, rollbacks::BROUGHT_FORWARD},
     users::LedgerWatcher,
 };
 
@@ -105,9 +106,7 @@ impl Watch {
                     // It may be another one when it comes back.
                     longest = longest.min(SHORT_PAUSE);
                 }
-                let is_damage = matches!(error, SinkError::Damaged { .. });
-                let state = if is_damage { SinkState::Damaged } else { SinkState::Unreachable };
-                (state, Some(causes::line(&error)))
+                (error.state(), Some(causes::line(&error)))
             }
         };
         if state.is_whole() || self.mirror.head().sequence > before {
@@ -120,7 +119,7 @@ impl Watch {
     }
 
     pub(super) fn longest_pause(&self) -> Duration {
-        PAUSE.min(self.context.health.longest_pause())
+        PAUSE.min(self.context.health.at_least_every())
     }
 
     /// Once, as long as it stays the same.
@@ -214,7 +213,7 @@ impl Watch {
         }
         // A sink that shrank, or does not answer now, was seen to have more than the database.
         let (longest, known) = health.longest();
-        if !is_at(db, &known).await? {
+        if known != newest && !is_at(db, &known).await? {
             if longest == self.name {
                 return Ok(Standing::Shrunk { known });
             }
@@ -228,7 +227,7 @@ impl Watch {
     async fn forget_again(&mut self) -> Result<(), SinkError> {
         let now = Instant::now();
         if self.again_at.iter().any(|due| *due <= now) {
-            let returned = self.context.users.forget_the_returned().await?;
+            let returned = self.context.users.forget_the_returned(&Origin::new(BROUGHT_FORWARD)).await?;
             if returned > 0 {
                 tracing::warn!(
                     sink = self.name,

@@ -18,9 +18,6 @@ use crate::{
 /// Subjects that are looked for together.
 const TOGETHER: usize = 500;
 
-/// Who forgets again, in the audit trail. In the ledger, the first erasure stands.
-const AT_START: &str = "system:start";
-
 impl Users {
     /// Forgets a user: destroys the data keys, the row and the access tokens that are for this user alone, and
     /// records the erasure, in one transaction.
@@ -50,16 +47,15 @@ impl Users {
     }
 
     /// Forgets again the users who the ledger says were forgotten and whose data is back: a backup was restored
-    /// below a newer ledger. Gives their number.
+    /// below a newer ledger. Gives their number. In the ledger, the first erasure stands.
     ///
     /// # Errors
     ///
     /// [`UserError::Database`].
-    pub async fn forget_the_returned(&self) -> Result<usize, UserError> {
+    pub async fn forget_the_returned(&self, origin: &Origin) -> Result<usize, UserError> {
         let returned = returned(&self.db, &self.registry).await?;
-        let origin = Origin::new(AT_START);
         for subject in &returned {
-            self.forget(*subject, &origin).await?;
+            self.forget(*subject, origin).await?;
         }
         Ok(returned.len())
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use oubliette::{
     app::App,
+    audit::Origin,
     config::{BackendConfig, Config},
     envelope::{DataKeyId, KeyVersion},
     keys::{ErrorClass, local::KeyFile},
@@ -118,7 +119,7 @@ async fn a_restored_backup_is_forgotten_again(stack: TestStack) {
         let sql = format!("SELECT * FROM {table} WHERE {column} = {}", app.literal(id));
         assert!(app.rows(&sql).await.is_empty(), "{table}");
     }
-    assert_eq!(app.users.forget_the_returned().await.unwrap(), 0);
+    assert_eq!(app.users.forget_the_returned(&Origin::new("a test")).await.unwrap(), 0);
     assert_eq!(app.read(id).await["errors"][0]["extensions"]["code"], "FORGOTTEN");
     assert_eq!(app.read(bystander).await.get("errors"), None);
 }

@@ -80,12 +80,6 @@ impl LocalSigner {
         &self.public
     }
 
-    /// A policy that trusts this key alone.
-    #[must_use]
-    pub fn policy(&self) -> String {
-        format!("log {}\nquorum none\n", self.public)
-    }
-
     /// Signs the root over the first entries of the log, so many.
     ///
     /// # Errors
@@ -132,7 +126,7 @@ impl rand_core::CryptoRng for Seed {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Policy, checkpoint::tests::OWN};
+    use crate::checkpoint::tests::{OWN, policy};
 
     #[test]
     fn a_key_signs_for_whoever_trusts_its_policy() {
@@ -140,7 +134,7 @@ mod tests {
         let signer = LocalSigner::parse(&text).unwrap();
         assert_eq!(signer.origin(), "example.com/log");
         assert_ne!(LocalSigner::generate("example.com/log").unwrap(), text);
-        let policy: Policy = signer.policy().parse().unwrap();
+        let policy = policy(signer.public());
         signer.sign(3, [1; 32]).unwrap().verify(&policy).unwrap();
         assert!(LocalSigner::generate("a b").is_err());
         assert!(!format!("{signer:?}").contains(text.lines().next().unwrap()));

@@ -50,7 +50,10 @@ async fn servers_that_publish_together_leave_one_history(stack: TestStack) {
 }
 
 async fn a_server_that_is_killed_leaves_the_rest_to_the_next(stack: TestStack) {
-    let scene = Scene::new(stack);
+    let mut scene = Scene::new(stack);
+    let slower = profile(&scene.stack.url(), "[ledger.sinks.one]\nurl = \"file://sink\"\n")
+        .replace("\"20ms\"", "\"100ms\"");
+    scene.sandbox = scene.sandbox.with_profile("sinks", &slower);
     let times = sized(8, 100);
     let mut server = scene.start().await;
     let ids = create(&server, times).await;
@@ -59,7 +62,7 @@ async fn a_server_that_is_killed_leaves_the_rest_to_the_next(stack: TestStack) {
         let place = forget(&server, id).await;
         assert_eq!(place.sequence, i64::try_from(n).unwrap() + 1);
         // At another moment each time: before, during and after the publication.
-        tokio::time::sleep(Duration::from_millis(5 * (n as u64 % 8))).await;
+        tokio::time::sleep(Duration::from_millis(20 * (n as u64 % 8))).await;
         server.signal("KILL");
         server.exit().await;
         unpublished += u64::from(scene.published() < n as u64 + 1);

@@ -49,6 +49,25 @@ pub struct AwsKmsConfig {
     pub max_attempts: NonZeroU32,
 }
 
+impl AwsKmsConfig {
+    /// This key, and the defaults.
+    #[must_use]
+    pub fn new(key_id: impl Into<String>) -> Self {
+        Self {
+            key_id: key_id.into(),
+            mac_key_id: None,
+            region: None,
+            profile: None,
+            endpoint_url: None,
+            credentials: AwsCredentials::Default,
+            context: BTreeMap::new(),
+            connect_timeout: one_second(),
+            attempt_timeout: two_seconds(),
+            max_attempts: three(),
+        }
+    }
+}
+
 /// Where AWS credentials come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -24,7 +24,7 @@ mod tiles;
 pub use batch::{Batch, MAX_BATCH};
 pub use edge::Edge;
 pub use narrow::{full_of, narrowed};
-pub use path::{entries_path, numbered};
+use path::{entries_path, numbered};
 pub use tiles::{Tiles, TilesError};
 
 /// The object that holds the newest signed root.

@@ -3,8 +3,7 @@ use tlog_tiles::Tile;
 use super::{HEIGHT, WIDTH};
 
 /// A number as a path: three digits at a time, all but the last with an `x` before (c2sp.org/tlog-tiles, "Merkle Tree").
-#[must_use]
-pub fn numbered(mut number: u64) -> String {
+pub(super) fn numbered(mut number: u64) -> String {
     let mut path = format!("{:03}", number % 1000);
     while number >= 1000 {
         number /= 1000;
@@ -19,8 +18,7 @@ pub(super) fn tile_path(tile: &Tile) -> String {
 }
 
 /// The path of the object that holds the entries of a tile, by the tile's number, in a log of that many entries.
-#[must_use]
-pub fn entries_path(tile: u64, size: u64) -> String {
+pub(super) fn entries_path(tile: u64, size: u64) -> String {
     partial("tile/entries", tile, (size - tile * WIDTH).min(WIDTH))
 }
 
