@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::{
-    access::{Authenticator, Budget, KeySourceError, Refusals, RequestRates},
+    access::{Authenticator, Budget, KeySourceError, Refusals, RequestRates, revocation},
     attributes::{DeclarationError, Declarations},
     audit::{AuditMetrics, Origin, Trail},
     causes,
@@ -96,6 +96,14 @@ impl App {
             tracing::warn!(
                 returned,
                 "users who had been forgotten were back, as after a restored backup; they are forgotten again"
+            );
+        }
+        let returned =
+            revocation::revoke_the_returned(&app.db, &Origin::new(AT_START)).await.map_err(StartError::Revoke)?;
+        if returned > 0 {
+            tracing::warn!(
+                returned,
+                "access tokens that had been revoked were good again, as after a restored backup; they are revoked again"
             );
         }
         app.prepare_search(config.search.build_at_start).await;
@@ -282,4 +290,7 @@ pub enum StartError {
     /// Users who were forgotten are back, and could not be forgotten again.
     #[error("the erasure ledger cannot be compared with the users")]
     Forget(#[source] UserError),
+    /// Access tokens that were revoked are good again, and could not be revoked again.
+    #[error("the erasure ledger cannot be compared with the access tokens")]
+    Revoke(#[source] DbErr),
 }

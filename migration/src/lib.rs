@@ -13,6 +13,7 @@ mod m20261128_000010_audit_groups;
 mod m20261129_000011_personal_values;
 mod m20261129_000013_search;
 mod m20261129_000014_ledger_sinks;
+mod m20261129_000015_ledger_forms;
 
 pub use sea_orm_migration::{self, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261129_000011_personal_values::Migration));
         migrations.push(Box::new(m20261129_000013_search::Migration));
         migrations.push(Box::new(m20261129_000014_ledger_sinks::Migration));
+        migrations.push(Box::new(m20261129_000015_ledger_forms::Migration));
         migrations.sort_by(|one, other| one.name().cmp(other.name()));
         migrations
     }

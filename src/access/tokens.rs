@@ -16,6 +16,7 @@ use crate::{
         erasure, user,
     },
     envelope::SubjectId,
+    ledger,
     names::{MAX_NAME, is_name},
 };
 
@@ -130,6 +131,7 @@ async fn try_revoke(db: &DatabaseConnection, name_or_id: &str, origin: &Origin) 
     let mut revoked = row.into_active_model();
     revoked.revoked_at = Set(Some(now()));
     let row = revoked.update(&transaction).await?;
+    ledger::append_revocations(&transaction, &[row.id], origin.actor()).await?;
     audit::append(&transaction, [&event(origin, Action::TokenRevoke, &row)]).await?;
     transaction.commit().await?;
     Ok(row)

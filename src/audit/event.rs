@@ -54,6 +54,8 @@ pub enum Action {
     LedgerAdopt,
     /// The database was behind the ledger outside, and was brought forward.
     LedgerReplay,
+    /// From now on, the erasure ledger's entries are written in a newer version.
+    LedgerUpgrade,
     /// Values of an attribute that is not declared any more were removed.
     AttributePurge,
     /// All values of declared attributes were opened, to see which do not fit any more.
@@ -94,6 +96,7 @@ impl Action {
             Self::KeyLocalRetire => "key_local_retire",
             Self::LedgerAdopt => "ledger_adopt",
             Self::LedgerReplay => "ledger_replay",
+            Self::LedgerUpgrade => "ledger_upgrade",
             Self::AttributePurge => "attribute_purge",
             Self::AttributeCheck => "attribute_check",
             Self::Find => "find",

@@ -28,7 +28,7 @@ pub(crate) use entry::Entry;
 pub use head::{GENESIS, Head, NotAHead};
 pub(crate) use link::Link;
 pub use problem::{ChainFault, Problem};
-pub(crate) use table::{HEAD_ID, Row, Table, advance, head, lock, page, require_head};
+pub(crate) use table::{HEAD_ID, Row, Table, advance, head, lock, lock_row, page, require_head};
 pub use verify::Verification;
 pub(crate) use verify::{beyond, verify};
 pub use words::Words;

@@ -70,8 +70,19 @@ pub(crate) async fn require_head<T: Table>(db: &impl ConnectionTrait) -> Result<
 ///
 /// The same.
 pub(crate) async fn lock<T: Table>(transaction: &WriteTransaction) -> Result<Head, DbErr> {
+    lock_row::<T>(transaction).await.map(Into::into)
+}
+
+/// The same with all that its row says.
+///
+/// # Errors
+///
+/// The same.
+pub(crate) async fn lock_row<T: Table>(
+    transaction: &WriteTransaction,
+) -> Result<<T::Heads as EntityTrait>::Model, DbErr> {
     let row = T::Heads::find_by_id(HEAD_ID).lock_exclusive().one(transaction).await?;
-    row.map(Into::into).ok_or_else(headless::<T>)
+    row.ok_or_else(headless::<T>)
 }
 
 /// Moves the head, which is locked.

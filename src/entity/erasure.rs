@@ -1,4 +1,4 @@
-//! `erasures`: the ledger of forgotten subjects, a hash chain.
+//! `erasures`: the ledger of forgotten subjects and revoked tokens, a hash chain.
 #![expect(missing_docs, reason = "SeaORM's derive makes items without documentation")]
 
 use sea_orm::entity::prelude::*;
@@ -9,11 +9,18 @@ pub struct Model {
     /// 1 for the first, without gaps.
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
+    /// What the first line of the entry's text is.
+    pub form: String,
+    /// Who was forgotten.
     #[sea_orm(unique)]
-    pub subject_id: Uuid,
+    pub subject_id: Option<Uuid>,
+    /// The access token that was revoked.
+    #[sea_orm(unique)]
+    pub token_id: Option<Uuid>,
+    /// When it happened.
     pub erased_at: DateTimeUtc,
     pub actor: String,
-    /// One line per destroyed data key: `version kek_id sha256(wrapped)`.
+    /// What the entry's text has of them.
     pub destroyed_keys: String,
     pub previous_digest: Vec<u8>,
     pub digest: Vec<u8>,

@@ -11,6 +11,8 @@ pub struct Model {
     pub id: i16,
     pub sequence: i64,
     pub digest: Vec<u8>,
+    /// 2 if entries may be written that releases before the second version do not read, else 1.
+    pub entry_version: i16,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -65,6 +65,18 @@ impl UserObject {
         Ok(self.0.updated_at())
     }
 
+    /// What fixes this person's data key without telling it: SHA-256, in hexadecimal. Keep it: once the person is forgotten, the receipt names the key that was
+    /// destroyed by the same. Another one after a rotation of the key, the same after one of wrapping keys. Needs `pii:read`.
+    #[graphql(complexity = 20)]
+    async fn key_commitment(&self, context: &Context<'_>) -> Nullable<String> {
+        nullable(async {
+            Session::of(context)?.allow(&[Scope::PiiRead], Some(self.0.id()))?;
+            let users = context.data_unchecked::<Users>();
+            Ok(Some(users.key_commitment(self.0.id()).await?.to_string()))
+        })
+        .await
+    }
+
     /// A personal attribute; null if the user has no value of it. Needs `users:read`; or `users:write` or `pii:read`, if only for this
     /// attribute.
     async fn attribute(&self, context: &Context<'_>, name: String) -> Nullable<AttributeObject> {

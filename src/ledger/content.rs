@@ -1,20 +1,10 @@
-//! What an entry of the ledger says, and the seven lines that its digest is taken over, each ended by a newline.
-//!
-//! ```text
-//! oubliette erasure 1
-//! <digest of the previous entry, 64 hexadecimal digits; zeros for the first>
-//! <sequence>
-//! <subject id>
-//! <time, RFC 3339 in UTC with microseconds, such as 2026-11-23T21:05:00.123456Z>
-//! <actor>
-//! <destroyed keys: version, wrapping key, SHA-256 of the wrapped key; joined by "; ">
-//! ```
-//!
-//! so that anybody can check it with a shell.
+//! What an entry of the ledger says, as the table has it. Its text is that of [`oubliette_ledger::Entry`], where it is described; a
+//! test compares the two.
 
 use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use oubliette_ledger::Form;
 use uuid::Uuid;
 
 use crate::{chain::Entry, entity::erasure::Model};
@@ -22,31 +12,50 @@ use crate::{chain::Entry, entity::erasure::Model};
 /// What an entry says, wherever it is kept: all but its place in the chain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content<'a> {
-    pub(super) subject_id: Uuid,
-    pub(super) erased_at: DateTime<Utc>,
+    /// How its text begins.
+    pub(super) form: &'a str,
+    /// Of an erasure.
+    pub(super) subject_id: Option<Uuid>,
+    /// Of a revocation.
+    pub(super) token_id: Option<Uuid>,
+    pub(super) at: DateTime<Utc>,
     pub(super) actor: &'a str,
-    /// Joined.
+    /// Joined. Of a revocation, nothing.
     pub(super) destroyed_keys: &'a str,
 }
 
 impl Entry for Content<'_> {
     fn write_format(&self, text: &mut String) {
-        text.push_str("oubliette erasure 1");
+        text.push_str(self.form);
     }
 
     fn write_lines(&self, text: &mut String) {
-        let Self { subject_id, erased_at, actor, destroyed_keys } = self;
-        let time = erased_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let Self { form, subject_id, token_id, at, actor, destroyed_keys } = self;
+        let id = subject_id.or(*token_id).unwrap_or_default();
+        let time = at.to_rfc3339_opts(SecondsFormat::Micros, true);
         // Writing to a string cannot fail.
-        let _ = write!(text, "{subject_id}\n{time}\n{actor}\n{destroyed_keys}\n");
+        let _ = write!(text, "{id}\n{time}\n{actor}\n");
+        if *form != Form::Revocation1.as_str() {
+            let _ = writeln!(text, "{destroyed_keys}");
+        }
+    }
+
+    fn is_canonical(&self) -> bool {
+        match (self.form.parse(), self.subject_id, self.token_id) {
+            (Ok(Form::Erasure1 | Form::Erasure2), Some(_), None) => true,
+            (Ok(Form::Revocation1), None, Some(_)) => self.destroyed_keys.is_empty(),
+            _ => false,
+        }
     }
 }
 
 impl<'a> From<&'a Model> for Content<'a> {
     fn from(row: &'a Model) -> Self {
         Self {
+            form: &row.form,
             subject_id: row.subject_id,
-            erased_at: row.erased_at,
+            token_id: row.token_id,
+            at: row.erased_at,
             actor: &row.actor,
             destroyed_keys: &row.destroyed_keys,
         }
@@ -55,21 +64,64 @@ impl<'a> From<&'a Model> for Content<'a> {
 
 #[cfg(test)]
 mod tests {
+    use oubliette_ledger::Entry;
+
     use super::*;
     use crate::chain::{Chained, Head};
+
+    const ID: Uuid = uuid::uuid!("01890a5d-ac96-774b-bcce-b302099a8057");
+
+    fn erasure(form: Form, destroyed_keys: &str) -> Content<'_> {
+        let at = "2026-11-23T21:05:00.120Z".parse().unwrap();
+        let form = form.as_str();
+        Content { form, subject_id: Some(ID), token_id: None, at, actor: "api", destroyed_keys }
+    }
+
+    fn revocation() -> Content<'static> {
+        let content = erasure(Form::Revocation1, "");
+        Content { subject_id: None, token_id: Some(ID), ..content }
+    }
 
     /// The figure comes from `printf '…' | sha256sum`: the format is for others to check.
     #[test]
     fn digest_is_the_documented_one() {
-        let content = Content {
-            subject_id: uuid::uuid!("01890a5d-ac96-774b-bcce-b302099a8057"),
-            erased_at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
-            actor: "api",
-            destroyed_keys: "1 local:a 00ff",
-        };
+        let content = erasure(Form::Erasure1, "1 local:a 00ff");
         assert_eq!(
             Chained::after(&Head::genesis(), [content]).head().to_string(),
             "1:a531323f46d1e7da1bfaf32bb9eb7da924cb76b311641bc7f1ee3c48c7f1948c"
         );
+    }
+
+    #[test]
+    fn the_text_is_that_of_the_log() {
+        let hash = "07".repeat(32);
+        for content in [
+            erasure(Form::Erasure1, ""),
+            erasure(Form::Erasure1, &format!("1 local:a {hash}; 2 local:b {hash}")),
+            erasure(Form::Erasure2, ""),
+            erasure(Form::Erasure2, &format!("1 local:a {hash} -; 2 local:b {hash} {hash}")),
+            revocation(),
+        ] {
+            let from = Head { sequence: 6, digest: vec![7; 32] };
+            let chained = Chained::after(&from, [content]);
+            let link = chained.links().next().unwrap();
+            assert_eq!(link.follow(&from).unwrap(), chained.head());
+            let entry: Entry = link.text().parse().unwrap();
+            assert_eq!(entry.digest()[..], chained.head().digest[..]);
+            assert_eq!(entry.form().as_str(), content.form);
+        }
+    }
+
+    #[test]
+    fn what_the_text_does_not_tell_apart_is_not_canonical() {
+        let odd = |content: Content<'_>| assert!(!content.is_canonical(), "{content:?}");
+        odd(Content { token_id: Some(ID), subject_id: None, ..erasure(Form::Erasure2, "") });
+        odd(Content { token_id: Some(ID), ..erasure(Form::Erasure2, "") });
+        odd(Content { subject_id: None, ..erasure(Form::Erasure1, "") });
+        odd(Content { form: "oubliette erasure 3", ..erasure(Form::Erasure1, "") });
+        odd(Content { form: "oubliette erasure 2\n", ..erasure(Form::Erasure1, "") });
+        odd(Content { subject_id: Some(ID), token_id: None, ..revocation() });
+        odd(Content { subject_id: Some(ID), ..revocation() });
+        odd(Content { destroyed_keys: "1 local:a 00ff", ..revocation() });
     }
 }

@@ -1,15 +1,17 @@
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-};
+use oubliette_ledger::{self as log, Form};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
-use super::{content::Content, verify::Erasures};
+use super::{
+    append::{AppendError, append_all, lock_after},
+    content::Content,
+};
 use crate::{
-    chain::{self, Chained, Head, Link},
+    chain::Head,
     database::{WriteTransaction, now},
     entity::erasure,
     envelope::{DataKeyId, KeyVersion, SubjectId},
-    keys::subjects::DestroyedKey,
+    keys::{KeyCommitment, subjects::DestroyedKey},
 };
 
 /// The record of one erasure. Pseudonymous: a subject id, and nothing else about the person.
@@ -33,10 +35,15 @@ pub struct Erasure {
 pub async fn find(db: &impl ConnectionTrait, subject: SubjectId) -> Result<Option<Erasure>, DbErr> {
     let row =
         erasure::Entity::find().filter(erasure::Column::SubjectId.eq(*subject.as_uuid())).one(db).await?;
-    Ok(row.map(Erasure::from))
+    Ok(row.map(|row| Erasure {
+        subject,
+        erased_at: row.erased_at,
+        sequence: row.sequence,
+        digest: row.digest,
+    }))
 }
 
-/// Appends an entry. Holds the ledger's lock until the transaction ends.
+/// Appends the record of an erasure. Holds the ledger's lock until the transaction ends.
 ///
 /// # Errors
 ///
@@ -48,69 +55,36 @@ pub(crate) async fn append(
     destroyed: &[DestroyedKey],
     at_least: &Head,
 ) -> Result<Erasure, AppendError> {
-    let from = chain::lock::<Erasures>(transaction).await?;
-    if from.sequence < at_least.sequence
-        || (from.sequence == at_least.sequence && from.digest != at_least.digest)
-    {
-        return Err(AppendError::Behind);
-    }
-    let content =
-        Content { subject_id: subject.into(), erased_at: now(), actor, destroyed_keys: &describe(destroyed) };
-    let chained = Chained::after(&from, [content]);
-    let to = chained.head();
-    let rows = chained.links().map(|link| row(&link).into_active_model().reset_all());
-    erasure::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-    chain::advance::<Erasures>(transaction, &to).await?;
-    Ok(Erasure { subject, erased_at: content.erased_at, sequence: to.sequence, digest: to.digest })
-}
-
-/// An entry was not appended.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AppendError {
-    /// The database went back: its ledger lacks entries that are known elsewhere.
-    #[error("the database's ledger lacks entries that are known elsewhere")]
-    Behind,
-    /// The database failed.
-    #[error(transparent)]
-    Database(#[from] DbErr),
+    let (from, version) = lock_after(transaction, at_least).await?;
+    let form = if version.has_commitments() { Form::Erasure2 } else { Form::Erasure1 };
+    let destroyed_keys = log::DestroyedKey::list(&destroyed.iter().map(told).collect::<Vec<_>>(), form);
+    let content = Content {
+        form: form.as_str(),
+        subject_id: Some(subject.into()),
+        token_id: None,
+        at: now(),
+        actor,
+        destroyed_keys: &destroyed_keys,
+    };
+    let to = append_all(transaction, &from, [content]).await?;
+    Ok(Erasure { subject, erased_at: content.at, sequence: to.sequence, digest: to.digest })
 }
 
 /// The data keys that an entry says were destroyed; `None` if it says no such thing.
-pub(super) fn destroyed(entry: &erasure::Model) -> Option<Vec<DataKeyId>> {
+pub(super) fn destroyed(subject: SubjectId, entry: &erasure::Model) -> Option<Vec<DataKeyId>> {
     let keys = entry.destroyed_keys.split("; ").filter(|key| !key.is_empty());
     keys.map(|key| {
         let version: u32 = key.split(' ').next()?.parse().ok()?;
-        Some(DataKeyId { subject: entry.subject_id.into(), version: KeyVersion::from(version) })
+        Some(DataKeyId { subject, version: KeyVersion::from(version) })
     })
     .collect()
 }
 
-fn describe(destroyed: &[DestroyedKey]) -> String {
-    let keys = destroyed.iter().map(|DestroyedKey { id, kek_id, fingerprint }| {
-        format!("{} {kek_id} {}", id.version, hex::encode(fingerprint))
-    });
-    keys.collect::<Vec<_>>().join("; ")
-}
-
-pub(super) fn row(link: &Link<'_, &Content<'_>>) -> erasure::Model {
-    erasure::Model {
-        sequence: link.sequence,
-        subject_id: link.entry.subject_id,
-        erased_at: link.entry.erased_at,
-        actor: link.entry.actor.to_owned(),
-        destroyed_keys: link.entry.destroyed_keys.to_owned(),
-        previous_digest: link.previous_digest.to_vec(),
-        digest: link.digest.to_vec(),
-    }
-}
-
-impl From<erasure::Model> for Erasure {
-    fn from(row: erasure::Model) -> Self {
-        Self {
-            subject: row.subject_id.into(),
-            erased_at: row.erased_at,
-            sequence: row.sequence,
-            digest: row.digest,
-        }
+fn told(DestroyedKey { id, kek_id, fingerprint, commitment }: &DestroyedKey) -> log::DestroyedKey {
+    log::DestroyedKey {
+        version: id.version.get(),
+        kek_id: kek_id.as_str().to_owned(),
+        fingerprint: *fingerprint,
+        commitment: commitment.as_ref().map(KeyCommitment::as_bytes).copied(),
     }
 }

@@ -18,7 +18,7 @@ const PAGE: u64 = 500;
 pub enum News {
     /// Nothing.
     Nothing,
-    /// These entries, the oldest first, and the place after them. There may be more.
+    /// Who was forgotten in the next entries, the oldest first, and the place after them. There may be more.
     Erased(Vec<Erased>, Head),
     /// The ledger does not go on from that place: another one was put there. The place is its end.
     Replaced(Head),
@@ -55,8 +55,10 @@ fn read_on(place: &Head, entries: &[erasure::Model]) -> Option<News> {
     let mut erased = Vec::with_capacity(entries.len());
     for entry in entries {
         place = entry.link().follow(&place).ok()?;
-        let (subject, destroyed) = (entry.subject_id.into(), destroyed(entry)?);
-        erased.push(Erased { subject, erased_at: entry.erased_at, destroyed });
+        if let Some(subject) = entry.subject_id.map(Into::into) {
+            let destroyed = destroyed(subject, entry)?;
+            erased.push(Erased { subject, erased_at: entry.erased_at, destroyed });
+        }
     }
-    (!erased.is_empty()).then_some(News::Erased(erased, place))
+    (!entries.is_empty()).then_some(News::Erased(erased, place))
 }

@@ -1,13 +1,13 @@
 //! Bringing a ledger forward that went back: entries that are kept elsewhere come in again, with the digests that they had.
 
-use oubliette_ledger::{Entry, EntryError};
+use oubliette_ledger::{DestroyedKey, Entry, EntryError, Event, Form};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
-use super::{content::Content, erasure::row, publication, rollbacks, verify::Erasures};
+use super::{append::row, content::Content, publication, rollbacks, verify::Erasures, version::raise};
 use crate::{
     chain::{self, ChainFault, Chained, Head, Row},
     database::{WriteTransaction, now},
@@ -79,13 +79,29 @@ pub async fn digest_at(db: &impl ConnectionTrait, sequence: i64) -> Result<Optio
     select.into_tuple().one(db).await
 }
 
-/// Who was forgotten, according to the text of an entry.
+/// Whom and what some entries are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Who was forgotten.
+    pub subjects: Vec<SubjectId>,
+    /// The access tokens that were revoked.
+    pub tokens: Vec<Uuid>,
+}
+
+/// Whom and what entries are about, according to their texts.
 ///
 /// # Errors
 ///
 /// [`EntryError`].
-pub fn subject_of(text: &str) -> Result<SubjectId, EntryError> {
-    Ok(text.parse::<Entry>()?.subject.into())
+pub fn told(texts: &[String]) -> Result<Told, EntryError> {
+    let mut told = Told::default();
+    for text in texts {
+        match text.parse::<Entry>()?.event {
+            Event::Erasure1(erasure) | Event::Erasure2(erasure) => told.subjects.push(erasure.subject.into()),
+            Event::Revocation1 { token } => told.tokens.push(token),
+        }
+    }
+    Ok(told)
 }
 
 /// Puts entries behind those up to a place, if the ledger still ends where it was found. Own entries beyond that place get other ones,
@@ -125,6 +141,10 @@ pub(crate) async fn bring_forward(
         rows.push(row);
     }
     let signed = head.sequence;
+    // Who wrote it knew that all servers read it.
+    if rows.iter().any(|row| row.form != Form::Erasure1.as_str()) {
+        raise(transaction).await?;
+    }
     for together in rows.chunks(TOGETHER) {
         insert(transaction, together.iter().cloned()).await?;
     }
@@ -136,7 +156,7 @@ pub(crate) async fn bring_forward(
     Ok(Some(Forwarded { head, moved }))
 }
 
-/// Puts entries behind a head that stood elsewhere, but those of people whose erasure is there already.
+/// Puts entries behind a head that stood elsewhere, but those of people and tokens whose entry is there already.
 async fn append_again(
     transaction: &WriteTransaction,
     from: Head,
@@ -144,7 +164,7 @@ async fn append_again(
 ) -> Result<Head, DbErr> {
     let mut fresh = Vec::new();
     for row in &own {
-        if let Some(place) = place_of(transaction, row.subject_id).await? {
+        if let Some(place) = place_of(transaction, row).await? {
             remember(transaction, row, place).await?;
         } else {
             fresh.push(row);
@@ -158,8 +178,14 @@ async fn append_again(
     Ok(chained.head())
 }
 
-async fn place_of(db: &impl ConnectionTrait, subject: Uuid) -> Result<Option<i64>, DbErr> {
-    let of = erasure::Entity::find().filter(erasure::Column::SubjectId.eq(subject));
+/// Where the entry is that is about the same person or token.
+async fn place_of(db: &impl ConnectionTrait, own: &erasure::Model) -> Result<Option<i64>, DbErr> {
+    let same = match (own.subject_id, own.token_id) {
+        (Some(subject), _) => erasure::Column::SubjectId.eq(subject),
+        (None, Some(token)) => erasure::Column::TokenId.eq(token),
+        (None, None) => return Ok(None),
+    };
+    let of = erasure::Entity::find().filter(same);
     of.select_only().column(erasure::Column::Sequence).into_tuple().one(db).await
 }
 
@@ -186,13 +212,21 @@ async fn insert(
 /// The row of an entry, by its text.
 fn read(text: &str) -> Result<erasure::Model, EntryError> {
     let entry: Entry = text.parse()?;
-    let keys = text.lines().next_back().unwrap_or_default();
+    let form = entry.form();
+    let (subject_id, token_id, destroyed_keys) = match &entry.event {
+        Event::Erasure1(erasure) | Event::Erasure2(erasure) => {
+            (Some(erasure.subject), None, DestroyedKey::list(&erasure.destroyed, form))
+        }
+        Event::Revocation1 { token } => (None, Some(*token), String::new()),
+    };
     Ok(erasure::Model {
         sequence: i64::try_from(entry.sequence).map_err(|_| EntryError::Line("sequence"))?,
-        subject_id: entry.subject,
-        erased_at: entry.erased_at,
+        form: form.as_str().to_owned(),
+        subject_id,
+        token_id,
+        erased_at: entry.at,
         actor: entry.actor.clone(),
-        destroyed_keys: keys.to_owned(),
+        destroyed_keys,
         previous_digest: entry.previous.to_vec(),
         digest: entry.digest().to_vec(),
     })

@@ -1,10 +1,11 @@
-//! The erasure ledger: who was forgotten, when, by whom, and which wrapped keys were destroyed. A hash chain, which all servers
-//! share.
+//! The erasure ledger: who was forgotten, when, by whom, and which data keys were destroyed; and which access tokens were revoked. A hash
+//! chain, which all servers share.
 //!
 //! | piece | what it is |
 //! | --- | --- |
 //! | [`Erasure`] | the record of one erasure; content: what its digest is taken over |
-//! | [`find()`], [`page()`], `append` | entries by subject and by place; one more of them |
+//! | [`find()`], [`page()`], `append`, `append_revocations` | entries by subject and by place; more of them |
+//! | [`version()`], [`upgrade()`] | in which version entries are written |
 //! | [`head()`], [`end()`], [`verify()`] | where the ledger ends; the walk over all of it |
 //! | [`after()`], [`News`] | what others learn from it |
 //! | `announce` | tells them to look |
@@ -17,6 +18,7 @@
 //! This room knows nothing of users and GraphQL. Whether data of a forgotten subject is there again, the users know.
 
 mod announce;
+mod append;
 mod content;
 mod erasure;
 mod follow;
@@ -25,21 +27,26 @@ mod key_file;
 mod page;
 pub mod publication;
 mod receipt;
+mod revocation;
 pub mod rollbacks;
 mod signer;
 mod verify;
+mod version;
 
 pub use announce::ERASURES_CHANNEL;
 pub(crate) use announce::announce;
-pub(crate) use erasure::{AppendError, append};
+pub(crate) use append::AppendError;
+pub(crate) use erasure::append;
 pub use erasure::{Erasure, find};
 pub use follow::{Erased, News, after};
 pub(crate) use forward::bring_forward;
-pub use forward::{ForwardError, Forwarded, digest_at, subject_of, texts_after};
+pub use forward::{ForwardError, Forwarded, Told, digest_at, texts_after, told};
 pub use key_file::KeyFileError;
 pub use page::{Filter, page};
 pub use receipt::{NoReceipt, receipt};
+pub(crate) use revocation::append_revocations;
 pub use signer::{
     NotSigned, OpenSignerError, Signer, create_signer, open_or_create_signer, open_signer, policy, public_key,
 };
 pub use verify::{end, head, verify, words};
+pub use version::{EntryVersion, upgrade, version};

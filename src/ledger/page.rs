@@ -15,9 +15,9 @@ pub struct Filter {
     pub subject: Option<SubjectId>,
     /// Only those of this actor.
     pub actor: Option<String>,
-    /// Only what was erased at this moment or later.
+    /// Only what happened at this moment or later.
     pub since: Option<DateTime<Utc>>,
-    /// Only what was erased before this moment.
+    /// Only what happened before this moment.
     pub until: Option<DateTime<Utc>>,
 }
 

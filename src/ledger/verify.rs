@@ -1,4 +1,4 @@
-use sea_orm::{ConnectionTrait, DbErr, Set, Unchanged};
+use sea_orm::{ConnectionTrait, DbErr, NotSet, Set, Unchanged};
 
 use super::content::Content;
 use crate::{
@@ -55,6 +55,7 @@ impl Table for Erasures {
             id: Unchanged(HEAD_ID),
             sequence: Set(head.sequence),
             digest: Set(head.digest.clone()),
+            entry_version: NotSet,
         }
     }
 }

@@ -1,9 +1,10 @@
 use super::{SinkError, watch::Watch};
 use crate::{
+    access::revocation,
     audit::{self, Action, NewEvent, Origin},
     chain::Head,
     database::begin_write,
-    ledger::{self, ForwardError, rollbacks::BROUGHT_FORWARD},
+    ledger::{self, ForwardError, Told, rollbacks::BROUGHT_FORWARD},
 };
 
 /// Most entries that come in together, if none has to move.
@@ -18,10 +19,10 @@ impl Watch {
         // If own entries have to move, all come at once: nobody finds a ledger without them.
         let last = if found == common { newest.min(common.sequence + TOGETHER) } else { newest };
         let texts = self.mirror.entries(common.sequence + 1, last).await?;
-        let subjects = texts.iter().map(|text| ledger::subject_of(text)).collect::<Result<Vec<_>, _>>();
-        let subjects = subjects.map_err(ForwardError::from)?;
+        let Told { subjects, tokens } = ledger::told(&texts).map_err(ForwardError::from)?;
         let origin = Origin::new(BROUGHT_FORWARD);
         let mut returned = self.context.users.forget_again(&subjects, &origin).await?;
+        let revoked = revocation::revoke_again(db, &tokens, &origin).await?;
         let transaction = begin_write(db).await?;
         let Some(forwarded) = ledger::bring_forward(&transaction, found, common, &texts).await? else {
             transaction.rollback().await?;
@@ -38,6 +39,7 @@ impl Watch {
             sink = self.name,
             entries = texts.len(),
             forgotten_again = returned,
+            revoked_again = revoked,
             moved = forwarded.moved,
             "the database was behind the ledger outside, as after a restored backup or a failover; it was brought forward to {}",
             forwarded.head

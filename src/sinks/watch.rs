@@ -14,6 +14,7 @@ use super::{
     said::{foreign, forked, lost, shrunk},
 };
 use crate::{
+    access::revocation,
     audit::Origin,
     causes,
     chain::Head,
@@ -227,7 +228,9 @@ impl Watch {
     async fn forget_again(&mut self) -> Result<(), SinkError> {
         let now = Instant::now();
         if self.again_at.iter().any(|due| *due <= now) {
-            let returned = self.context.users.forget_the_returned(&Origin::new(BROUGHT_FORWARD)).await?;
+            let origin = Origin::new(BROUGHT_FORWARD);
+            let returned = self.context.users.forget_the_returned(&origin).await?;
+            revocation::revoke_the_returned(&self.context.db, &origin).await?;
             if returned > 0 {
                 tracing::warn!(
                     sink = self.name,

@@ -7,7 +7,7 @@ use crate::{
     database::{Together, one_of},
     entity::user,
     envelope::{SealedRow, SubjectId},
-    keys::{FoundKey, Keyring},
+    keys::{FoundKey, KeyCommitment, Keyring, KeyringError},
     ledger,
 };
 
@@ -59,6 +59,20 @@ impl Users {
     ) -> Result<Option<User>, UserError> {
         let row = and_values(&self.db, row.into_iter().collect(), &reads.declared).await?;
         Ok(User::together(self, row, &reads.declared, found).pop())
+    }
+
+    /// What fixes a user's data key: of the newest one.
+    ///
+    /// # Errors
+    ///
+    /// [`UserError::Forgotten`], [`UserError::NotFound`], [`UserError::LedgerWentBack`], [`UserError::Keys`], [`UserError::Database`].
+    pub async fn key_commitment(&self, subject: SubjectId) -> Result<KeyCommitment, UserError> {
+        self.require_trusted_ledger()?;
+        match self.keyring.commitment(subject).await {
+            Ok(commitment) => Ok(commitment),
+            Err(error) if matches!(*error, KeyringError::NoDataKey(_)) => Err(self.absent(subject).await),
+            Err(error) => Err(UserError::Keys(error)),
+        }
     }
 
     /// What to answer about a user whose row is gone.

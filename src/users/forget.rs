@@ -132,7 +132,7 @@ impl Users {
 /// Subjects that were erased and have data all the same.
 async fn returned(db: &impl ConnectionTrait, registry: &Registry) -> Result<Vec<SubjectId>, DbErr> {
     let keys = data_key::Entity::find().select_only().column(data_key::Column::SubjectId).into_query();
-    let subjects: Vec<Uuid> = erasure::Entity::find()
+    let subjects: Vec<Option<Uuid>> = erasure::Entity::find()
         .select_only()
         .column(erasure::Column::SubjectId)
         .filter(
@@ -145,5 +145,5 @@ async fn returned(db: &impl ConnectionTrait, registry: &Registry) -> Result<Vec<
         .into_tuple()
         .all(db)
         .await?;
-    Ok(subjects.into_iter().map(SubjectId::from).collect())
+    Ok(subjects.into_iter().flatten().map(SubjectId::from).collect())
 }

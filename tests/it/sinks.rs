@@ -1,5 +1,6 @@
 //! The erasure ledger outside the database: with real processes, on both databases.
 
+mod base_backup;
 mod faults;
 mod histories;
 mod publishing;

@@ -147,6 +147,7 @@
 pub mod aws_kms;
 pub mod backends;
 mod cache;
+mod commitment;
 /// The settings of this crate.
 pub mod config;
 mod context;
@@ -189,6 +190,7 @@ pub use backends::{
     KINDS, KeyBackend, KeysInUse, OpenBackendError, Ownership, RawSettings, RawWrap, SettingError, advice,
     kind, open_backend, open_backends, open_what_can_be, owner, settings,
 };
+pub use commitment::{COMMITMENT_LENGTH, KeyCommitment};
 pub use context::KeyContext;
 use fence::{Fence, Ticket};
 pub use journal::{Journal, NoJournal};

@@ -38,11 +38,23 @@ impl From<DataKeyIdentity> for Uuid {
 pub struct OpenDataKey {
     key: DataKey,
     identity: DataKeyIdentity,
+    is_commitment_foreign: bool,
 }
 
 impl OpenDataKey {
     pub(super) fn new(key: DataKey, identity: DataKeyIdentity) -> Self {
-        Self { key, identity }
+        Self { key, identity, is_commitment_foreign: false }
+    }
+
+    /// With what was found of the commitment in the table.
+    pub(super) fn committed(self, is_commitment_foreign: bool) -> Self {
+        Self { is_commitment_foreign, ..self }
+    }
+
+    /// Whether the table had the commitment of another key when this one was opened.
+    #[must_use]
+    pub fn is_commitment_foreign(&self) -> bool {
+        self.is_commitment_foreign
     }
 
     /// Whose key it is, and which version.

@@ -12,7 +12,7 @@ use sea_orm::{
 use tracing::Instrument;
 
 use super::{
-    BackendError, DataKeyIdentity, Inactive, Journal, KekId, Keyring, NoJournal, NotStored, WrappedKey,
+    BackendError, DataKeyIdentity, Inactive, Journal, KekId, KeyCommitment, Keyring, NoJournal, NotStored, WrappedKey,
     store::{self, StoredKey},
     subjects::{LockedSubject, Registry},
     sweep::{
@@ -268,7 +268,9 @@ impl RotateTask {
         if rows == Some(0) {
             return Err(RotateError::Rowless(*newest));
         }
-        let fresh = StoredKey { identity: DataKeyIdentity::generate(), wrapped: generated.wrapped };
+        let identity = DataKeyIdentity::generate();
+        let commitment = Some(KeyCommitment::of(id, identity, &generated.material));
+        let fresh = StoredKey { identity, wrapped: generated.wrapped, commitment };
         let unconfirmed = store::replace(&transaction, &locked, id.version, fresh).await?;
         self.journal.rotated(&transaction, id).await?;
         unconfirmed.confirm(&transaction, active.name()).await?;

@@ -3,7 +3,7 @@
 //! A subject's rows are the subject's lock: see [`LockedSubject`]. A data key is added only when the subject is new; a
 //! rotation changes the newest row in place.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -14,15 +14,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{DataKeyIdentity, KekId, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
+use super::{DataKeyIdentity, KekId, KeyCommitment, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
 use crate::{
-    database::{Before, Together, WriteTransaction, begin_write, clock, insert_together, one_of, read_clock},
+    database::{Before, Together, WriteTransaction, begin_write, clock, insert_together, on_the_primary, one_of, read_clock},
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
 
 /// The columns of a [`StoredKey`] and its version.
-const STORED: [Column; 4] = [Column::Version, Column::KekId, Column::Wrapped, Column::Id];
+const STORED: [Column; 5] =
+    [Column::Version, Column::KekId, Column::Wrapped, Column::Id, Column::Commitment];
 
 /// A data key in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct StoredKey {
     pub identity: DataKeyIdentity,
     /// What its backend opens.
     pub wrapped: WrappedKey,
+    /// What fixes the key; `None` if a release before this one stored it, and nobody has opened it since.
+    pub commitment: Option<KeyCommitment>,
 }
 
 /// What a transaction that stores a data key has still to ask before it is committed.
@@ -62,10 +65,10 @@ impl Unconfirmed {
 pub async fn insert(
     transaction: &WriteTransaction,
     id: DataKeyId,
-    StoredKey { identity, wrapped }: StoredKey,
+    StoredKey { identity, wrapped, commitment }: StoredKey,
 ) -> Result<Unconfirmed, DbErr> {
     let unconfirmed = Unconfirmed([wrapped.kek_id.clone()].into());
-    let row = ActiveModel { subject_id: Set(id.subject.into()), ..fresh(id.version, identity, wrapped)? };
+    let row = ActiveModel { subject_id: Set(id.subject.into()), ..fresh(id.version, identity, wrapped, commitment)? };
     // SeaORM inserts values only, and the time is the database's.
     let backend = transaction.get_database_backend();
     let mut insert = Query::insert();
@@ -87,7 +90,7 @@ pub async fn insert_many(
 ) -> Result<Unconfirmed, DbErr> {
     let created_at = read_clock(transaction).await?;
     let mut kek_ids = BTreeSet::new();
-    let row = |(id, StoredKey { identity, wrapped }): (DataKeyId, &StoredKey)| {
+    let row = |(id, StoredKey { identity, wrapped, commitment }): (DataKeyId, &StoredKey)| {
         kek_ids.insert(wrapped.kek_id.clone());
         Ok(Model {
             subject_id: id.subject.into(),
@@ -97,7 +100,7 @@ pub async fn insert_many(
             created_at,
             rewrapped_at: None,
             id: (*identity).into(),
-            commitment: None,
+            commitment: commitment.map(KeyCommitment::into_column),
         })
     };
     let rows = keys.into_iter().map(row).collect::<Result<Vec<_>, DbErr>>()?;
@@ -115,7 +118,7 @@ pub async fn replace(
     transaction: &WriteTransaction,
     locked: &LockedSubject,
     version: KeyVersion,
-    StoredKey { identity, wrapped }: StoredKey,
+    StoredKey { identity, wrapped, commitment }: StoredKey,
 ) -> Result<Unconfirmed, DbErr> {
     let unconfirmed = Unconfirmed([wrapped.kek_id.clone()].into());
     let Some(((newest, _), older)) = locked.keys().split_last() else { return Err(DbErr::RecordNotUpdated) };
@@ -124,7 +127,7 @@ pub async fn replace(
         let older = own().and(Column::Version.lt(version_column(newest.version)?));
         Entity::delete_many().filter(older).exec(transaction).await?;
     }
-    let row = fresh(version, identity, wrapped)?;
+    let row = fresh(version, identity, wrapped, commitment)?;
     let backend = transaction.get_database_backend();
     let mut update = Query::update();
     update.table(Entity).cond_where(own().and(Column::Version.eq(version_column(newest.version)?)));
@@ -139,7 +142,12 @@ pub async fn replace(
 }
 
 /// A row without its subject; made when it is stored.
-fn fresh(version: KeyVersion, identity: DataKeyIdentity, wrapped: WrappedKey) -> Result<ActiveModel, DbErr> {
+fn fresh(
+    version: KeyVersion,
+    identity: DataKeyIdentity,
+    wrapped: WrappedKey,
+    commitment: Option<KeyCommitment>,
+) -> Result<ActiveModel, DbErr> {
     Ok(ActiveModel {
         subject_id: NotSet,
         version: Set(version_column(version)?),
@@ -148,7 +156,7 @@ fn fresh(version: KeyVersion, identity: DataKeyIdentity, wrapped: WrappedKey) ->
         created_at: NotSet,
         rewrapped_at: Set(None),
         id: Set(identity.into()),
-        commitment: Set(None),
+        commitment: Set(commitment.map(KeyCommitment::into_column)),
     })
 }
 
@@ -212,7 +220,7 @@ pub async fn find(
 ) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
     let subjects = ids.iter().map(|id| *id.subject.as_uuid()).collect();
     let of_subjects = one_of(db.get_database_backend(), Column::SubjectId, subjects);
-    let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid)> = Entity::find()
+    let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid, Option<Vec<u8>>)> = Entity::find()
         .select_only()
         .column(Column::SubjectId)
         .columns(STORED)
@@ -220,9 +228,9 @@ pub async fn find(
         .into_tuple()
         .all(db)
         .await?;
-    let found = rows.into_iter().map(|(subject, version, kek_id, wrapped, identity)| {
+    let found = rows.into_iter().map(|(subject, version, kek_id, wrapped, identity, commitment)| {
         let id = DataKeyId { subject: subject.into(), version: key_version(version)? };
-        Ok((id, stored(kek_id, wrapped, identity)))
+        Ok((id, stored(kek_id, wrapped, identity, commitment)))
     });
     found.collect()
 }
@@ -240,10 +248,11 @@ pub(crate) fn join<E: EntityTrait>(select: Select<E>, subject: impl ColumnTrait)
 pub(crate) fn joined(row: &QueryResult, own: usize, subject: SubjectId) -> Option<(DataKeyId, StoredKey)> {
     let version = row.try_get_by_index::<Option<i32>>(own).ok()??;
     let id = DataKeyId { subject, version: key_version(version).ok()? };
-    let [kek_id, wrapped, identity] = [own + 1, own + 2, own + 3];
+    let [kek_id, wrapped, identity, commitment] = [own + 1, own + 2, own + 3, own + 4];
     let kek_id = row.try_get_by_index(kek_id).ok()?;
     let wrapped = row.try_get_by_index(wrapped).ok()?;
-    Some((id, stored(kek_id, wrapped, row.try_get_by_index(identity).ok()?)))
+    let identity = row.try_get_by_index(identity).ok()?;
+    Some((id, stored(kek_id, wrapped, identity, row.try_get_by_index(commitment).ok()?)))
 }
 
 /// The same for ids that many ask for at the same time, one each.
@@ -266,10 +275,10 @@ pub(crate) async fn all_of(
 ) -> Result<Vec<(DataKeyId, StoredKey, DateTime<Utc>)>, DbErr> {
     let rows = Entity::find().filter(Column::SubjectId.eq(*subject.as_uuid())).all(db).await?;
     let stored = rows.into_iter().map(|row| {
-        let (identity, created_at) = (row.id.into(), row.created_at);
-        parse(row).map(|(id, wrapped)| (id, StoredKey { identity, wrapped }, created_at))
+        let id = DataKeyId { subject, version: key_version(row.version)? };
+        Ok((id, stored(row.kek_id, row.wrapped, row.id, row.commitment), row.created_at))
     });
-    let mut stored = stored.collect::<Result<Vec<_>, _>>()?;
+    let mut stored = stored.collect::<Result<Vec<_>, DbErr>>()?;
     stored.sort_by_key(|(id, ..)| *id);
     Ok(stored)
 }
@@ -323,14 +332,43 @@ pub async fn newest(
 pub async fn destroy(
     db: &impl ConnectionTrait,
     subject: SubjectId,
-) -> Result<Vec<(DataKeyId, WrappedKey)>, DbErr> {
+) -> Result<Vec<(DataKeyId, StoredKey)>, DbErr> {
     let rows = Entity::delete_many()
         .filter(Column::SubjectId.eq(*subject.as_uuid()))
         .exec_with_returning(db)
         .await?;
-    let mut destroyed = rows.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let destroyed = rows.into_iter().map(|row| {
+        let id = DataKeyId { subject, version: key_version(row.version)? };
+        Ok((id, stored(row.kek_id, row.wrapped, row.id, row.commitment)))
+    });
+    let mut destroyed = destroyed.collect::<Result<Vec<_>, DbErr>>()?;
     destroyed.sort_by_key(|(id, _)| *id);
     Ok(destroyed)
+}
+
+/// Stores the commitments of data keys that have none.
+///
+/// # Errors
+///
+/// The database's error; then none of them is stored.
+pub(crate) async fn commit(
+    db: &DatabaseConnection,
+    commitments: &BTreeMap<DataKeyId, (DataKeyIdentity, KeyCommitment)>,
+) -> Result<(), DbErr> {
+    on_the_primary(db, || async {
+        let transaction = begin_write(db).await?;
+        // In one order, whoever locks them.
+        for (identity, commitment) in commitments.values() {
+            Entity::update_many()
+                .col_expr(Column::Commitment, Expr::value(commitment.into_column()))
+                .filter(Column::Id.eq(Uuid::from(*identity)))
+                .filter(Column::Commitment.is_null())
+                .exec(&transaction)
+                .await?;
+        }
+        transaction.commit().await
+    })
+    .await
 }
 
 /// How many data keys are under a wrapping key.
@@ -373,8 +411,12 @@ pub async fn count_by_kek(
         .await
 }
 
-fn stored(kek_id: String, bytes: Vec<u8>, identity: Uuid) -> StoredKey {
-    StoredKey { identity: identity.into(), wrapped: WrappedKey { kek_id: KekId::new(kek_id), bytes } }
+fn stored(kek_id: String, bytes: Vec<u8>, identity: Uuid, commitment: Option<Vec<u8>>) -> StoredKey {
+    StoredKey {
+        identity: identity.into(),
+        wrapped: WrappedKey { kek_id: KekId::new(kek_id), bytes },
+        commitment: KeyCommitment::from_column(commitment),
+    }
 }
 
 pub(crate) fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {

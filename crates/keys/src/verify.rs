@@ -96,6 +96,7 @@ impl Verify {
             controls.tally.add(Counts { failed: found.len() as u64, ..Counts::default() });
             task.note(found);
         }
+        self.keyring.store_commitments().await;
         let verified = std::mem::take(&mut *task.verified());
         Ok(verified)
     }
@@ -222,6 +223,10 @@ impl fmt::Debug for VerifyTask {
 #[error("the subject has no data key")]
 struct NoDataKey;
 
+#[derive(Debug, thiserror::Error)]
+#[error("opens, but the key commitment in its row is another key's: the row was changed")]
+struct ForeignCommitment;
+
 impl Verified {
     /// Adds what was found elsewhere.
     pub fn add(&mut self, other: Self) {
@@ -236,6 +241,9 @@ impl Verified {
         let mut verified = Self { subjects: 1, ..Self::default() };
         for (id, key) in keys {
             match key {
+                Ok(key) if key.is_commitment_foreign() => {
+                    verified.fault(subject, format!("data_keys/{}", id.version), &ForeignCommitment);
+                }
                 Ok(_) => verified.data_keys += 1,
                 Err(error) => verified.fault(subject, format!("data_keys/{}", id.version), error),
             }

@@ -4,22 +4,22 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::Hash;
+use crate::{DestroyedKey, Form, Hash};
 
-/// What the first line of each entry is.
-const FORMAT: &str = "oubliette erasure 1";
-
-/// An entry of the ledger: somebody was forgotten. As a text, seven lines, each ended by a newline:
+/// An entry of the ledger: something that a restored backup must not undo. As a text, lines, each ended by a newline:
 ///
 /// ```text
-/// oubliette erasure 1
+/// oubliette erasure 2
 /// <SHA-256 of the entry before, 64 hexadecimal digits; zeros for the first>
 /// <sequence, from 1>
 /// <subject id>
 /// <time, RFC 3339 in UTC with microseconds, such as 2026-11-23T21:05:00.123456Z>
 /// <actor>
-/// <destroyed keys: version, wrapping key, SHA-256 of the wrapped key; joined by "; ">
+/// <destroyed keys: version, wrapping key, SHA-256 of the wrapped key, key commitment or `-`; joined by "; ">
 /// ```
+///
+/// An `oubliette erasure 1`, as earlier releases wrote it, has no key commitments. An `oubliette revocation 1` has the id of an access
+/// token in the place of the subject's, and no last line.
 ///
 /// That text is a leaf of the tree. There is one way to write an entry: what was read is written the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,25 +28,35 @@ pub struct Entry {
     pub previous: Hash,
     /// The place in the ledger: 1 for the first, without gaps.
     pub sequence: u64,
-    /// Who was forgotten.
-    pub subject: Uuid,
-    /// When.
-    pub erased_at: DateTime<Utc>,
+    /// When it happened.
+    pub at: DateTime<Utc>,
     /// Who asked.
     pub actor: String,
-    /// The data keys that were destroyed.
-    pub destroyed: Vec<DestroyedKey>,
+    /// What happened.
+    pub event: Event,
 }
 
-/// A data key that was destroyed.
+/// What an entry tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DestroyedKey {
-    /// Of the subject's data keys, which.
-    pub version: u32,
-    /// The wrapping key that it was wrapped under.
-    pub kek_id: String,
-    /// SHA-256 of the wrapped key.
-    pub fingerprint: Hash,
+pub enum Event {
+    /// Somebody was forgotten; written without key commitments.
+    Erasure1(Erasure),
+    /// Somebody was forgotten.
+    Erasure2(Erasure),
+    /// An access token was revoked.
+    Revocation1 {
+        /// The id of the token.
+        token: Uuid,
+    },
+}
+
+/// Somebody was forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// Who.
+    pub subject: Uuid,
+    /// The data keys that were destroyed.
+    pub destroyed: Vec<DestroyedKey>,
 }
 
 /// A text is no entry.
@@ -66,18 +76,40 @@ impl Entry {
     pub fn digest(&self) -> Hash {
         Sha256::digest(self.to_string()).into()
     }
+
+    /// How its text begins.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match self.event {
+            Event::Erasure1(_) => Form::Erasure1,
+            Event::Erasure2(_) => Form::Erasure2,
+            Event::Revocation1 { .. } => Form::Revocation1,
+        }
+    }
+
+    /// The erasure that it tells of, if it tells of one.
+    #[must_use]
+    pub fn erasure(&self) -> Option<&Erasure> {
+        match &self.event {
+            Event::Erasure1(erasure) | Event::Erasure2(erasure) => Some(erasure),
+            Event::Revocation1 { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { previous, sequence, subject, erased_at, actor, destroyed } = self;
-        let time = erased_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        write!(f, "{FORMAT}\n{}\n{sequence}\n{subject}\n{time}\n{actor}\n", hex::encode(previous))?;
-        for (place, DestroyedKey { version, kek_id, fingerprint }) in destroyed.iter().enumerate() {
-            let separator = if place == 0 { "" } else { "; " };
-            write!(f, "{separator}{version} {kek_id} {}", hex::encode(fingerprint))?;
+        let Self { previous, sequence, at, actor, event } = self;
+        let id = match event {
+            Event::Erasure1(erasure) | Event::Erasure2(erasure) => erasure.subject,
+            Event::Revocation1 { token } => *token,
+        };
+        let time = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        write!(f, "{}\n{}\n{sequence}\n{id}\n{time}\n{actor}\n", self.form(), hex::encode(previous))?;
+        match self.erasure() {
+            Some(erasure) => writeln!(f, "{}", DestroyedKey::list(&erasure.destroyed, self.form())),
+            None => Ok(()),
         }
-        f.write_str("\n")
     }
 }
 
@@ -85,25 +117,31 @@ impl FromStr for Entry {
     type Err = EntryError;
 
     fn from_str(text: &str) -> Result<Self, EntryError> {
-        let lines: Vec<_> = text.strip_suffix('\n').unwrap_or_default().split('\n').collect();
-        let [format, previous, sequence, subject, time, actor, destroyed] = lines[..] else {
-            let known = text.lines().next() == Some(FORMAT);
-            return Err(if known { EntryError::Line("number of lines") } else { EntryError::Format });
+        let mut lines = text.strip_suffix('\n').unwrap_or_default().split('\n');
+        let form: Form = lines.next().unwrap_or_default().parse()?;
+        let lines: Vec<_> = lines.collect();
+        let number = EntryError::Line("number of lines");
+        let (head, destroyed) = match form {
+            Form::Erasure1 | Form::Erasure2 => lines.split_last().map(|(keys, head)| (head, *keys)).ok_or(number)?,
+            Form::Revocation1 => (&lines[..], ""),
         };
-        if format != FORMAT {
-            return Err(EntryError::Format);
-        }
-        let keys = destroyed.split("; ").filter(|key| !key.is_empty());
+        let [previous, sequence, id, time, actor] = head[..] else { return Err(number) };
+        let id_of = |whose| id.parse().map_err(|_| EntryError::Line(whose));
+        let erasure = || {
+            let destroyed = DestroyedKey::parse_list(destroyed, form);
+            let destroyed = destroyed.ok_or(EntryError::Line("list of destroyed keys"))?;
+            Ok(Erasure { subject: id_of("subject id")?, destroyed })
+        };
         let entry = Self {
             previous: unhex(previous).ok_or(EntryError::Line("digest of the entry before"))?,
             sequence: sequence.parse().map_err(|_| EntryError::Line("sequence"))?,
-            subject: subject.parse().map_err(|_| EntryError::Line("subject id"))?,
-            erased_at: time.parse().map_err(|_| EntryError::Line("time"))?,
+            at: time.parse().map_err(|_| EntryError::Line("time"))?,
             actor: actor.to_owned(),
-            destroyed: keys
-                .map(DestroyedKey::parse)
-                .collect::<Option<_>>()
-                .ok_or(EntryError::Line("list of destroyed keys"))?,
+            event: match form {
+                Form::Erasure1 => Event::Erasure1(erasure()?),
+                Form::Erasure2 => Event::Erasure2(erasure()?),
+                Form::Revocation1 => Event::Revocation1 { token: id_of("token id")? },
+            },
         };
         // Else two texts would say the same.
         if entry.to_string() == text {
@@ -114,19 +152,7 @@ impl FromStr for Entry {
     }
 }
 
-impl DestroyedKey {
-    fn parse(text: &str) -> Option<Self> {
-        let (version, rest) = text.split_once(' ')?;
-        let (kek_id, fingerprint) = rest.rsplit_once(' ')?;
-        Some(Self {
-            version: version.parse().ok()?,
-            kek_id: kek_id.to_owned(),
-            fingerprint: unhex(fingerprint)?,
-        })
-    }
-}
-
-fn unhex(text: &str) -> Option<Hash> {
+pub(crate) fn unhex(text: &str) -> Option<Hash> {
     let mut hash = Hash::default();
     hex::decode_to_slice(text, &mut hash).ok().map(|()| hash)
 }
@@ -135,58 +161,100 @@ fn unhex(text: &str) -> Option<Hash> {
 mod tests {
     use super::*;
 
-    fn entry() -> Entry {
+    const SUBJECT: Uuid = uuid::uuid!("01890a5d-ac96-774b-bcce-b302099a8057");
+
+    fn entry(event: Event) -> Entry {
         Entry {
             previous: [0; 32],
             sequence: 1,
-            subject: uuid::uuid!("01890a5d-ac96-774b-bcce-b302099a8057"),
-            erased_at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
+            at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
             actor: "api".to_owned(),
-            destroyed: Vec::new(),
+            event,
         }
     }
 
-    fn key(version: u32, kek_id: &str) -> DestroyedKey {
-        DestroyedKey { version, kek_id: kek_id.to_owned(), fingerprint: [7; 32] }
+    fn erasure(destroyed: Vec<DestroyedKey>) -> Erasure {
+        Erasure { subject: SUBJECT, destroyed }
+    }
+
+    fn key(version: u32, kek_id: &str, commitment: Option<Hash>) -> DestroyedKey {
+        DestroyedKey { version, kek_id: kek_id.to_owned(), fingerprint: [7; 32], commitment }
     }
 
     #[test]
     fn what_was_written_is_read_and_written_the_same() {
-        for destroyed in
-            [vec![], vec![key(1, "local:a")], vec![key(1, "local:a"), key(2, "arn:aws:kms:x:1:key/2")]]
-        {
-            let entry = Entry { destroyed, ..entry() };
+        let (one, other) = ("local:a", "arn:aws:kms:x:1:key/2");
+        for (event, lines) in [
+            (Event::Erasure1(erasure(vec![])), 7),
+            (Event::Erasure1(erasure(vec![key(1, one, None)])), 7),
+            (Event::Erasure1(erasure(vec![key(1, one, None), key(2, other, None)])), 7),
+            (Event::Erasure2(erasure(vec![])), 7),
+            (Event::Erasure2(erasure(vec![key(1, one, None), key(2, other, Some([9; 32]))])), 7),
+            (Event::Revocation1 { token: SUBJECT }, 6),
+        ] {
+            let entry = entry(event);
             let text = entry.to_string();
-            assert_eq!(text.lines().count(), 7);
+            assert_eq!(text.lines().count(), lines);
+            assert_eq!(text.lines().next(), Some(entry.form().as_str()));
             assert_eq!(text.parse(), Ok(entry));
         }
     }
 
     #[test]
     fn there_is_one_way_to_write_an_entry() {
-        let text = Entry { destroyed: vec![key(1, "local:a")], ..entry() }.to_string();
-        for (old, new, error) in [
-            ("erasure 1", "erasure 9", EntryError::Format),
-            ("oubliette", "Oubliette", EntryError::Format),
-            ("\n1\n", "\n01\n", EntryError::Line("form, though its lines can be read")),
-            ("\n1\n", "\n+1\n", EntryError::Line("form, though its lines can be read")),
-            ("\n1\n", "\nx\n", EntryError::Line("sequence")),
-            ("01890a5d-ac96", "01890A5D-ac96", EntryError::Line("form, though its lines can be read")),
-            ("01890a5d-ac96", "01890a5d_ac96", EntryError::Line("subject id")),
-            ("120000Z", "12Z", EntryError::Line("form, though its lines can be read")),
-            ("120000Z", "120000+00:00", EntryError::Line("form, though its lines can be read")),
-            ("2026-11-23", "2026-11-32", EntryError::Line("time")),
-            ("0000\n1\n", "000\n1\n", EntryError::Line("digest of the entry before")),
-            ("local:a 07", "local:a 7", EntryError::Line("list of destroyed keys")),
-            ("0707\n", "070A\n", EntryError::Line("form, though its lines can be read")),
-            ("api\n", "api\nmore\n", EntryError::Line("number of lines")),
-        ] {
-            let other = text.replacen(old, new, 1);
-            assert_ne!(other, text, "{old}");
-            assert_eq!(other.parse::<Entry>(), Err(error), "{other}");
-        }
+        let form = "form, though its lines can be read";
+        let text = entry(Event::Erasure1(erasure(vec![key(1, "local:a", None)]))).to_string();
+        let lines = [
+            ("erasure 1", "erasure 9", None),
+            ("oubliette", "Oubliette", None),
+            ("erasure 1", "revocation 1", Some("number of lines")),
+            ("\n1\n", "\n01\n", Some(form)),
+            ("\n1\n", "\n+1\n", Some(form)),
+            ("\n1\n", "\nx\n", Some("sequence")),
+            ("01890a5d-ac96", "01890A5D-ac96", Some(form)),
+            ("01890a5d-ac96", "01890a5d_ac96", Some("subject id")),
+            ("120000Z", "12Z", Some(form)),
+            ("120000Z", "120000+00:00", Some(form)),
+            ("2026-11-23", "2026-11-32", Some("time")),
+            ("0000\n1\n", "000\n1\n", Some("digest of the entry before")),
+            ("local:a 07", "local:a 7", Some("list of destroyed keys")),
+            ("0707\n", "070A\n", Some(form)),
+            ("api\n", "api\nmore\n", Some("number of lines")),
+        ];
+        refuses(&text, &lines);
         for other in ["", "\n", text.trim_end(), &format!("{text}\n"), &text.replace('\n', "\r\n")] {
             assert!(other.parse::<Entry>().is_err(), "{other:?}");
+        }
+
+        let keys = vec![key(1, "local:a", Some([9; 32])), key(2, "local:a", None)];
+        let text = entry(Event::Erasure2(erasure(keys))).to_string();
+        let lines = [
+            // As a key of the first form, it would be wrapped under "local:a 0707…".
+            ("local:a ", "local:a", Some("list of destroyed keys")),
+            (" 0909", " 090A09", Some("list of destroyed keys")),
+            (" 0909", " 09", Some("list of destroyed keys")),
+            (" 0909", " 090A", Some("list of destroyed keys")),
+            (" -\n", "\n", Some("list of destroyed keys")),
+            (" -\n", " --\n", Some("list of destroyed keys")),
+        ];
+        refuses(&text, &lines);
+
+        let text = entry(Event::Revocation1 { token: SUBJECT }).to_string();
+        let lines = [
+            ("revocation 1", "revocation 2", None),
+            ("revocation 1", "erasure 2", Some("number of lines")),
+            ("01890a5d-ac96", "01890a5d_ac96", Some("token id")),
+            ("api\n", "api\n\n", Some("number of lines")),
+        ];
+        refuses(&text, &lines);
+    }
+
+    fn refuses(text: &str, changes: &[(&str, &str, Option<&'static str>)]) {
+        for (old, new, line) in changes {
+            let other = text.replacen(old, new, 1);
+            assert_ne!(other, text, "{old}");
+            let error = line.map_or(EntryError::Format, EntryError::Line);
+            assert_eq!(other.parse::<Entry>(), Err(error), "{other}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | piece | what it is |
 //! | --- | --- |
-//! | [`Entry`] | what an entry says: seven lines of text, which are a leaf of the tree |
+//! | [`Entry`], [`Form`] | what an entry says: a few lines of text, which are a leaf of the tree; how they begin |
 //! | [`tree`] | the Merkle tree over all entries (RFC 6962): its root, and proofs |
 //! | [`SignedCheckpoint`] | a root that the log has signed (c2sp.org/tlog-checkpoint) |
 //! | [`LocalSigner`] | who signs: a key in this process |
@@ -14,7 +14,9 @@
 //! Nothing here reads a database, a network or a clock.
 
 mod checkpoint;
+mod destroyed_key;
 mod entry;
+mod form;
 pub mod mirror;
 mod policy;
 mod public_key;
@@ -23,7 +25,9 @@ mod signer;
 pub mod tree;
 
 pub use checkpoint::{CheckpointError, SignedCheckpoint};
-pub use entry::{DestroyedKey, Entry, EntryError};
+pub use destroyed_key::DestroyedKey;
+pub use entry::{Entry, EntryError, Erasure, Event};
+pub use form::Form;
 pub use policy::{Policy, PolicyError};
 pub use public_key::PublicKey;
 pub use receipt::{Proven, Receipt, ReceiptError};

@@ -10,7 +10,7 @@ const FORMAT: &str = "c2sp.org/tlog-proof@v1";
 /// More hashes than any proof has.
 const MOST_HASHES: usize = 64;
 
-/// That somebody was forgotten, for strangers: a c2sp.org/tlog-proof, whose extra data is the text of the entry.
+/// That an entry is in the ledger, mostly that somebody was forgotten, for strangers: a c2sp.org/tlog-proof, whose extra data is the text of the entry.
 ///
 /// As a text it is the receipt that a person gets, in a file that ends in `.tlog-proof`.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Receipt {
 /// What a receipt has proven.
 #[derive(Clone, Debug)]
 pub struct Proven<'p> {
-    /// What was erased, when, and by whom.
+    /// What happened, when, and who asked.
     pub entry: Entry,
     /// The key of the log that says so, as the policy has it.
     pub log: &'p str,
@@ -129,7 +129,10 @@ impl FromStr for Receipt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::tests::{LATER, OWN, policy, signer};
+    use crate::{
+        Erasure, Event,
+        checkpoint::tests::{LATER, OWN, policy, signer},
+    };
 
     const ORIGIN: &str = "example.com/log";
 
@@ -137,10 +140,12 @@ mod tests {
         Entry {
             previous: [u8::try_from(sequence).unwrap(); 32],
             sequence,
-            subject: uuid::Uuid::from_u128(sequence.into()),
-            erased_at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
+            at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
             actor: "token:support".to_owned(),
-            destroyed: Vec::new(),
+            event: Event::Erasure2(Erasure {
+                subject: uuid::Uuid::from_u128(sequence.into()),
+                destroyed: Vec::new(),
+            }),
         }
     }
 

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use oubliette_ledger::Proven;
+use oubliette_ledger::{Erasure, Event, Proven};
 
 /// What a good receipt proves, in plain words.
 pub(crate) fn of(proven: &Proven<'_>) -> String {
@@ -10,25 +10,34 @@ pub(crate) fn of(proven: &Proven<'_>) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    line("erased", &entry.subject.to_string());
-    line("when", &entry.erased_at.to_rfc3339());
+    let (what, destroyed, proves) = match &entry.event {
+        Event::Erasure1(Erasure { subject, destroyed }) | Event::Erasure2(Erasure { subject, destroyed }) => {
+            (("erased", subject), &destroyed[..], ERASURE_PROVES)
+        }
+        Event::Revocation1 { token } => (("revoked", token), &[][..], REVOCATION_PROVES),
+    };
+    line(what.0, &what.1.to_string());
+    line("when", &entry.at.to_rfc3339());
     line("asked by", &shown(&entry.actor));
-    for key in &entry.destroyed {
-        line(
-            "destroyed",
-            &format!("data key {}, which was wrapped under {}", key.version, shown(&key.kek_id)),
-        );
+    for key in destroyed {
+        let commitment = key.commitment.map(|known| format!(", key commitment {}", hex::encode(known)));
+        let (version, kek_id, commitment) = (key.version, shown(&key.kek_id), commitment.unwrap_or_default());
+        line("destroyed", &format!("data key {version}, which was wrapped under {kek_id}{commitment}"));
     }
     line("entry", &format!("number {} of {size} in the log", entry.sequence));
     line("log key", log);
-    text.push_str(PROVES);
+    text.push_str(proves);
     text
 }
 
-const PROVES: &str = "
+const ERASURE_PROVES: &str = "
 It proves: the holder of the log key has signed that this person was erased and these data keys destroyed, as this entry of the log. Keep it: should the same key ever
-sign a log without this entry, the two together show it.
+sign a log without this entry, the two together show it. A key commitment that you were shown before names the very key that was destroyed.
 It does not prove: that no copy of a data key is left, as in a backup that is older than the erasure. Ask how long backups are kept.
+";
+
+const REVOCATION_PROVES: &str = "
+It proves: the holder of the log key has signed that this access token was revoked, as this entry of the log. It says nothing about a person.
 ";
 
 /// Without what would act on a terminal.

@@ -7,9 +7,10 @@ use std::{
     process::{Command, Output},
 };
 
-use oubliette_ledger::{DestroyedKey, Entry, Receipt, SignedCheckpoint, tree};
+use oubliette_ledger::{DestroyedKey, Entry, Erasure, Event, Receipt, SignedCheckpoint, tree};
 use signed_note::StandardSigner;
 use tempfile::TempDir;
+use uuid::{Uuid, uuid};
 
 const ORIGIN: &str = "example.com/oubliette";
 const SECRET: &str =
@@ -25,14 +26,23 @@ fn verify(receipt: &Path, policy: &Path) -> Output {
         .unwrap()
 }
 
-fn receipt() -> Receipt {
+const SUBJECT: Uuid = uuid!("01890a5d-ac96-774b-bcce-b302099a8057");
+
+fn erasure() -> Event {
+    let key = |version, commitment| {
+        let (kek_id, fingerprint) = ("local:a".to_owned(), [7; 32]);
+        DestroyedKey { version, kek_id, fingerprint, commitment }
+    };
+    Event::Erasure2(Erasure { subject: SUBJECT, destroyed: vec![key(1, None), key(2, Some([9; 32]))] })
+}
+
+fn receipt(event: Event) -> Receipt {
     let entry = Entry {
         previous: [0; 32],
         sequence: 1,
-        subject: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
-        erased_at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
+        at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
         actor: "token:support\u{1b}[2J".to_owned(),
-        destroyed: vec![DestroyedKey { version: 1, kek_id: "local:a".to_owned(), fingerprint: [7; 32] }],
+        event,
     };
     let entry = entry.to_string();
     let stored = tree::append(0, &entry, &tree::Stored::new()).unwrap();
@@ -47,7 +57,7 @@ fn a_good_receipt_is_said_in_plain_words_and_another_one_refused() {
     let folder = TempDir::new().unwrap();
     let [good, bad, policy, other] =
         ["good.tlog-proof", "bad.tlog-proof", "policy.txt", "other.txt"].map(|name| folder.path().join(name));
-    let text = receipt().to_string();
+    let text = receipt(erasure()).to_string();
     fs::write(&good, &text).unwrap();
     fs::write(&bad, text.replacen("\n1\n", "\n2\n", 1)).unwrap();
     fs::write(&policy, format!("log {PUBLIC}\nquorum none\n")).unwrap();
@@ -61,7 +71,8 @@ fn a_good_receipt_is_said_in_plain_words_and_another_one_refused() {
         "erased     01890a5d-ac96-774b-bcce-b302099a8057",
         "when       2026-11-23T21:05:00.120+00:00",
         "asked by   token:support\u{fffd}[2J",
-        "destroyed  data key 1, which was wrapped under local:a",
+        "destroyed  data key 1, which was wrapped under local:a\n",
+        "destroyed  data key 2, which was wrapped under local:a, key commitment 0909",
         "entry      number 1 of 1 in the log",
         PUBLIC,
         "It does not prove: that no copy",

@@ -1,6 +1,6 @@
 use clap::Args;
 use sea_orm::DatabaseConnection;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 const PAGE: u64 = 1000;
 
 /// Prints the entries, the oldest first: time, actor, subject, and the destroyed keys, with tabs between them and `-` for
-/// an empty one.
+/// an empty one. Where an access token was revoked, `token` and its id in the place of the subject.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger export --json > ledger.jsonl
@@ -66,15 +66,31 @@ impl Export {
 }
 
 fn object(entry: &Model) -> String {
-    let keys: Vec<_> = entry.destroyed_keys.split("; ").filter(|key| !key.is_empty()).collect();
-    json!({
-        "sequence": entry.sequence, "erased_at": time(entry.erased_at), "actor": entry.actor,
-        "subject_id": entry.subject_id.to_string(), "destroyed_keys": keys,
+    let place = json!({
+        "sequence": entry.sequence, "actor": entry.actor,
         "previous_digest": hex::encode(&entry.previous_digest), "digest": hex::encode(&entry.digest),
-    })
-    .to_string()
+    });
+    let at = time(entry.erased_at);
+    let keys: Vec<_> = entry.destroyed_keys.split("; ").filter(|key| !key.is_empty()).collect();
+    let about = match entry.token_id {
+        Some(token) => json!({ "revoked_at": at, "token_id": token.to_string() }),
+        None => json!({ "erased_at": at, "subject_id": subject(entry), "destroyed_keys": keys }),
+    };
+    let fields = [place, about].into_iter().filter_map(|part| match part {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Value::Object(fields.flatten().collect()).to_string()
 }
 
 fn line(entry: &Model) -> String {
-    fields([&time(entry.erased_at), &entry.actor, &entry.subject_id.to_string(), &entry.destroyed_keys])
+    let at = time(entry.erased_at);
+    match entry.token_id {
+        Some(token) => fields([&at, &entry.actor, &format!("token {token}"), ""]),
+        None => fields([&at, &entry.actor, &subject(entry), &entry.destroyed_keys]),
+    }
+}
+
+fn subject(entry: &Model) -> String {
+    entry.subject_id.map(|subject| subject.to_string()).unwrap_or_default()
 }

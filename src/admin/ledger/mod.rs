@@ -7,6 +7,7 @@ mod head;
 mod policy;
 mod receipt;
 mod status;
+mod upgrade;
 mod verify;
 
 use clap::Subcommand;
@@ -34,6 +35,8 @@ pub enum LedgerCommand {
     Status(status::Status),
     #[command(about = "Adopt the ledger as it is, after it went back: servers answer about persons again")]
     Adopt(adopt::Adopt),
+    #[command(about = "Have entries written in the newest version, once all servers read it")]
+    Upgrade(upgrade::Upgrade),
 }
 
 impl LedgerCommand {
@@ -47,6 +50,7 @@ impl LedgerCommand {
             Self::Consistency(consistency) => consistency.run(loaded).await,
             Self::Status(status) => status.run(loaded).await,
             Self::Adopt(adopt) => adopt.run(loaded).await,
+            Self::Upgrade(upgrade) => upgrade.run(loaded).await,
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -8,7 +10,7 @@ use crate::{
         terminal::{self, Output},
     },
     config::LoadedConfig,
-    ledger::{self, rollbacks},
+    ledger::{self, EntryVersion, rollbacks},
     sinks::{self, InspectedSink, SinkState},
 };
 
@@ -28,6 +30,7 @@ impl Status {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let db = connect(loaded).await?;
         let end = ledger::end(&db).await?;
+        let version = ledger::version(&db).await?.number();
         let waiting = rollbacks::waiting_or(&db, &[]).await?;
         let sinks = sinks::inspect(&loaded.config.ledger, &db).await?.sinks;
         db.close().await?;
@@ -35,12 +38,15 @@ impl Status {
         let digest = hex::encode(end.digest);
         let text = if self.json {
             terminal::json(&json!({
-                "sequence": end.sequence, "digest": digest,
+                "sequence": end.sequence, "digest": digest, "entry_version": version,
                 "waiting": waiting.iter().map(object).collect::<Vec<_>>(),
                 "sinks": sinks.iter().map(sink_object).collect::<Vec<_>>(),
             }))?
         } else {
             let mut text = format!("sequence   {}\ndigest     {digest}\n", end.sequence);
+            if version < EntryVersion::NEWEST.number() {
+                let _ = writeln!(text, "version    {version}: `oubliette-admin ledger upgrade`, once all servers run this release");
+            }
             for sink in &sinks {
                 text.push_str(&sink_line(sink, end.sequence));
                 text.push('\n');

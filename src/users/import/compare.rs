@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::{Difference, Import, Imported, ImportedUser};
@@ -114,14 +114,14 @@ pub(super) async fn forgotten(
         return Ok(HashSet::new());
     }
     let ids = ids.into_iter().map(Uuid::from).collect();
-    let forgotten: Vec<Uuid> = erasure::Entity::find()
+    let forgotten: Vec<Option<Uuid>> = erasure::Entity::find()
         .select_only()
         .column(erasure::Column::SubjectId)
         .filter(one_of(db.get_database_backend(), erasure::Column::SubjectId, ids))
         .into_tuple()
         .all(db)
         .await?;
-    Ok(forgotten.into_iter().map(SubjectId::from).collect())
+    Ok(forgotten.into_iter().flatten().map(SubjectId::from).collect())
 }
 
 /// Whether a user is what is given. `None` if they were forgotten just now.
@@ -150,7 +150,8 @@ async fn compare(given: &ImportedUser, known: &User) -> Result<Option<Imported>,
 
 /// Whether anybody was forgotten, of whom nothing but the id is known.
 pub(super) async fn is_anybody_forgotten(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    Ok(erasure::Entity::find().limit(1).one(db).await?.is_some())
+    let anybody = erasure::Entity::find().filter(erasure::Column::SubjectId.is_not_null());
+    Ok(anybody.limit(1).one(db).await?.is_some())
 }
 
 const UNKNOWN: &str =

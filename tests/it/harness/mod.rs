@@ -11,7 +11,6 @@ mod ministack;
 mod person;
 mod pgbouncer;
 mod population;
-#[expect(dead_code, reason = "the load bench uses the rest")]
 pub(crate) mod postgres;
 mod process;
 mod prometheus;

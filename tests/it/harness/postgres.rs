@@ -53,6 +53,17 @@ copy() {
     "$binaries/pg_basebackup" --pgdata="$data" --dbname="$1" --write-recovery-conf --checkpoint=fast --no-sync
 }
 
+back_up() {
+    "$binaries/pg_basebackup" --pgdata="$data" --dbname="$1" --wal-method=none --checkpoint=fast --no-sync
+}
+
+recover() {
+    cat >>"$data/postgresql.auto.conf" <<CONFIGURATION && : >"$data/recovery.signal"
+restore_command = 'cp "$1/%f" "%p"'
+archive_mode = off
+CONFIGURATION
+}
+
 start() {
     "$binaries/pg_ctl" start --wait --pgdata="$data" --log="$directory/server.log" --options="-p $1"
 }
@@ -179,6 +190,21 @@ impl Postgres {
         standby.order("copy", &self.conninfo());
         standby.start_on_free_port();
         standby
+    }
+
+    /// A base backup of this server, which archives its WAL: in a directory of its own, and not started.
+    pub(crate) fn base_backup(&self) -> Self {
+        let backup = Self::prepare(self.password.clone());
+        backup.order("back_up", &self.conninfo());
+        backup
+    }
+
+    /// Starts a [base backup](Self::base_backup), which replays as much of the WAL as this folder has.
+    ///
+    /// It only reads until it has done so.
+    pub(crate) fn recover(&mut self, archive: &Path) {
+        self.order("recover", &archive.display().to_string());
+        self.start_on_free_port();
     }
 
     /// Where a standby finds this server.

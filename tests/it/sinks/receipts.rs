@@ -5,8 +5,9 @@ use crate::harness::{Proxy, on_both_databases};
 
 on_both_databases!(a_receipt_comes_with_the_answer_or_is_asked_for_later);
 
-const FORGET: &str = "mutation($id: ID!) { forgetUser(id: $id, wait: RECEIPT) { sequence digest receipt } }";
-const ERASURE: &str = "query($id: ID!) { erasure(userId: $id) { sequence digest receipt } }";
+pub(super) const FORGET: &str =
+    "mutation($id: ID!) { forgetUser(id: $id, wait: RECEIPT) { sequence digest receipt } }";
+pub(super) const ERASURE: &str = "query($id: ID!) { erasure(userId: $id) { sequence digest receipt } }";
 
 async fn a_receipt_comes_with_the_answer_or_is_asked_for_later(stack: TestStack) {
     let scene = Scene::new(stack);
@@ -32,7 +33,7 @@ async fn a_receipt_comes_with_the_answer_or_is_asked_for_later(stack: TestStack)
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
 }
 
-fn proves(erasure: &Value, policy: &Policy, id: &str, size: u64) {
+pub(super) fn proves(erasure: &Value, policy: &Policy, id: &str, size: u64) {
     let receipt: Receipt =
         erasure["receipt"].as_str().unwrap_or_else(|| panic!("{erasure}")).parse().unwrap();
     let proven = receipt.verify(policy).unwrap();

@@ -16,7 +16,7 @@ pub struct Model {
     pub rewrapped_at: Option<DateTimeUtc>,
     /// Random: a version alone is repeated after the database went back.
     pub id: Uuid,
-    /// What fixes the key without telling it. Nothing fills it yet.
+    /// What fixes the key without telling it. Stored when the key is made; for a key of an older release, when it is opened.
     pub commitment: Option<Vec<u8>>,
 }
 

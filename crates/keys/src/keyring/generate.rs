@@ -4,7 +4,7 @@ use futures::future::try_join_all;
 
 use super::{Keyring, KeyringError};
 use crate::{
-    DataKeyIdentity, GeneratedKey, KeyContext, OpenDataKey, Ticket,
+    DataKeyIdentity, GeneratedKey, KeyCommitment, KeyContext, OpenDataKey, Ticket,
     envelope::{DataKey, DataKeyId, KeyVersion, SubjectId},
     store::StoredKey,
     subjects::Sealer,
@@ -80,6 +80,8 @@ fn new_data_key(
     GeneratedKey { material, wrapped }: GeneratedKey,
 ) -> NewDataKey {
     let identity = DataKeyIdentity::generate();
-    let key = Arc::new(OpenDataKey::new(DataKey::new(first(subject), &material), identity));
-    NewDataKey { key, stored: StoredKey { identity, wrapped }, ticket }
+    let id = first(subject);
+    let commitment = Some(KeyCommitment::of(id, identity, &material));
+    let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), identity));
+    NewDataKey { key, stored: StoredKey { identity, wrapped, commitment }, ticket }
 }

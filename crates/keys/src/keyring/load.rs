@@ -10,8 +10,8 @@ use sea_orm::DbErr;
 
 use super::{FoundKey, Keyring, KeyringError, OpenedKey};
 use crate::{
-    CacheEvent, KeyBackend, KeyContext, OpenDataKey, RefreshOutcome, Ticket, causes,
-    envelope::{DataKey, DataKeyId},
+    CacheEvent, KeyBackend, KeyContext, OpenDataKey, RefreshOutcome, Ticket, WrappedKey, causes,
+    envelope::{DataKeyId, KeyMaterial},
     store::{self, StoredKey},
 };
 
@@ -65,7 +65,7 @@ impl Keyring {
         }
         let this = &self;
         let loads = elsewhere.into_iter().map(|(Wanted { position, id, ticket }, stored)| async move {
-            (position, this.0.cache.get_or_load(ticket, id, || this.unwrap(id, stored)).await)
+            (position, this.0.cache.get_or_load(ticket, id, || this.open_stored(id, stored)).await)
         });
         loaded.extend(loads.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await);
         loaded
@@ -113,7 +113,7 @@ impl Keyring {
         for ((Wanted { position, id, ticket }, stored), material) in wanted.into_iter().zip(unwrapped) {
             let key = match material {
                 Ok(material) => {
-                    let key = Arc::new(OpenDataKey::new(DataKey::new(id, &material), stored.identity));
+                    let key = Arc::new(self.opened(id, stored, &material));
                     if kept {
                         self.0.cache.insert(ticket, key.clone()).await;
                     }
@@ -140,7 +140,7 @@ impl Keyring {
         };
         let (this, stored) = (&self, &stored);
         let refreshes = due.into_iter().zip(tickets).map(|(id, ticket)| async move {
-            let outcome = match this.unwrap(id, stored.get(&id)).await {
+            let outcome = match this.open_stored(id, stored.get(&id)).await {
                 Ok(key) => {
                     this.0.cache.insert(ticket, Arc::new(key)).await;
                     RefreshOutcome::Ok
@@ -163,14 +163,22 @@ impl Keyring {
         self.0.observer.cached(CacheEvent::Refreshed(outcome), keys as u64);
     }
 
-    async fn unwrap(&self, id: DataKeyId, stored: Option<&StoredKey>) -> Result<OpenDataKey, KeyringError> {
-        let StoredKey { identity, wrapped } = stored.ok_or(KeyringError::Missing(id))?;
-        let backend = self
-            .0
-            .backends
-            .owner(&wrapped.kek_id)
-            .ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
-        let material = backend.unwrap(wrapped, &id.into()).await?;
-        Ok(OpenDataKey::new(DataKey::new(id, &material), *identity))
+    async fn open_stored(
+        &self,
+        id: DataKeyId,
+        stored: Option<&StoredKey>,
+    ) -> Result<OpenDataKey, KeyringError> {
+        let stored = stored.ok_or(KeyringError::Missing(id))?;
+        Ok(self.opened(id, stored, &self.unwrap(id, &stored.wrapped).await?))
+    }
+
+    pub(super) async fn unwrap(
+        &self,
+        id: DataKeyId,
+        wrapped: &WrappedKey,
+    ) -> Result<KeyMaterial, KeyringError> {
+        let owner = self.0.backends.owner(&wrapped.kek_id);
+        let backend = owner.ok_or_else(|| KeyringError::NoBackend { kek_id: wrapped.kek_id.clone() })?;
+        Ok(backend.unwrap(wrapped, &id.into()).await?)
     }
 }

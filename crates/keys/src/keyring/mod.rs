@@ -1,3 +1,4 @@
+mod commit;
 mod error;
 mod found;
 mod generate;
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use sea_orm::DatabaseConnection;
 use tracing::Instrument;
 
+use self::commit::Uncommitted;
 pub use self::{
     error::KeyringError,
     found::{FoundKey, WithKeys},
@@ -49,6 +51,7 @@ struct Inner {
     index_keys: IndexKeys,
     cache: KeyCache,
     misses: RecentMisses,
+    uncommitted: Uncommitted,
     observer: SharedObserver,
 }
 
@@ -69,7 +72,8 @@ impl Keyring {
         let stored = store::together(db.clone());
         let misses = RecentMisses::default();
         let index_keys = IndexKeys::new(backends.clone());
-        Self(Arc::new(Inner { db, stored, backends, index_keys, cache, misses, observer }))
+        let uncommitted = Uncommitted::default();
+        Self(Arc::new(Inner { db, stored, backends, index_keys, cache, misses, uncommitted, observer }))
     }
 
     /// A keyring over one local key file, with default limits. The file is made if it is missing and no data key needs it. For

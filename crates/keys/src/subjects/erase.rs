@@ -3,10 +3,10 @@ use tracing::Instrument;
 
 use super::Registry;
 use crate::{
-    KekId, Keyring, WrappedKey,
+    KekId, KeyCommitment, Keyring,
     database::{WriteTransaction, begin_write, on_the_primary, scrub},
     envelope::{DataKeyId, SubjectId},
-    store,
+    store::{self, StoredKey},
 };
 
 /// What was destroyed of a subject.
@@ -29,12 +29,14 @@ pub struct DestroyedKey {
     pub kek_id: KekId,
     /// SHA-256 of the wrapped key.
     pub fingerprint: [u8; 32],
+    /// What fixes the key itself; `None` if it was not known.
+    pub commitment: Option<KeyCommitment>,
 }
 
-impl From<(DataKeyId, WrappedKey)> for DestroyedKey {
-    fn from((id, wrapped): (DataKeyId, WrappedKey)) -> Self {
+impl From<(DataKeyId, StoredKey)> for DestroyedKey {
+    fn from((id, StoredKey { wrapped, commitment, .. }): (DataKeyId, StoredKey)) -> Self {
         let fingerprint = wrapped.fingerprint();
-        Self { id, kek_id: wrapped.kek_id, fingerprint }
+        Self { id, kek_id: wrapped.kek_id, fingerprint, commitment }
     }
 }
 
@@ -114,7 +116,7 @@ pub async fn erase(
 async fn destroy_keys(
     transaction: &WriteTransaction,
     subject: SubjectId,
-) -> Result<Vec<(DataKeyId, WrappedKey)>, DbErr> {
+) -> Result<Vec<(DataKeyId, StoredKey)>, DbErr> {
     loop {
         let keys = store::destroy(transaction, subject).await?;
         // What is gone was waited for in vain: a release before this one replaced rows by others. A new statement sees them.

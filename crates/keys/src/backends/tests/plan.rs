@@ -38,7 +38,7 @@ async fn database(backend: &dyn KeyBackend, under: &[KekId]) -> DatabaseConnecti
         let made = backend.generate(&id.into()).await.unwrap();
         let wrapped = backend.wrap(&made.material, &id.into(), kek_id).await.unwrap();
         let transaction = begin_write(&db).await.unwrap();
-        let key = StoredKey { identity: DataKeyIdentity::generate(), wrapped };
+        let key = StoredKey { identity: DataKeyIdentity::generate(), wrapped, commitment: None };
         store::insert(&transaction, id, key)
             .await
             .unwrap()
