@@ -98,8 +98,9 @@ impl App {
                 "users who had been forgotten were back, as after a restored backup; they are forgotten again"
             );
         }
-        let returned =
-            revocation::revoke_the_returned(&app.db, &Origin::new(AT_START)).await.map_err(StartError::Revoke)?;
+        let returned = revocation::revoke_the_returned(&app.db, &Origin::new(AT_START))
+            .await
+            .map_err(StartError::Revoke)?;
         if returned > 0 {
             tracing::warn!(
                 returned,

@@ -37,7 +37,7 @@ use oubliette::{
     sinks::{Readiness, Receipts, SinkHealth, SinkMetrics, Sinks},
     users::Users,
 };
-use oubliette_ledger::{DestroyedKey, Entry, Policy, mirror::CHECKPOINT};
+use oubliette_ledger::{self as log, DestroyedKey, Entry, Event, Policy, mirror::CHECKPOINT};
 use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
 use serde_json::json;
 use tempfile::TempDir;
@@ -214,21 +214,26 @@ async fn fill(db: &DatabaseConnection, entries: usize) -> anyhow::Result<Vec<Uui
         let mut rows = Vec::with_capacity(TOGETHER);
         for subject in together {
             sequence += 1;
-            let key =
-                DestroyedKey { version: 1, kek_id: "local:20261129-0a1b2c".to_owned(), fingerprint: [7; 32] };
+            let key = DestroyedKey {
+                version: 1,
+                kek_id: "local:20261129-0a1b2c".to_owned(),
+                fingerprint: [7; 32],
+                commitment: Some([9; 32]),
+            };
             let entry = Entry {
                 previous,
                 sequence,
-                subject: *subject,
-                erased_at: database::now(),
+                at: database::now(),
                 actor: "token:billing".to_owned(),
-                destroyed: vec![key],
+                event: Event::Erasure2(log::Erasure { subject: *subject, destroyed: vec![key] }),
             };
             let text = entry.to_string();
             let row = erasure::Model {
                 sequence: sequence.try_into()?,
-                subject_id: *subject,
-                erased_at: entry.erased_at,
+                form: entry.form().as_str().to_owned(),
+                subject_id: Some(*subject),
+                token_id: None,
+                erased_at: entry.at,
                 actor: entry.actor.clone(),
                 destroyed_keys: text.lines().next_back().unwrap_or_default().to_owned(),
                 previous_digest: previous.to_vec(),
@@ -239,7 +244,8 @@ async fn fill(db: &DatabaseConnection, entries: usize) -> anyhow::Result<Vec<Uui
         }
         erasure::Entity::insert_many(rows).exec_without_returning(db).await?;
     }
-    let head = erasure_head::Model { id: 1, sequence: sequence.try_into()?, digest: previous.to_vec() };
+    let (sequence, digest) = (sequence.try_into()?, previous.to_vec());
+    let head = erasure_head::Model { id: 1, sequence, digest, entry_version: 2 };
     head.into_active_model().reset_all().update(db).await?;
     Ok(subjects)
 }

@@ -33,8 +33,10 @@ impl MigrationTrait for Migration {
             let token = uuid_null(Erasures::TokenId).unique_key().to_owned();
             renew(manager, subject.unique_key(), vec![form, token]).await?;
         }
-        db.execute_unprepared("ALTER TABLE erasure_head ADD COLUMN entry_version smallint NOT NULL DEFAULT 1")
-            .await?;
+        db.execute_unprepared(
+            "ALTER TABLE erasure_head ADD COLUMN entry_version smallint NOT NULL DEFAULT 1",
+        )
+        .await?;
         // Nobody has read anything.
         let new = "UPDATE erasure_head SET entry_version = 2 WHERE sequence = 0 AND NOT EXISTS (SELECT 1 FROM users)";
         db.execute_unprepared(new).await.map(drop)

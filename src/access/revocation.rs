@@ -83,11 +83,7 @@ async fn try_revoke(
 /// # Errors
 ///
 /// The database's error.
-pub async fn revoke_again(
-    db: &DatabaseConnection,
-    tokens: &[Uuid],
-    origin: &Origin,
-) -> Result<usize, DbErr> {
+pub async fn revoke_again(db: &DatabaseConnection, tokens: &[Uuid], origin: &Origin) -> Result<usize, DbErr> {
     let mut revoked = 0;
     for together in tokens.chunks(TOGETHER) {
         let which = Column::Id.is_in(together.iter().copied());

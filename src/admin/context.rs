@@ -58,11 +58,14 @@ impl AdminContext {
         Ok(Self { db, backends, config, observer, declarations, ledger, announcing })
     }
 
+    /// A keyring of our own.
+    pub(super) fn keyring(&self) -> Keyring {
+        Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.observer.clone())
+    }
+
     /// The users, with a keyring of our own.
     pub(super) fn users(&self) -> Users {
-        let keyring =
-            Keyring::new(self.db.clone(), self.backends.clone(), &self.config, self.observer.clone());
-        Users::new(self.db.clone(), keyring)
+        Users::new(self.db.clone(), self.keyring())
             .with_declarations(self.declarations.clone())
             .announcing(self.announcing)
     }

@@ -64,10 +64,10 @@ impl<'a> From<&'a Model> for Content<'a> {
 
 #[cfg(test)]
 mod tests {
-    use oubliette_ledger::Entry;
+    use oubliette_ledger as log;
 
     use super::*;
-    use crate::chain::{Chained, Head};
+    use crate::chain::{Chained, Head, Link};
 
     const ID: Uuid = uuid::uuid!("01890a5d-ac96-774b-bcce-b302099a8057");
 
@@ -104,9 +104,10 @@ mod tests {
         ] {
             let from = Head { sequence: 6, digest: vec![7; 32] };
             let chained = Chained::after(&from, [content]);
-            let link = chained.links().next().unwrap();
+            let Link { sequence, previous_digest, digest, .. } = chained.links().next().unwrap();
+            let link = Link { sequence, previous_digest, digest, entry: content };
             assert_eq!(link.follow(&from).unwrap(), chained.head());
-            let entry: Entry = link.text().parse().unwrap();
+            let entry: log::Entry = link.text().parse().unwrap();
             assert_eq!(entry.digest()[..], chained.head().digest[..]);
             assert_eq!(entry.form().as_str(), content.form);
         }

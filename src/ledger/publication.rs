@@ -104,6 +104,16 @@ pub async fn set_signed(db: &impl ConnectionTrait, sequence: i64) -> Result<(), 
         .map(drop)
 }
 
+/// What was signed of the entries after this one counts no more: an operator has adopted another history.
+///
+/// # Errors
+///
+/// The database's error.
+pub(super) async fn unsign(db: &impl ConnectionTrait, sequence: i64) -> Result<(), DbErr> {
+    let unsign = Entity::update_many().col_expr(Column::SignedSequence, Expr::value(sequence));
+    unsign.filter(Column::Id.eq(ID)).filter(Column::SignedSequence.gt(sequence)).exec(db).await.map(drop)
+}
+
 /// When a server was last at one with a sink, as far as that was stored.
 ///
 /// # Errors

@@ -3,7 +3,9 @@
 //! A server of a release that does not read an entry takes it for tampering, and answers nothing personal any more. So a ledger stays in the
 //! version of its beginning until an operator says that no such server is left.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, sea_query::Expr,
+};
 
 use super::verify::Erasures;
 use crate::{

@@ -39,8 +39,8 @@ impl Watch {
             sink = self.name,
             entries = texts.len(),
             forgotten_again = returned,
-            revoked_again = revoked,
             moved = forwarded.moved,
+            revoked_again = revoked,
             "the database was behind the ledger outside, as after a restored backup or a failover; it was brought forward to {}",
             forwarded.head
         );

@@ -8,13 +8,14 @@ use tokio::time::timeout;
 use super::{
     OpenSinksError, SinkError, SinkHealth, SinkState,
     compare::{Comparison, compare},
+    copy::CopyError,
     mirror::{Consistency, Mirror},
     open::open,
 };
 use crate::{
     causes,
     chain::Head,
-    config::LedgerConfig,
+    config::{LedgerConfig, SinkConfig},
     ledger::{self, Erasure, KeyFileError, OpenSignerError, Signer, publication},
 };
 
@@ -41,7 +42,18 @@ pub struct InspectedSink {
     pub head: Option<Head>,
     /// What is wrong.
     pub problem: Option<String>,
+    /// If it is forked: where both histories are the same.
+    pub fork: Option<Fork>,
     mirror: Mirror,
+}
+
+/// Two histories that were both signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// Where both are the same.
+    pub common: Head,
+    /// Where the database's ends.
+    pub database: Head,
 }
 
 /// Looks at all sinks.
@@ -65,14 +77,14 @@ pub async fn inspect(config: &LedgerConfig, db: &DatabaseConnection) -> Result<I
         let store = open(sink).map_err(|source| OpenSinksError::Sink { name: name.clone(), source })?;
         let mut mirror = Mirror::new(name.clone(), store, config.origin.clone(), policy.clone());
         let looked = timeout(LOOK, look(db, name, &mut mirror)).await;
-        let (state, problem) = match looked.unwrap_or(Err(SinkError::Slow(LOOK))) {
-            Ok(found) => found,
-            Err(error) => (error.state(), Some(causes::line(&error))),
+        let (state, problem, fork) = match looked.unwrap_or(Err(SinkError::Slow(LOOK))) {
+            Ok(Seen { state, problem, fork }) => (state, problem, fork),
+            Err(error) => (error.state(), Some(causes::line(&error)), None),
         };
         health.set(name, state, None);
         let is_read = !matches!(state, SinkState::Damaged | SinkState::Unreachable);
         let head = is_read.then(|| mirror.head());
-        Ok::<_, OpenSinksError>(InspectedSink { name: name.clone(), state, head, problem, mirror })
+        Ok::<_, OpenSinksError>(InspectedSink { name: name.clone(), state, head, problem, fork, mirror })
     }))
     .await?;
     Ok(Inspection { sinks, is_trusted: health.is_trusted() })
@@ -106,6 +118,17 @@ impl Inspection {
 }
 
 impl Inspection {
+    /// Copies the log of a good sink to another place, verified; of this one, or of the first. Gives its name, and how many entries were copied.
+    ///
+    /// # Errors
+    ///
+    /// [`CopyError`]; what was copied stays.
+    pub async fn copy(&self, from: Option<&str>, to: &SinkConfig) -> Result<(&str, u64), CopyError> {
+        let mut named = self.sinks.iter().filter(|sink| from.is_none_or(|name| sink.name == name));
+        let source = named.find(|sink| sink.state.is_whole()).ok_or(CopyError::NoSource)?;
+        Ok((&source.name, source.mirror.copy_to(open(to).map_err(SinkError::from)?).await?))
+    }
+
     /// What the first log that can tell is to an older one, and its sink.
     ///
     /// # Errors
@@ -127,27 +150,37 @@ impl Inspection {
     }
 }
 
-async fn look(
-    db: &DatabaseConnection,
-    name: &str,
-    mirror: &mut Mirror,
-) -> Result<(SinkState, Option<String>), SinkError> {
+/// What a look has found.
+struct Seen {
+    state: SinkState,
+    problem: Option<String>,
+    fork: Option<Fork>,
+}
+
+impl From<SinkState> for Seen {
+    fn from(state: SinkState) -> Self {
+        Self { state, problem: None, fork: None }
+    }
+}
+
+async fn look(db: &DatabaseConnection, name: &str, mirror: &mut Mirror) -> Result<Seen, SinkError> {
     // Before the sink is read: what is published meanwhile is no loss.
     let published = publication::published(db, name).await?;
     mirror.look().await?;
     let found = ledger::end(db).await?;
     let newest = mirror.head().sequence;
-    let state = match compare(db, mirror, &found).await {
-        Ok(Comparison::Whole) if newest < published => SinkState::Lost,
-        Ok(Comparison::Whole) => SinkState::Good,
-        Ok(Comparison::Foreign) => SinkState::Foreign,
-        Ok(Comparison::Forked { .. }) => SinkState::Forked,
-        Ok(Comparison::Behind { .. }) => SinkState::Behind,
+    Ok(match compare(db, mirror, &found).await {
+        Ok(Comparison::Whole) if newest < published => SinkState::Lost.into(),
+        Ok(Comparison::Whole) => SinkState::Good.into(),
+        Ok(Comparison::Foreign) => SinkState::Foreign.into(),
+        Ok(Comparison::Forked { common }) => {
+            Seen { fork: Some(Fork { common, database: found }), ..SinkState::Forked.into() }
+        }
+        Ok(Comparison::Behind { .. }) => SinkState::Behind.into(),
         // Whatever it was that failed.
         Err(error) if newest > found.sequence => {
-            return Ok((SinkState::Behind, Some(causes::line(&error))));
+            Seen { problem: Some(causes::line(&error)), ..SinkState::Behind.into() }
         }
         Err(error) => return Err(error),
-    };
-    Ok((state, None))
+    })
 }

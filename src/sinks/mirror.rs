@@ -76,7 +76,7 @@ impl Mirror {
 
     /// Whether all tiles are there.
     pub(super) fn is_laid(&self) -> bool {
-        self.beyond.is_empty()
+        self.unlaid() == 0
     }
 
     /// Reads what was published since; all anew if the sink is not what it was. What was read before an error is kept.
@@ -144,6 +144,33 @@ impl Mirror {
             self.edge = edge;
             self.beyond.push(Beyond { checkpoint: batch.checkpoint, texts: batch.entries });
         }
+    }
+
+    /// The batch after so many entries, as it is stored.
+    pub(super) async fn batch_after(&self, size: u64) -> Result<Option<Bytes>, SinkError> {
+        Ok(self.store.get(&Batch::path(size)).await?)
+    }
+
+    /// Takes the next batch over, as another sink has it.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Overtaken`] if another one is there.
+    pub(super) async fn take_over(&mut self, batch: Bytes) -> Result<(), SinkError> {
+        match self.store.create(&Batch::path(self.edge.size()), batch.to_vec()).await? {
+            Created::Same => self.follow().await,
+            Created::Other => Err(SinkError::Overtaken),
+        }
+    }
+
+    /// The same log elsewhere, of which nothing was read.
+    pub(super) fn elsewhere(&self, store: Store) -> Self {
+        Self::new(self.name.clone(), store, self.origin.clone(), self.policy.clone())
+    }
+
+    /// Batches without tiles.
+    pub(super) fn unlaid(&self) -> usize {
+        self.beyond.len()
     }
 
     /// Writes the tiles of batches that were read: some of them, so that what is done stays done.

@@ -5,6 +5,7 @@
 mod key_changes;
 mod records;
 mod search;
+mod sink;
 mod values;
 
 use std::{

@@ -28,10 +28,10 @@ async fn concurrent_erasures_form_one_chain(stack: TestStack) {
         assert_eq!(entry.previous_digest, previous);
         // As the documentation says it, not as the code does.
         let text = format!(
-            "oubliette erasure 1\n{}\n{}\n{}\n{}\n{}\n{}\n",
+            "oubliette erasure 2\n{}\n{}\n{}\n{}\n{}\n{}\n",
             hex::encode(&previous),
             entry.sequence,
-            entry.subject_id,
+            entry.subject_id.unwrap(),
             entry.erased_at.format("%Y-%m-%dT%H:%M:%S%.6fZ"),
             entry.actor,
             entry.destroyed_keys,

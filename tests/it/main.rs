@@ -21,6 +21,7 @@ mod attributes;
 mod audit;
 mod backends;
 mod chains;
+mod commitments;
 mod connections;
 mod docs;
 mod envelope;

@@ -9,6 +9,8 @@ mod restore;
 mod s3;
 mod signer;
 mod standby;
+mod tokens;
+mod versions;
 
 use std::{fs, path::PathBuf, time::Duration};
 

@@ -12,7 +12,8 @@ use sea_orm::{
 use tracing::Instrument;
 
 use super::{
-    BackendError, DataKeyIdentity, Inactive, Journal, KekId, KeyCommitment, Keyring, NoJournal, NotStored, WrappedKey,
+    BackendError, DataKeyIdentity, Inactive, Journal, KekId, KeyCommitment, Keyring, NoJournal, NotStored,
+    WrappedKey,
     store::{self, StoredKey},
     subjects::{LockedSubject, Registry},
     sweep::{

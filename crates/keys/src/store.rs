@@ -14,16 +14,20 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{DataKeyIdentity, KekId, KeyCommitment, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys};
+use super::{
+    DataKeyIdentity, KekId, KeyCommitment, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys,
+};
 use crate::{
-    database::{Before, Together, WriteTransaction, begin_write, clock, insert_together, on_the_primary, one_of, read_clock},
+    database::{
+        Before, Together, WriteTransaction, begin_write, clock, insert_together, on_the_primary, one_of,
+        read_clock,
+    },
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
 };
 
 /// The columns of a [`StoredKey`] and its version.
-const STORED: [Column; 5] =
-    [Column::Version, Column::KekId, Column::Wrapped, Column::Id, Column::Commitment];
+const STORED: [Column; 5] = [Column::Version, Column::KekId, Column::Wrapped, Column::Id, Column::Commitment];
 
 /// A data key in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +72,10 @@ pub async fn insert(
     StoredKey { identity, wrapped, commitment }: StoredKey,
 ) -> Result<Unconfirmed, DbErr> {
     let unconfirmed = Unconfirmed([wrapped.kek_id.clone()].into());
-    let row = ActiveModel { subject_id: Set(id.subject.into()), ..fresh(id.version, identity, wrapped, commitment)? };
+    let row = ActiveModel {
+        subject_id: Set(id.subject.into()),
+        ..fresh(id.version, identity, wrapped, commitment)?
+    };
     // SeaORM inserts values only, and the time is the database's.
     let backend = transaction.get_database_backend();
     let mut insert = Query::insert();

@@ -122,7 +122,9 @@ impl FromStr for Entry {
         let lines: Vec<_> = lines.collect();
         let number = EntryError::Line("number of lines");
         let (head, destroyed) = match form {
-            Form::Erasure1 | Form::Erasure2 => lines.split_last().map(|(keys, head)| (head, *keys)).ok_or(number)?,
+            Form::Erasure1 | Form::Erasure2 => {
+                lines.split_last().map(|(keys, head)| (head, *keys)).ok_or(number)?
+            }
             Form::Revocation1 => (&lines[..], ""),
         };
         let [previous, sequence, id, time, actor] = head[..] else { return Err(number) };
@@ -233,7 +235,7 @@ mod tests {
             ("local:a ", "local:a", Some("list of destroyed keys")),
             (" 0909", " 090A09", Some("list of destroyed keys")),
             (" 0909", " 09", Some("list of destroyed keys")),
-            (" 0909", " 090A", Some("list of destroyed keys")),
+            (" 0909", " 090A", Some(form)),
             (" -\n", "\n", Some("list of destroyed keys")),
             (" -\n", " --\n", Some("list of destroyed keys")),
         ];

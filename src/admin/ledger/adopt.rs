@@ -1,5 +1,9 @@
+use std::fmt::Write;
+
+use anyhow::bail;
 use clap::Args;
-use serde_json::json;
+use sea_orm::DatabaseConnection;
+use serde_json::{Value, json};
 
 use super::{line, object};
 use crate::{
@@ -7,8 +11,10 @@ use crate::{
         context::{Actor, connect},
         terminal::{self, Output, confirm, counted, say},
     },
+    chain::Head,
     config::LoadedConfig,
-    ledger::rollbacks,
+    ledger::{self, rollbacks},
+    sinks::{self, Fork},
 };
 
 /// Adopts the erasure ledger as it is, after it went back: a standby took over that did not have its last entries, or a
@@ -17,11 +23,18 @@ use crate::{
 /// Until then, servers answer nothing personal. First forget again whom the lost entries named: from the receipts, the old
 /// primary, a later backup, or the log lines `user forgotten`. Forgetting works meanwhile. Servers go on at their next look
 /// (peers.poll_interval).
+///
+/// With --sink, adopts the history of a sink, where the sink and the database have gone on in two ways that were both signed. Servers bring
+/// the sink's entries in, and append the database's own again behind. Whoever has a receipt of one of those asks for another.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger status
-  oubliette-admin ledger adopt")]
+  oubliette-admin ledger adopt
+  oubliette-admin ledger adopt --sink archive")]
 pub struct Adopt {
+    /// The sink whose history is the right one, as the configuration names it
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -35,9 +48,17 @@ pub struct Adopt {
 impl Adopt {
     pub(super) async fn run(self, loaded: &LoadedConfig) -> anyhow::Result<Output> {
         let db = connect(loaded).await?;
-        let waiting = rollbacks::waiting_or(&db, &[]).await?;
+        let adopted = match &self.sink {
+            Some(sink) => self.adopt_fork(loaded, &db, sink).await,
+            None => self.adopt_rollbacks(&db).await,
+        };
+        db.close().await?;
+        adopted
+    }
+
+    async fn adopt_rollbacks(&self, db: &DatabaseConnection) -> anyhow::Result<Output> {
+        let waiting = rollbacks::waiting_or(db, &[]).await?;
         if waiting.is_empty() {
-            db.close().await?;
             return Ok(if self.json {
                 terminal::json(&json!({ "adopted": [] }))?
             } else {
@@ -52,14 +73,65 @@ impl Adopt {
             say("whoever was forgotten there, and is in the database again, is answered about from then on");
         }
         if !confirm("Adopt the ledger as it is?", self.yes)? {
-            return Ok(Output { text: "nothing was done\n".to_owned(), status: 1 });
+            return Ok(nothing());
         }
-        let adopted = rollbacks::adopt(&db, &waiting, &self.actor.origin()).await?;
-        db.close().await?;
+        let adopted = rollbacks::adopt(db, &waiting, &self.actor.origin()).await?;
         if self.json {
             let list: Vec<_> = adopted.iter().map(object).collect();
             return Ok(terminal::json(&json!({ "adopted": list }))?.into());
         }
         Ok(format!("{} adopted\n", counted(adopted.len() as u64, "rollback")).into())
     }
+
+    async fn adopt_fork(
+        &self,
+        loaded: &LoadedConfig,
+        db: &DatabaseConnection,
+        name: &str,
+    ) -> anyhow::Result<Output> {
+        let found = sinks::inspect(&loaded.config.ledger, db).await?.sinks;
+        let Some(sink) = found.into_iter().find(|sink| sink.name == name) else {
+            bail!("there is no sink `{name}`: see `oubliette-admin ledger status`");
+        };
+        let (Some(Fork { common, database }), Some(head)) = (sink.fork, sink.head) else {
+            bail!(
+                "the sink `{name}` is {}: there are no two histories to choose from",
+                <&str>::from(sink.state)
+            );
+        };
+        if !self.json {
+            say(&choice(&common, &head, &database));
+        }
+        if !confirm("Adopt the sink's history?", self.yes)? {
+            return Ok(nothing());
+        }
+        if !ledger::adopt_fork(db, &common, &database, name, &self.actor.origin()).await? {
+            bail!("the ledger has changed meanwhile; nothing was done");
+        }
+        if self.json {
+            let place = |head: &Head| -> Value {
+                json!({ "sequence": head.sequence, "digest": hex::encode(&head.digest) })
+            };
+            let adopted = json!({
+                "sink": name, "common": place(&common), "adopted_head": place(&head), "given_up_head": place(&database),
+            });
+            return Ok(terminal::json(&adopted)?.into());
+        }
+        Ok("adopted; a server that runs, or starts, brings its entries in\n".to_owned().into())
+    }
+}
+
+fn choice(common: &Head, sink: &Head, database: &Head) -> String {
+    let mut text = format!("the two histories are the same up to entry {}\n", common.sequence);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "the sink's ends at {sink}, the database's at {database}");
+    text.push_str(
+        "everybody in the sink's entries is forgotten again; those in the database's own stay forgotten, at other places in the ledger, and their receipts of this history \
+         prove nothing any more",
+    );
+    text
+}
+
+fn nothing() -> Output {
+    Output { text: "nothing was done\n".to_owned(), status: 1 }
 }

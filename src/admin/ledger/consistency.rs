@@ -4,11 +4,9 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use oubliette_ledger::{Receipt, SignedCheckpoint};
 
+use super::entries;
 use crate::{
-    admin::{
-        context::connect,
-        terminal::{Output, counted_as},
-    },
+    admin::{context::connect, terminal::Output},
     config::LoadedConfig,
     ledger,
     sinks::{self, Consistency},
@@ -64,8 +62,4 @@ impl ConsistencyCommand {
             }
         }
     }
-}
-
-fn entries(number: u64) -> String {
-    counted_as(number, ledger::words().entry, ledger::words().entries)
 }

@@ -4,8 +4,10 @@ mod adopt;
 mod consistency;
 mod export;
 mod head;
+mod mirror;
 mod policy;
 mod receipt;
+mod replay;
 mod status;
 mod upgrade;
 mod verify;
@@ -13,8 +15,11 @@ mod verify;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::terminal::{Output, time};
-use crate::{config::LoadedConfig, ledger::rollbacks::Rollback};
+use super::terminal::{Output, counted_as, time};
+use crate::{
+    config::LoadedConfig,
+    ledger::{self, rollbacks::Rollback},
+};
 
 /// What an operator can do with the erasure ledger.
 #[derive(Debug, Subcommand)]
@@ -33,6 +38,12 @@ pub enum LedgerCommand {
     Consistency(consistency::ConsistencyCommand),
     #[command(about = "Show where the ledger ends, and whether it went back and waits to be adopted")]
     Status(status::Status),
+    #[command(about = "Copy the published log to another place")]
+    Mirror(mirror::MirrorCommand),
+    #[command(
+        about = "Bring in what the database lacks of the published log, and forget again whom it names"
+    )]
+    Replay(replay::Replay),
     #[command(about = "Adopt the ledger as it is, after it went back: servers answer about persons again")]
     Adopt(adopt::Adopt),
     #[command(about = "Have entries written in the newest version, once all servers read it")]
@@ -49,10 +60,16 @@ impl LedgerCommand {
             Self::Policy(policy) => policy.run(loaded).await,
             Self::Consistency(consistency) => consistency.run(loaded).await,
             Self::Status(status) => status.run(loaded).await,
+            Self::Mirror(mirror) => mirror.run(loaded).await,
+            Self::Replay(replay) => Box::pin(replay.run(loaded)).await,
             Self::Adopt(adopt) => adopt.run(loaded).await,
             Self::Upgrade(upgrade) => upgrade.run(loaded).await,
         }
     }
+}
+
+fn entries(number: u64) -> String {
+    counted_as(number, ledger::words().entry, ledger::words().entries)
 }
 
 /// What waits, for people.

@@ -45,7 +45,10 @@ impl Status {
         } else {
             let mut text = format!("sequence   {}\ndigest     {digest}\n", end.sequence);
             if version < EntryVersion::NEWEST.number() {
-                let _ = writeln!(text, "version    {version}: `oubliette-admin ledger upgrade`, once all servers run this release");
+                let _ = writeln!(
+                    text,
+                    "version    {version}: `oubliette-admin ledger upgrade`, once all servers run this release"
+                );
             }
             for sink in &sinks {
                 text.push_str(&sink_line(sink, end.sequence));
@@ -61,7 +64,7 @@ impl Status {
     }
 }
 
-fn sink_line(sink: &InspectedSink, end: i64) -> String {
+pub(super) fn sink_line(sink: &InspectedSink, end: i64) -> String {
     let place = sink.head.as_ref().map(|head| {
         let unpublished = end - head.sequence;
         let rest = if unpublished > 0 { format!(", {unpublished} not published yet") } else { String::new() };

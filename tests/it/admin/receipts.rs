@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use oubliette::entity::{erasure, erasure_head};
-use oubliette_ledger::{Entry, Policy, Receipt};
+use oubliette_ledger::{self as log, Entry, Event, Policy, Receipt};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
@@ -49,12 +49,12 @@ async fn a_stranger_checks_each_receipt_by_the_policy_alone(stack: TestStack) {
     for (id, size, receipt) in &receipts {
         let read: Receipt = receipt.parse().unwrap();
         let proven = read.verify(&policy).unwrap();
-        let entry = entries.iter().find(|entry| entry.subject_id == *id).unwrap();
-        assert_eq!((proven.entry.subject, proven.size), (*id, *size));
+        let entry = entries.iter().find(|entry| entry.subject_id == Some(*id)).unwrap();
+        assert_eq!((proven.entry.erasure().unwrap().subject, proven.size), (*id, *size));
         // It is what the ledger says, and what a receipt of a release before says.
         assert_eq!(proven.entry.digest().to_vec(), entry.digest);
         assert_eq!(proven.entry.sequence, u64::try_from(entry.sequence).unwrap());
-        assert_eq!(proven.entry.destroyed.len(), 1);
+        assert_eq!(proven.entry.erasure().unwrap().destroyed.len(), 1);
         assert!(receipt.len() < 2048, "{receipt}");
     }
     let error = refusal(&site, others[0].0);
@@ -68,17 +68,21 @@ async fn grow(site: &Site, number: u64) -> Vec<Entry> {
         entries.push(Entry {
             previous: entries.last().map_or([0; 32], Entry::digest),
             sequence,
-            subject: Uuid::from_u128(sequence.into()),
-            erased_at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
+            at: "2026-11-23T21:05:00.120Z".parse().unwrap(),
             actor: "a test".to_owned(),
-            destroyed: Vec::new(),
+            event: Event::Erasure1(log::Erasure {
+                subject: Uuid::from_u128(sequence.into()),
+                destroyed: Vec::new(),
+            }),
         });
     }
     let row = |entry: &Entry| {
         erasure::Model {
             sequence: entry.sequence.try_into().unwrap(),
-            subject_id: entry.subject,
-            erased_at: entry.erased_at,
+            form: entry.form().as_str().to_owned(),
+            subject_id: entry.erasure().map(|erasure| erasure.subject),
+            token_id: None,
+            erased_at: entry.at,
             actor: entry.actor.clone(),
             destroyed_keys: String::new(),
             previous_digest: entry.previous.to_vec(),
@@ -91,8 +95,8 @@ async fn grow(site: &Site, number: u64) -> Vec<Entry> {
         erasure::Entity::insert_many(rows.iter().map(row)).exec_without_returning(&site.db).await.unwrap();
     }
     let last = entries.last().unwrap();
-    let head =
-        erasure_head::Model { id: 1, sequence: number.try_into().unwrap(), digest: last.digest().to_vec() };
+    let (sequence, digest) = (number.try_into().unwrap(), last.digest().to_vec());
+    let head = erasure_head::Model { id: 1, sequence, digest, entry_version: 2 };
     head.into_active_model().reset_all().update(&site.db).await.unwrap();
     entries
 }

@@ -22,7 +22,8 @@ async fn only_what_was_chained_is_learned(stack: TestStack) {
     let News::Erased(erased, place) = after(&known).await else { panic!("the ledger goes on") };
     assert_eq!(place, end);
     let learned: Vec<_> = erased.iter().map(|entry| (entry.subject, entry.erased_at)).collect();
-    let expected: Vec<_> = rows[2..].iter().map(|row| (row.subject_id.into(), row.erased_at)).collect();
+    let expected: Vec<_> =
+        rows[2..].iter().map(|row| (row.subject_id.unwrap().into(), row.erased_at)).collect();
     assert_eq!(learned, expected);
     for entry in &erased {
         assert_eq!(entry.destroyed.len(), 1);

@@ -121,6 +121,12 @@ impl Kind for Ledger {
         "destroyed_keys = '1 local:a 00ff'",
         "destroyed_keys = destroyed_keys || '; ' || destroyed_keys",
         "erased_at = '2026-11-23 21:05:00.123456+00:00'",
+        "form = 'oubliette erasure 1'",
+        "form = 'oubliette erasure 3'",
+        "form = 'oubliette revocation 1'",
+        "subject_id = NULL, token_id = subject_id",
+        "token_id = subject_id",
+        "subject_id = NULL",
     ];
 
     async fn grow(site: &Site, backend: &Arc<LocalBackend>, count: usize) {
@@ -134,7 +140,7 @@ impl Kind for Ledger {
     }
 
     fn another(row: &erasure::Model) -> erasure::Model {
-        erasure::Model { subject_id: SubjectId::generate().into(), ..row.clone() }
+        erasure::Model { subject_id: Some(SubjectId::generate().into()), ..row.clone() }
     }
 
     fn place(row: &mut erasure::Model) -> (&mut i64, &mut Vec<u8>, &mut Vec<u8>) {
@@ -143,10 +149,10 @@ impl Kind for Ledger {
 
     fn documented_text(entry: &erasure::Model) -> String {
         format!(
-            "oubliette erasure 1\n{}\n{}\n{}\n{}\n{}\n{}\n",
+            "oubliette erasure 2\n{}\n{}\n{}\n{}\n{}\n{}\n",
             hex::encode(&entry.previous_digest),
             entry.sequence,
-            entry.subject_id,
+            entry.subject_id.unwrap(),
             entry.erased_at.format("%Y-%m-%dT%H:%M:%S%.6fZ"),
             entry.actor,
             entry.destroyed_keys,

@@ -10,7 +10,8 @@ async fn the_ledger_is_exported(stack: TestStack) {
     let (site, backend) = Site::on_local_keys(stack).await;
     let key = |row: &oubliette::entity::data_key::Model| {
         let digest = <sha2::Sha256 as sha2::Digest>::digest(&row.wrapped);
-        format!("1 {} {}", row.kek_id, hex::encode(digest))
+        let commitment = row.commitment.as_ref().unwrap();
+        format!("1 {} {} {}", row.kek_id, hex::encode(digest), hex::encode(commitment))
     };
     let mut expected = Vec::new();
     for actor in ["ada", "bob"] {

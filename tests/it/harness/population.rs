@@ -6,7 +6,7 @@ use oubliette::{
     attributes::{Email, Phone},
     entity::{data_key, user},
     envelope::{DataKey, DataKeyId, KeyVersion, Personal, SubjectId},
-    keys::{DataKeyIdentity, KeyBackend},
+    keys::{DataKeyIdentity, KeyBackend, KeyCommitment},
 };
 use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
@@ -58,6 +58,8 @@ async fn make(backend: &dyn KeyBackend) -> (Person, user::Model, data_key::Model
     let id = DataKeyId { subject: SubjectId::generate(), version: KeyVersion::FIRST };
     let generated = backend.generate(&id.into()).await.unwrap();
     let key = DataKey::new(id, &generated.material);
+    let identity = DataKeyIdentity::generate();
+    let commitment = KeyCommitment::of(id, identity, &generated.material);
     let now = Utc::now();
     let user = user::Model {
         id: id.subject.into(),
@@ -74,8 +76,8 @@ async fn make(backend: &dyn KeyBackend) -> (Person, user::Model, data_key::Model
         wrapped: generated.wrapped.bytes,
         created_at: now,
         rewrapped_at: None,
-        id: DataKeyIdentity::generate().into(),
-        commitment: None,
+        id: identity.into(),
+        commitment: Some(commitment.as_bytes().to_vec()),
     };
     (person, user, key)
 }

@@ -61,7 +61,7 @@ async fn a_restored_backup_forgets_again_before_anybody_is_answered(stack: TestS
     assert_eq!(scene.exported(), before);
     assert_eq!((scene.status().0, scene.state()), (Some(0), "good".to_owned()));
     for (receipt, id) in receipts.iter().zip(&ids) {
-        assert_eq!(receipt.verify(&policy).unwrap().entry.subject.to_string(), *id);
+        assert_eq!(receipt.verify(&policy).unwrap().entry.erasure().unwrap().subject.to_string(), *id);
     }
     assert_eq!(scene.receipt(&ids[0]).verify(&policy).unwrap().size, 51);
     assert_eq!(scene.rows("SELECT 1 FROM data_keys").await, 149);
