@@ -232,7 +232,7 @@ async fn fill(db: &DatabaseConnection, entries: usize) -> anyhow::Result<Vec<Uui
                 sequence: sequence.try_into()?,
                 form: entry.form().as_str().to_owned(),
                 subject_id: Some(*subject),
-                token_id: None,
+                target_id: None,
                 erased_at: entry.at,
                 actor: entry.actor.clone(),
                 destroyed_keys: text.lines().next_back().unwrap_or_default().to_owned(),

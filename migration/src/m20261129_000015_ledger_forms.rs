@@ -4,8 +4,7 @@ use sea_orm_migration::{
     sea_orm::DbBackend,
 };
 
-/// `erasures.form`: how the text of an entry begins; `erasures.token_id`: the access token that a revocation is about, which is about
-/// no subject. `erasure_head.entry_version`: 2 if entries may be written that releases before this one do not read. On a new database
+/// `erasures.form`: how the text of an entry begins; `erasures.target_id`: what an entry is about that is about no subject. `erasure_head.entry_version`: 2 if entries may be written that releases before this one do not read. On a new database
 /// they may; else an operator says so, once no server of such a release runs.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -23,16 +22,20 @@ impl MigrationTrait for Migration {
         if db.get_database_backend() == DbBackend::Postgres {
             db.execute_unprepared(&format!(
                 "ALTER TABLE erasures ADD COLUMN form varchar(64) NOT NULL DEFAULT '{FIRST}', \
-                 ADD COLUMN token_id uuid UNIQUE, ALTER COLUMN subject_id DROP NOT NULL"
+                 ADD COLUMN target_id uuid, ALTER COLUMN subject_id DROP NOT NULL"
             ))
             .await?;
         } else {
             // SQLite does not change a column.
             let mut subject = uuid_null(Erasures::SubjectId);
             let form = string_len(Erasures::Form, 64).default(FIRST).to_owned();
-            let token = uuid_null(Erasures::TokenId).unique_key().to_owned();
-            renew(manager, subject.unique_key(), vec![form, token]).await?;
+            renew(manager, subject.unique_key(), vec![form, uuid_null(Erasures::TargetId)]).await?;
         }
+        // Few entries among many.
+        db.execute_unprepared(
+            "CREATE UNIQUE INDEX erasures_target ON erasures (target_id) WHERE target_id IS NOT NULL",
+        )
+        .await?;
         db.execute_unprepared(
             "ALTER TABLE erasure_head ADD COLUMN entry_version smallint NOT NULL DEFAULT 1",
         )
@@ -47,7 +50,7 @@ impl MigrationTrait for Migration {
         db.execute_unprepared("ALTER TABLE erasure_head DROP COLUMN entry_version").await?;
         if db.get_database_backend() == DbBackend::Postgres {
             db.execute_unprepared(
-                "ALTER TABLE erasures DROP COLUMN form, DROP COLUMN token_id, ALTER COLUMN subject_id SET NOT NULL",
+                "ALTER TABLE erasures DROP COLUMN form, DROP COLUMN target_id, ALTER COLUMN subject_id SET NOT NULL",
             )
             .await
             .map(drop)
@@ -90,7 +93,7 @@ enum Erasures {
     Sequence,
     Form,
     SubjectId,
-    TokenId,
+    TargetId,
     ErasedAt,
     Actor,
     DestroyedKeys,

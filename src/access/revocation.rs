@@ -100,8 +100,8 @@ pub async fn revoke_again(db: &DatabaseConnection, tokens: &[Uuid], origin: &Ori
 pub async fn revoke_the_returned(db: &DatabaseConnection, origin: &Origin) -> Result<usize, DbErr> {
     let recorded = erasure::Entity::find()
         .select_only()
-        .column(erasure::Column::TokenId)
-        .filter(erasure::Column::TokenId.is_not_null())
+        .column(erasure::Column::TargetId)
+        .filter(erasure::Column::TargetId.is_not_null())
         .into_query();
     let which = Column::Id.in_subquery(recorded);
     // Mostly there is none, and nothing to lock.

@@ -1,4 +1,4 @@
-//! `erasures`: the ledger of forgotten subjects and revoked tokens, a hash chain.
+//! `erasures`: the ledger of forgotten subjects, revoked tokens and rotations, a hash chain.
 #![expect(missing_docs, reason = "SeaORM's derive makes items without documentation")]
 
 use sea_orm::entity::prelude::*;
@@ -14,13 +14,13 @@ pub struct Model {
     /// Who was forgotten.
     #[sea_orm(unique)]
     pub subject_id: Option<Uuid>,
-    /// The access token that was revoked.
+    /// The access token that was revoked; of a rotation, random.
     #[sea_orm(unique)]
-    pub token_id: Option<Uuid>,
+    pub target_id: Option<Uuid>,
     /// When it happened.
     pub erased_at: DateTimeUtc,
     pub actor: String,
-    /// What the entry's text has of them.
+    /// The last line of the entry's text.
     pub destroyed_keys: String,
     pub previous_digest: Vec<u8>,
     pub digest: Vec<u8>,

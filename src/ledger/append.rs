@@ -70,12 +70,12 @@ pub(super) async fn append_all<'a>(
 }
 
 pub(super) fn row(link: &Link<'_, &Content<'_>>) -> erasure::Model {
-    let Content { form, subject_id, token_id, at, actor, destroyed_keys } = *link.entry;
+    let Content { form, subject_id, target_id, at, actor, destroyed_keys } = *link.entry;
     erasure::Model {
         sequence: link.sequence,
         form: form.to_owned(),
         subject_id,
-        token_id,
+        target_id,
         erased_at: at,
         actor: actor.to_owned(),
         destroyed_keys: destroyed_keys.to_owned(),

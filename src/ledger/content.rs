@@ -16,11 +16,11 @@ pub(super) struct Content<'a> {
     pub(super) form: &'a str,
     /// Of an erasure.
     pub(super) subject_id: Option<Uuid>,
-    /// Of a revocation.
-    pub(super) token_id: Option<Uuid>,
+    /// Of a revocation, the token's; of a rotation, random.
+    pub(super) target_id: Option<Uuid>,
     pub(super) at: DateTime<Utc>,
     pub(super) actor: &'a str,
-    /// Joined. Of a revocation, nothing.
+    /// The last line: of an erasure, the destroyed keys; of a rotation, whose. Of a revocation, nothing.
     pub(super) destroyed_keys: &'a str,
 }
 
@@ -30,8 +30,8 @@ impl Entry for Content<'_> {
     }
 
     fn write_lines(&self, text: &mut String) {
-        let Self { form, subject_id, token_id, at, actor, destroyed_keys } = self;
-        let id = subject_id.or(*token_id).unwrap_or_default();
+        let Self { form, subject_id, target_id, at, actor, destroyed_keys } = self;
+        let id = subject_id.or(*target_id).unwrap_or_default();
         let time = at.to_rfc3339_opts(SecondsFormat::Micros, true);
         // Writing to a string cannot fail.
         let _ = write!(text, "{id}\n{time}\n{actor}\n");
@@ -41,9 +41,10 @@ impl Entry for Content<'_> {
     }
 
     fn is_canonical(&self) -> bool {
-        match (self.form.parse(), self.subject_id, self.token_id) {
+        match (self.form.parse(), self.subject_id, self.target_id) {
             (Ok(Form::Erasure1 | Form::Erasure2), Some(_), None) => true,
             (Ok(Form::Revocation1), None, Some(_)) => self.destroyed_keys.is_empty(),
+            (Ok(Form::Rotation1), None, Some(_)) => true,
             _ => false,
         }
     }
@@ -54,7 +55,7 @@ impl<'a> From<&'a Model> for Content<'a> {
         Self {
             form: &row.form,
             subject_id: row.subject_id,
-            token_id: row.token_id,
+            target_id: row.target_id,
             at: row.erased_at,
             actor: &row.actor,
             destroyed_keys: &row.destroyed_keys,
@@ -74,12 +75,20 @@ mod tests {
     fn erasure(form: Form, destroyed_keys: &str) -> Content<'_> {
         let at = "2026-11-23T21:05:00.120Z".parse().unwrap();
         let form = form.as_str();
-        Content { form, subject_id: Some(ID), token_id: None, at, actor: "api", destroyed_keys }
+        Content { form, subject_id: Some(ID), target_id: None, at, actor: "api", destroyed_keys }
+    }
+
+    fn rotation() -> Content<'static> {
+        Content {
+            form: Form::Rotation1.as_str(),
+            destroyed_keys: "2026-11-23T21:05:00.120000Z everybody",
+            ..revocation()
+        }
     }
 
     fn revocation() -> Content<'static> {
         let content = erasure(Form::Revocation1, "");
-        Content { subject_id: None, token_id: Some(ID), ..content }
+        Content { subject_id: None, target_id: Some(ID), ..content }
     }
 
     /// The figure comes from `printf '…' | sha256sum`: the format is for others to check.
@@ -101,6 +110,7 @@ mod tests {
             erasure(Form::Erasure2, ""),
             erasure(Form::Erasure2, &format!("1 local:a {hash} -; 2 local:b {hash} {hash}")),
             revocation(),
+            rotation(),
         ] {
             let from = Head { sequence: 6, digest: vec![7; 32] };
             let chained = Chained::after(&from, [content]);
@@ -116,13 +126,15 @@ mod tests {
     #[test]
     fn what_the_text_does_not_tell_apart_is_not_canonical() {
         let odd = |content: Content<'_>| assert!(!content.is_canonical(), "{content:?}");
-        odd(Content { token_id: Some(ID), subject_id: None, ..erasure(Form::Erasure2, "") });
-        odd(Content { token_id: Some(ID), ..erasure(Form::Erasure2, "") });
+        odd(Content { target_id: Some(ID), subject_id: None, ..erasure(Form::Erasure2, "") });
+        odd(Content { target_id: Some(ID), ..erasure(Form::Erasure2, "") });
         odd(Content { subject_id: None, ..erasure(Form::Erasure1, "") });
         odd(Content { form: "oubliette erasure 3", ..erasure(Form::Erasure1, "") });
         odd(Content { form: "oubliette erasure 2\n", ..erasure(Form::Erasure1, "") });
-        odd(Content { subject_id: Some(ID), token_id: None, ..revocation() });
+        odd(Content { subject_id: Some(ID), target_id: None, ..revocation() });
         odd(Content { subject_id: Some(ID), ..revocation() });
         odd(Content { destroyed_keys: "1 local:a 00ff", ..revocation() });
+        odd(Content { subject_id: Some(ID), ..rotation() });
+        odd(Content { subject_id: Some(ID), target_id: None, ..rotation() });
     }
 }

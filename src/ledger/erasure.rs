@@ -61,7 +61,7 @@ pub(crate) async fn append(
     let content = Content {
         form: form.as_str(),
         subject_id: Some(subject.into()),
-        token_id: None,
+        target_id: None,
         at: now(),
         actor,
         destroyed_keys: &destroyed_keys,

@@ -86,6 +86,8 @@ pub struct Told {
     pub subjects: Vec<SubjectId>,
     /// The access tokens that were revoked.
     pub tokens: Vec<Uuid>,
+    /// How many rotations of data keys there were.
+    pub rotations: usize,
 }
 
 /// Whom and what entries are about, according to their texts.
@@ -99,6 +101,8 @@ pub fn told(texts: &[String]) -> Result<Told, EntryError> {
         match text.parse::<Entry>()?.event {
             Event::Erasure1(erasure) | Event::Erasure2(erasure) => told.subjects.push(erasure.subject.into()),
             Event::Revocation1 { token } => told.tokens.push(token),
+            // A backup from before it has living people under the older key.
+            Event::Rotation1 { .. } => told.rotations += 1,
         }
     }
     Ok(told)
@@ -180,9 +184,9 @@ async fn append_again(
 
 /// Where the entry is that is about the same person or token.
 async fn place_of(db: &impl ConnectionTrait, own: &erasure::Model) -> Result<Option<i64>, DbErr> {
-    let same = match (own.subject_id, own.token_id) {
+    let same = match (own.subject_id, own.target_id) {
         (Some(subject), _) => erasure::Column::SubjectId.eq(subject),
-        (None, Some(token)) => erasure::Column::TokenId.eq(token),
+        (None, Some(token)) => erasure::Column::TargetId.eq(token),
         (None, None) => return Ok(None),
     };
     let of = erasure::Entity::find().filter(same);
@@ -213,17 +217,18 @@ async fn insert(
 fn read(text: &str) -> Result<erasure::Model, EntryError> {
     let entry: Entry = text.parse()?;
     let form = entry.form();
-    let (subject_id, token_id, destroyed_keys) = match &entry.event {
+    let (subject_id, target_id, destroyed_keys) = match &entry.event {
         Event::Erasure1(erasure) | Event::Erasure2(erasure) => {
             (Some(erasure.subject), None, DestroyedKey::list(&erasure.destroyed, form))
         }
         Event::Revocation1 { token } => (None, Some(*token), String::new()),
+        Event::Rotation1 { id, rotation } => (None, Some(*id), rotation.to_string()),
     };
     Ok(erasure::Model {
         sequence: i64::try_from(entry.sequence).map_err(|_| EntryError::Line("sequence"))?,
         form: form.as_str().to_owned(),
         subject_id,
-        token_id,
+        target_id,
         erased_at: entry.at,
         actor: entry.actor.clone(),
         destroyed_keys,

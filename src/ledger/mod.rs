@@ -30,6 +30,7 @@ pub mod publication;
 mod receipt;
 mod revocation;
 pub mod rollbacks;
+mod rotation;
 mod signer;
 mod verify;
 mod version;
@@ -47,6 +48,7 @@ pub use key_file::KeyFileError;
 pub use page::{Filter, page};
 pub use receipt::{NoReceipt, receipt};
 pub(crate) use revocation::append_revocations;
+pub use rotation::{UndoneRotation, record_rotation, undone_rotations};
 pub use signer::{
     NotSigned, OpenSignerError, Signer, create_signer, open_or_create_signer, open_signer, policy, public_key,
 };

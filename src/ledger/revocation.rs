@@ -36,8 +36,8 @@ pub(crate) async fn append_revocations(
     for tokens in tokens.chunks(TOGETHER) {
         let recorded: Vec<Uuid> = Entity::find()
             .select_only()
-            .column(Column::TokenId)
-            .filter(Column::TokenId.is_in(tokens.iter().copied()))
+            .column(Column::TargetId)
+            .filter(Column::TargetId.is_in(tokens.iter().copied()))
             .into_tuple()
             .all(transaction)
             .await?;
@@ -45,7 +45,7 @@ pub(crate) async fn append_revocations(
         let content = |token| Content {
             form: Form::Revocation1.as_str(),
             subject_id: None,
-            token_id: Some(token),
+            target_id: Some(token),
             at: now(),
             actor,
             destroyed_keys: "",

@@ -20,7 +20,7 @@ use crate::{
 pub enum EntryVersion {
     /// Erasures without key commitments.
     One,
-    /// Erasures with key commitments; revocations of tokens.
+    /// Erasures with key commitments; revocations of tokens; rotations of data keys.
     Two,
 }
 
@@ -38,6 +38,10 @@ impl EntryVersion {
     }
 
     pub(super) fn has_commitments(self) -> bool {
+        self >= Self::Two
+    }
+
+    pub(super) fn has_rotations(self) -> bool {
         self >= Self::Two
     }
 

@@ -19,7 +19,7 @@ impl Watch {
         // If own entries have to move, all come at once: nobody finds a ledger without them.
         let last = if found == common { newest.min(common.sequence + TOGETHER) } else { newest };
         let texts = self.mirror.entries(common.sequence + 1, last).await?;
-        let Told { subjects, tokens } = ledger::told(&texts).map_err(ForwardError::from)?;
+        let Told { subjects, tokens, rotations } = ledger::told(&texts).map_err(ForwardError::from)?;
         let origin = Origin::new(BROUGHT_FORWARD);
         let mut returned = self.context.users.forget_again(&subjects, &origin).await?;
         let revoked = revocation::revoke_again(db, &tokens, &origin).await?;
@@ -44,6 +44,11 @@ impl Watch {
             "the database was behind the ledger outside, as after a restored backup or a failover; it was brought forward to {}",
             forwarded.head
         );
+        if rotations > 0 {
+            for undone in ledger::undone_rotations(db).await? {
+                tracing::warn!(data_keys = undone.data_keys, "a rotation is undone: {undone}");
+            }
+        }
         Ok(())
     }
 }

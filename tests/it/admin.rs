@@ -18,7 +18,7 @@ use crate::harness::{Person, Sandbox, TestApp, TestStack, finish, on_both_databa
 
 on_both_databases!(migrating_twice_is_once, a_dry_run_changes_nothing, data_keys_are_counted_by_wrapping_key,);
 
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     "m20261123_000001_users",
     "m20261123_000002_data_keys",
     "m20261123_000003_erasures",
@@ -33,6 +33,7 @@ const MIGRATIONS: [&str; 14] = [
     "m20261129_000012_index_keys",
     "m20261129_000013_search",
     "m20261129_000014_ledger_sinks",
+    "m20261129_000015_ledger_forms",
 ];
 
 fn sandbox(database: &TestStack) -> Sandbox {

@@ -1,11 +1,13 @@
 //! The erasure ledger outside the database: with real processes, on both databases.
 
 mod base_backup;
+mod commands;
 mod faults;
 mod histories;
 mod publishing;
 mod receipts;
 mod restore;
+mod rotations;
 mod s3;
 mod signer;
 mod standby;

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{DestroyedKey, Form, Hash};
+use crate::{DestroyedKey, Form, Hash, Rotation};
 
 /// An entry of the ledger: something that a restored backup must not undo. As a text, lines, each ended by a newline:
 ///
@@ -19,7 +19,8 @@ use crate::{DestroyedKey, Form, Hash};
 /// ```
 ///
 /// An `oubliette erasure 1`, as earlier releases wrote it, has no key commitments. An `oubliette revocation 1` has the id of an access
-/// token in the place of the subject's, and no last line.
+/// token in the place of the subject's, and no last line. An `oubliette rotation 1` has a random id there, and as the last line a time and
+/// `everybody`, or a time and subject ids: their data keys that had been made before that time were replaced by fresh ones.
 ///
 /// That text is a leaf of the tree. There is one way to write an entry: what was read is written the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,13 @@ pub enum Event {
     Revocation1 {
         /// The id of the token.
         token: Uuid,
+    },
+    /// Data keys were replaced by fresh ones.
+    Rotation1 {
+        /// Random.
+        id: Uuid,
+        /// Which.
+        rotation: Rotation,
     },
 }
 
@@ -84,6 +92,7 @@ impl Entry {
             Event::Erasure1(_) => Form::Erasure1,
             Event::Erasure2(_) => Form::Erasure2,
             Event::Revocation1 { .. } => Form::Revocation1,
+            Event::Rotation1 { .. } => Form::Rotation1,
         }
     }
 
@@ -92,24 +101,30 @@ impl Entry {
     pub fn erasure(&self) -> Option<&Erasure> {
         match &self.event {
             Event::Erasure1(erasure) | Event::Erasure2(erasure) => Some(erasure),
-            Event::Revocation1 { .. } => None,
+            Event::Revocation1 { .. } | Event::Rotation1 { .. } => None,
+        }
+    }
+
+    /// The id that it is about, and its last line, if it has one.
+    fn about(&self) -> (Uuid, Option<String>) {
+        match &self.event {
+            Event::Erasure1(Erasure { subject, destroyed })
+            | Event::Erasure2(Erasure { subject, destroyed }) => {
+                (*subject, Some(DestroyedKey::list(destroyed, self.form())))
+            }
+            Event::Revocation1 { token } => (*token, None),
+            Event::Rotation1 { id, rotation } => (*id, Some(rotation.to_string())),
         }
     }
 }
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { previous, sequence, at, actor, event } = self;
-        let id = match event {
-            Event::Erasure1(erasure) | Event::Erasure2(erasure) => erasure.subject,
-            Event::Revocation1 { token } => *token,
-        };
+        let Self { previous, sequence, at, actor, .. } = self;
+        let (id, last) = self.about();
         let time = at.to_rfc3339_opts(SecondsFormat::Micros, true);
         write!(f, "{}\n{}\n{sequence}\n{id}\n{time}\n{actor}\n", self.form(), hex::encode(previous))?;
-        match self.erasure() {
-            Some(erasure) => writeln!(f, "{}", DestroyedKey::list(&erasure.destroyed, self.form())),
-            None => Ok(()),
-        }
+        last.map_or(Ok(()), |last| writeln!(f, "{last}"))
     }
 }
 
@@ -121,8 +136,8 @@ impl FromStr for Entry {
         let form: Form = lines.next().unwrap_or_default().parse()?;
         let lines: Vec<_> = lines.collect();
         let number = EntryError::Line("number of lines");
-        let (head, destroyed) = match form {
-            Form::Erasure1 | Form::Erasure2 => {
+        let (head, last) = match form {
+            Form::Erasure1 | Form::Erasure2 | Form::Rotation1 => {
                 lines.split_last().map(|(keys, head)| (head, *keys)).ok_or(number)?
             }
             Form::Revocation1 => (&lines[..], ""),
@@ -130,7 +145,7 @@ impl FromStr for Entry {
         let [previous, sequence, id, time, actor] = head[..] else { return Err(number) };
         let id_of = |whose| id.parse().map_err(|_| EntryError::Line(whose));
         let erasure = || {
-            let destroyed = DestroyedKey::parse_list(destroyed, form);
+            let destroyed = DestroyedKey::parse_list(last, form);
             let destroyed = destroyed.ok_or(EntryError::Line("list of destroyed keys"))?;
             Ok(Erasure { subject: id_of("subject id")?, destroyed })
         };
@@ -143,6 +158,10 @@ impl FromStr for Entry {
                 Form::Erasure1 => Event::Erasure1(erasure()?),
                 Form::Erasure2 => Event::Erasure2(erasure()?),
                 Form::Revocation1 => Event::Revocation1 { token: id_of("token id")? },
+                Form::Rotation1 => Event::Rotation1 {
+                    id: id_of("id")?,
+                    rotation: last.parse().map_err(|()| EntryError::Line("list of subjects"))?,
+                },
             },
         };
         // Else two texts would say the same.
@@ -179,6 +198,11 @@ mod tests {
         Erasure { subject: SUBJECT, destroyed }
     }
 
+    fn rotation(subjects: Option<Vec<Uuid>>) -> Event {
+        let made_before = "2026-11-23T21:05:00.120Z".parse().unwrap();
+        Event::Rotation1 { id: Uuid::nil(), rotation: Rotation { made_before, subjects } }
+    }
+
     fn key(version: u32, kek_id: &str, commitment: Option<Hash>) -> DestroyedKey {
         DestroyedKey { version, kek_id: kek_id.to_owned(), fingerprint: [7; 32], commitment }
     }
@@ -193,6 +217,9 @@ mod tests {
             (Event::Erasure2(erasure(vec![])), 7),
             (Event::Erasure2(erasure(vec![key(1, one, None), key(2, other, Some([9; 32]))])), 7),
             (Event::Revocation1 { token: SUBJECT }, 6),
+            (rotation(None), 7),
+            (rotation(Some(vec![SUBJECT])), 7),
+            (rotation(Some(vec![SUBJECT, Uuid::nil()])), 7),
         ] {
             let entry = entry(event);
             let text = entry.to_string();
@@ -249,6 +276,29 @@ mod tests {
             ("api\n", "api\n\n", Some("number of lines")),
         ];
         refuses(&text, &lines);
+    }
+
+    #[test]
+    fn there_is_one_way_to_write_a_rotation() {
+        let subjects = Some("list of subjects");
+        let text = entry(rotation(Some(vec![SUBJECT, Uuid::nil()]))).to_string();
+        let lines = [
+            ("00Z 0189", "00+00:00 0189", Some("form, though its lines can be read")),
+            ("00Z 0189", "00Z everybody 0189", subjects),
+            ("00Z 0189", "00Z  0189", subjects),
+            ("7 0000", "7; 0000", subjects),
+            ("00Z 0189", "00Z0189", subjects),
+        ];
+        refuses(&text, &lines);
+        let text = entry(rotation(None)).to_string();
+        refuses(
+            &text,
+            &[
+                (" everybody", "", subjects),
+                ("everybody", "Everybody", subjects),
+                ("everybody", "", subjects),
+            ],
+        );
     }
 
     fn refuses(text: &str, changes: &[(&str, &str, Option<&'static str>)]) {

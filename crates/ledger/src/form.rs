@@ -11,6 +11,8 @@ pub enum Form {
     Erasure2,
     /// An access token was revoked.
     Revocation1,
+    /// Data keys were replaced by fresh ones.
+    Rotation1,
 }
 
 impl Form {
@@ -21,6 +23,7 @@ impl Form {
             Self::Erasure1 => "oubliette erasure 1",
             Self::Erasure2 => "oubliette erasure 2",
             Self::Revocation1 => "oubliette revocation 1",
+            Self::Rotation1 => "oubliette rotation 1",
         }
     }
 }
@@ -35,7 +38,7 @@ impl FromStr for Form {
     type Err = EntryError;
 
     fn from_str(line: &str) -> Result<Self, EntryError> {
-        let all = [Self::Erasure1, Self::Erasure2, Self::Revocation1];
+        let all = [Self::Erasure1, Self::Erasure2, Self::Revocation1, Self::Rotation1];
         all.into_iter().find(|form| form.as_str() == line).ok_or(EntryError::Format)
     }
 }

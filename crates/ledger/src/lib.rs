@@ -21,6 +21,7 @@ pub mod mirror;
 mod policy;
 mod public_key;
 mod receipt;
+mod rotation;
 mod signer;
 pub mod tree;
 
@@ -31,6 +32,7 @@ pub use form::Form;
 pub use policy::{Policy, PolicyError};
 pub use public_key::PublicKey;
 pub use receipt::{Proven, Receipt, ReceiptError};
+pub use rotation::Rotation;
 pub use signer::{LocalSigner, SignerError};
 
 /// Length of a hash of the tree, in bytes: SHA-256.

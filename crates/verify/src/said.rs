@@ -15,6 +15,7 @@ pub(crate) fn of(proven: &Proven<'_>) -> String {
             (("erased", subject), &destroyed[..], ERASURE_PROVES)
         }
         Event::Revocation1 { token } => (("revoked", token), &[][..], REVOCATION_PROVES),
+        Event::Rotation1 { id, .. } => (("rotation", id), &[][..], ROTATION_PROVES),
     };
     line(what.0, &what.1.to_string());
     line("when", &entry.at.to_rfc3339());
@@ -38,6 +39,10 @@ It does not prove: that no copy of a data key is left, as in a backup that is ol
 
 const REVOCATION_PROVES: &str = "
 It proves: the holder of the log key has signed that this access token was revoked, as this entry of the log. It says nothing about a person.
+";
+
+const ROTATION_PROVES: &str = "
+It proves: the holder of the log key has signed that data keys were replaced by fresh ones, as this entry of the log. It says nothing about a person's erasure.
 ";
 
 /// Without what would act on a terminal.

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
+use oubliette_ledger::Rotation;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -16,6 +17,8 @@ use crate::{
     audit::{Action, NewEvent},
     config::LoadedConfig,
     envelope::SubjectId,
+    keys::sweep::{Report, RunOutcome},
+    ledger,
 };
 
 /// Gives subjects fresh data keys, and seals their attributes anew: the answer to a data key that leaked.
@@ -103,6 +106,16 @@ impl RotateCommand {
                 watch::watch(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
             let run = rotate.run(&options, &controls);
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
+            // One that ended early is gone on with: it is on record when it is over.
+            let is_over = |report: &Report| {
+                matches!(report.outcome, RunOutcome::Completed | RunOutcome::Incomplete)
+                    && report.left < planned
+            };
+            if ended.as_ref().is_ok_and(is_over) {
+                let subjects = (!self.all).then(|| self.subjects.clone());
+                let rotation = Rotation { made_before: before.moment(), subjects };
+                ledger::record_rotation(&context.db, &rotation, &origin).await?;
+            }
             let report = record_run(context, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
             let left = format!("left that were made before {}", time(before.moment()));
             outcome("replaced", &left, &self.go_on(before.moment()), &report, &watch, self.run.json)

@@ -1,4 +1,5 @@
 use clap::Args;
+use oubliette_ledger::Form;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,7 +19,8 @@ use crate::{
 const PAGE: u64 = 1000;
 
 /// Prints the entries, the oldest first: time, actor, subject, and the destroyed keys, with tabs between them and `-` for
-/// an empty one. Where an access token was revoked, `token` and its id in the place of the subject.
+/// an empty one. Where an access token was revoked, `token` and its id in the place of the subject. Where
+/// data keys were replaced by fresh ones, `rotation`, and then a time and whose: those that had been made before.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger export --json > ledger.jsonl
@@ -72,7 +74,10 @@ fn object(entry: &Model) -> String {
     });
     let at = time(entry.erased_at);
     let keys: Vec<_> = entry.destroyed_keys.split("; ").filter(|key| !key.is_empty()).collect();
-    let about = match entry.token_id {
+    let about = match entry.target_id {
+        Some(id) if is_rotation(entry) => {
+            json!({ "rotated_at": at, "rotation_id": id.to_string(), "made_before": entry.destroyed_keys })
+        }
         Some(token) => json!({ "revoked_at": at, "token_id": token.to_string() }),
         None => json!({ "erased_at": at, "subject_id": subject(entry), "destroyed_keys": keys }),
     };
@@ -85,10 +90,15 @@ fn object(entry: &Model) -> String {
 
 fn line(entry: &Model) -> String {
     let at = time(entry.erased_at);
-    match entry.token_id {
+    match entry.target_id {
+        Some(_) if is_rotation(entry) => fields([&at, &entry.actor, "rotation", &entry.destroyed_keys]),
         Some(token) => fields([&at, &entry.actor, &format!("token {token}"), ""]),
         None => fields([&at, &entry.actor, &subject(entry), &entry.destroyed_keys]),
     }
+}
+
+fn is_rotation(entry: &Model) -> bool {
+    entry.form == Form::Rotation1.as_str()
 }
 
 fn subject(entry: &Model) -> String {

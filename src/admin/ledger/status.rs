@@ -7,16 +7,18 @@ use super::{line, object};
 use crate::{
     admin::{
         context::connect,
-        terminal::{self, Output},
+        terminal::{self, Output, time},
     },
     config::LoadedConfig,
-    ledger::{self, EntryVersion, rollbacks},
+    ledger::{self, EntryVersion, UndoneRotation, rollbacks},
     sinks::{self, InspectedSink, SinkState},
 };
 
 /// Shows where the erasure ledger ends, in the database and in each sink; and the rollbacks that wait for `ledger adopt`. Changes nothing in the database.
 ///
-/// Exit status: 0 if nothing waits and each sink is good, else 1.
+/// Also the rotations of data keys that a restored backup has undone.
+///
+/// Exit status: 0 if nothing waits, nothing is undone and each sink is good, else 1.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin ledger status")]
@@ -31,15 +33,18 @@ impl Status {
         let db = connect(loaded).await?;
         let end = ledger::end(&db).await?;
         let version = ledger::version(&db).await?.number();
+        let undone = ledger::undone_rotations(&db).await?;
         let waiting = rollbacks::waiting_or(&db, &[]).await?;
         let sinks = sinks::inspect(&loaded.config.ledger, &db).await?.sinks;
         db.close().await?;
-        let is_well = waiting.is_empty() && sinks.iter().all(|sink| sink.state == SinkState::Good);
+        let is_well =
+            waiting.is_empty() && undone.is_empty() && sinks.iter().all(|sink| sink.state == SinkState::Good);
         let digest = hex::encode(end.digest);
         let text = if self.json {
             terminal::json(&json!({
                 "sequence": end.sequence, "digest": digest, "entry_version": version,
                 "waiting": waiting.iter().map(object).collect::<Vec<_>>(),
+                "undone_rotations": undone.iter().map(rotation_object).collect::<Vec<_>>(),
                 "sinks": sinks.iter().map(sink_object).collect::<Vec<_>>(),
             }))?
         } else {
@@ -53,6 +58,9 @@ impl Status {
             for sink in &sinks {
                 text.push_str(&sink_line(sink, end.sequence));
                 text.push('\n');
+            }
+            for undone in &undone {
+                let _ = writeln!(text, "rotation   undone: {undone}");
             }
             for rollback in &waiting {
                 text.push_str(&line(rollback));
@@ -73,6 +81,13 @@ pub(super) fn sink_line(sink: &InspectedSink, end: i64) -> String {
     let problem = sink.problem.as_ref().map(|problem| format!(": {problem}"));
     let state = <&str>::from(sink.state);
     format!("sink       {}: {state}{}{}", sink.name, place.unwrap_or_default(), problem.unwrap_or_default())
+}
+
+fn rotation_object(undone: &UndoneRotation) -> Value {
+    json!({
+        "made_before": time(undone.rotation.made_before), "subjects": undone.rotation.subjects,
+        "data_keys": undone.data_keys,
+    })
 }
 
 fn sink_object(sink: &InspectedSink) -> Value {

@@ -48,6 +48,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("AttributeDefinition.mask", &[]),
     ("User.createdAt", &["users:read", "users:write"]),
     ("User.updatedAt", &["users:read", "users:write"]),
+    ("User.keyCommitment", &["pii:read"]),
     ("Erasure.userId", &[]),
     ("Erasure.erasedAt", &[]),
     ("Erasure.sequence", &[]),
@@ -92,6 +93,11 @@ pub(super) const REQUESTS: &[(&str, &[&str], About)] = &[
     ("query($id: ID!) { user(id: $id) { phoneMasked } }", &["Query.user", "User.phoneMasked"], About::One),
     ("query($id: ID!) { user(id: $id) { createdAt } }", &["Query.user", "User.createdAt"], About::One),
     ("query($id: ID!) { user(id: $id) { updatedAt } }", &["Query.user", "User.updatedAt"], About::One),
+    (
+        "query($id: ID!) { user(id: $id) { keyCommitment } }",
+        &["Query.user", "User.keyCommitment"],
+        About::One,
+    ),
     (
         "query($id: ID!) { user(id: $id) { attribute(name: \"phone\") { name } } }",
         &["Query.user", "User.attribute"],

@@ -81,7 +81,7 @@ async fn grow(site: &Site, number: u64) -> Vec<Entry> {
             sequence: entry.sequence.try_into().unwrap(),
             form: entry.form().as_str().to_owned(),
             subject_id: entry.erasure().map(|erasure| erasure.subject),
-            token_id: None,
+            target_id: None,
             erased_at: entry.at,
             actor: entry.actor.clone(),
             destroyed_keys: String::new(),

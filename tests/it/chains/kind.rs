@@ -124,8 +124,8 @@ impl Kind for Ledger {
         "form = 'oubliette erasure 1'",
         "form = 'oubliette erasure 3'",
         "form = 'oubliette revocation 1'",
-        "subject_id = NULL, token_id = subject_id",
-        "token_id = subject_id",
+        "subject_id = NULL, target_id = subject_id",
+        "target_id = subject_id",
         "subject_id = NULL",
     ];
 

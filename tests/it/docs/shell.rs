@@ -43,9 +43,15 @@ async fn the_scripts_of_the_manual_check_the_ledger_and_the_audit_trail() {
         server.read(&id).await;
         sandbox.admin_ok(&["users", "forget", &id, "--yes"]);
     }
+    // Also of another form.
+    assert_eq!(
+        sandbox.admin(&["tokens", "create", "--name", "billing", "--scopes", "users:read"]).status,
+        Some(0)
+    );
+    sandbox.admin_ok(&["tokens", "revoke", "billing"]);
     drop(server);
     let (ledger, trail) = (script("docs/erasure.md", BEGIN), script("docs/audit.md", BEGIN));
-    assert_sound(&run(&sandbox, &ledger), 3);
+    assert_sound(&run(&sandbox, &ledger), 4);
     let events = sandbox.admin_ok(&["audit", "export"]).lines().count();
     assert!(events >= 6, "three were created and forgotten");
     assert_sound(&run(&sandbox, &trail), events);

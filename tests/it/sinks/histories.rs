@@ -6,6 +6,7 @@ use crate::harness::on_both_databases;
 on_both_databases!(
     a_sink_that_lost_something_is_brought_to_the_end_again,
     two_signed_histories_are_told_from_a_database_that_is_behind,
+    an_operator_adopts_the_history_of_the_sink,
     a_sink_of_another_ledger_is_refused,
     a_forgetting_is_refused_by_a_database_that_is_behind,
     what_a_server_knew_of_a_sink_counts_when_sink_and_database_go_back,
@@ -63,15 +64,16 @@ async fn a_sink_that_lost_something_is_brought_to_the_end_again(stack: TestStack
     assert_eq!(found["sinks"][0]["digest"], found["sinks"][1]["digest"]);
 }
 
-async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: TestStack) {
-    let scene = Scene::new(stack);
+/// Brings about two histories that were signed: the sink's, with the second person, and the database's, with the third. The sink of the database's is in
+/// `two`, and what both have in `older`. No server runs.
+async fn fork(scene: &Scene) -> Vec<String> {
     let server = scene.start().await;
     let ids = create(&server, 10).await;
     forget(&server, &ids[0]).await;
     scene.published_all(1).await;
     stop(server).await;
     let backup = scene.backup();
-    copy(&scene, "sink", "older");
+    copy(scene, "sink", "older");
     let server = scene.start().await;
     forget(&server, &ids[1]).await;
     scene.published_all(2).await;
@@ -80,14 +82,20 @@ async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: Tes
 
     // Database and sink are both put back, and go on in another way.
     scene.restore(&backup);
-    copy(&scene, "older", "sink");
+    copy(scene, "older", "sink");
     let server = scene.start().await;
     forget(&server, &ids[2]).await;
     scene.published_all(2).await;
     stop(server).await;
-    let own = scene.exported();
     fs::rename(scene.sink(), scene.sandbox.path("two")).unwrap();
-    copy(&scene, "one", "sink");
+    copy(scene, "one", "sink");
+    ids
+}
+
+async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: TestStack) {
+    let scene = Scene::new(stack);
+    let ids = fork(&scene).await;
+    let own = scene.exported();
     let before = files(&scene);
 
     let kept = scene.sandbox.read("two/checkpoint");
@@ -122,6 +130,43 @@ async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: Tes
     is_ready(&server).await;
     assert_eq!(code(&server, &ids[1]).await, "");
     assert_eq!(code(&server, &ids[2]).await, "FORGOTTEN");
+}
+
+async fn an_operator_adopts_the_history_of_the_sink(stack: TestStack) {
+    let scene = Scene::new(stack);
+    let ids = fork(&scene).await;
+    let server = scene.start().await;
+    assert_eq!(code(&server, &ids[5]).await, "UNAVAILABLE");
+    let admin = |arguments: &[&str]| scene.sandbox.admin(&[&["ledger", "adopt"], arguments].concat());
+    let unknown = admin(&["--sink", "two"]);
+    assert!(unknown.stderr.contains("there is no sink `two`"), "{}", unknown.stderr);
+    let asked = admin(&["--sink", "one"]);
+    assert!(asked.status == Some(1) && asked.stderr.contains("Pass --yes"), "{}", asked.stderr);
+    assert!(
+        asked.stderr.contains("the two histories are the same up to entry 1\nthe sink's ends at 2:"),
+        "{}",
+        asked.stderr
+    );
+    assert_eq!(scene.state(), "forked");
+
+    let adopted = admin(&["--sink", "one", "--yes", "--json", "--actor", "ada"]);
+    let adopted: Value = serde_json::from_str(&adopted.stdout).unwrap();
+    assert_eq!((&adopted["sink"], &adopted["common"]["sequence"]), (&json!("one"), &json!(1)));
+    is_ready(&server).await;
+    assert_eq!(code(&server, &ids[5]).await, "");
+    for (id, sequence) in ids[..3].iter().zip(1..) {
+        assert_eq!(code(&server, id).await, "FORGOTTEN");
+        assert_eq!(erasure(&server, id).await.sequence, sequence);
+    }
+    scene.published_all(3).await;
+    assert_eq!(scene.status().0, Some(0));
+    assert!(scene.sandbox.admin_ok(&["ledger", "verify"]).starts_with("3 entries, and nothing is wrong"));
+    assert_eq!(scene.receipt(&ids[2]).verify(&scene.policy()).unwrap().entry.sequence, 3);
+    let trail = scene.sandbox.admin_ok(&["audit", "export"]);
+    let told = trail.lines().filter(|line| line.contains("ledger_adopt") && line.contains("admin:ada"));
+    assert_eq!(told.count(), 1, "{trail}");
+    let again = admin(&["--sink", "one"]);
+    assert!(again.stderr.contains("the sink `one` is good: there are no two histories"), "{}", again.stderr);
 }
 
 async fn a_sink_of_another_ledger_is_refused(stack: TestStack) {
