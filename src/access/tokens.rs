@@ -126,6 +126,9 @@ async fn try_revoke(db: &DatabaseConnection, name_or_id: &str, origin: &Origin) 
     let found = Entity::find().filter(which).lock_exclusive().one(&transaction).await?;
     let row = found.ok_or_else(|| TokenError::Unknown(name_or_id.chars().take(MAX_NAME).collect()))?;
     if row.revoked_at.is_some() {
+        // It may have been revoked before such entries were written.
+        ledger::append_revocations(&transaction, &[row.id], origin.actor()).await?;
+        transaction.commit().await?;
         return Ok(row);
     }
     let mut revoked = row.into_active_model();

@@ -25,6 +25,8 @@ pub struct Forwarded {
     pub head: Head,
     /// How many entries had been appended since the ledger went back, and stand behind the others now.
     pub moved: usize,
+    /// Whether entries are written in a newer version from now on.
+    pub upgraded: bool,
 }
 
 /// Entries cannot come in.
@@ -146,9 +148,8 @@ pub(crate) async fn bring_forward(
     }
     let signed = head.sequence;
     // Who wrote it knew that all servers read it.
-    if rows.iter().any(|row| row.form != Form::Erasure1.as_str()) {
-        raise(transaction).await?;
-    }
+    let is_newer = rows.iter().any(|row| row.form != Form::Erasure1.as_str());
+    let upgraded = is_newer && raise(transaction).await?;
     for together in rows.chunks(TOGETHER) {
         insert(transaction, together.iter().cloned()).await?;
     }
@@ -157,7 +158,7 @@ pub(crate) async fn bring_forward(
     chain::advance::<Erasures>(transaction, &head).await?;
     publication::set_signed(transaction, signed).await?;
     rollbacks::settle(transaction).await?;
-    Ok(Some(Forwarded { head, moved }))
+    Ok(Some(Forwarded { head, moved, upgraded }))
 }
 
 /// Puts entries behind a head that stood elsewhere, but those of people and tokens whose entry is there already.

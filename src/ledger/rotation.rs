@@ -8,7 +8,7 @@ use chrono::SecondsFormat;
 use oubliette_ledger::{Form, Rotation};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder,
+    QueryFilter,
 };
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl fmt::Display for UndoneRotation {
         let moment = made_before.to_rfc3339_opts(SecondsFormat::Micros, true);
         let (keys, are, them) =
             if *data_keys == 1 { ("data key", "is", "it") } else { ("data keys", "are", "them") };
-        write!(f, "{data_keys} {keys} that had been replaced {are} there; `oubliette-admin keys rotate")?;
+        write!(f, "{data_keys} {keys} {are} older than a rotation of {them}; `oubliette-admin keys rotate")?;
         match subjects {
             None => f.write_str(" --all")?,
             Some(subjects) => subjects.iter().try_for_each(|subject| write!(f, " --subject {subject}"))?,
@@ -50,7 +50,7 @@ impl fmt::Display for UndoneRotation {
     }
 }
 
-/// Appends the record of a rotation. Writes nothing as long as a server may run that would not read it.
+/// Appends the record of a rotation, unless it is there. Writes nothing as long as a server may run that would not read it.
 ///
 /// # Errors
 ///
@@ -71,7 +71,9 @@ pub async fn record_rotation(
         let transaction = begin_write(db).await?;
         let (end, version) = lock(&transaction).await?;
         if version.has_rotations() {
-            let entries = lines.iter().map(|line| Content {
+            let there: Vec<String> =
+                rows(&transaction).await?.into_iter().map(|row| row.destroyed_keys).collect();
+            let entries = lines.iter().filter(|line| !there.contains(line)).map(|line| Content {
                 form: Form::Rotation1.as_str(),
                 subject_id: None,
                 target_id: Some(Uuid::new_v4()),
@@ -92,12 +94,7 @@ pub async fn record_rotation(
 ///
 /// The database's error.
 pub async fn undone_rotations(db: &impl ConnectionTrait) -> Result<Vec<UndoneRotation>, DbErr> {
-    let rows = erasure::Entity::find()
-        .filter(erasure::Column::TargetId.is_not_null())
-        .filter(erasure::Column::Form.eq(Form::Rotation1.as_str()))
-        .order_by_desc(erasure::Column::Sequence)
-        .all(db)
-        .await?;
+    let rows = rows(db).await?;
     let mut rotations: Vec<Rotation> =
         rows.iter().filter_map(|row| row.destroyed_keys.parse().ok()).collect();
     // The newest of everybody says what those before it said.
@@ -116,4 +113,13 @@ pub async fn undone_rotations(db: &impl ConnectionTrait) -> Result<Vec<UndoneRot
         }
     }
     Ok(undone)
+}
+
+/// The entries of all rotations.
+async fn rows(db: &impl ConnectionTrait) -> Result<Vec<erasure::Model>, DbErr> {
+    erasure::Entity::find()
+        .filter(erasure::Column::TargetId.is_not_null())
+        .filter(erasure::Column::Form.eq(Form::Rotation1.as_str()))
+        .all(db)
+        .await
 }

@@ -1,7 +1,7 @@
 //! In which version entries are written.
 //!
 //! A server of a release that does not read an entry takes it for tampering, and answers nothing personal any more. So a ledger stays in the
-//! version of its beginning until an operator says that no such server is left.
+//! version of its beginning until an operator says that no such server is left; or until entries are brought in for which one has said so.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, sea_query::Expr,

@@ -91,6 +91,13 @@ impl Sinks {
         context.judge().await;
     }
 
+    /// Looks once more. Whether a sink has more entries than before.
+    pub async fn are_growing(&mut self) -> bool {
+        let before: i64 = self.0.iter().map(|watch| watch.mirror.head().sequence).sum();
+        join_all(self.0.iter_mut().map(Watch::look)).await;
+        self.0.iter().map(|watch| watch.mirror.head().sequence).sum::<i64>() > before
+    }
+
     /// Looks at the sinks again and again, each at its own pace, for as long as the future is polled.
     pub async fn watch(&mut self) {
         let Some(context) = self.0.first().map(|watch| watch.context.clone()) else {

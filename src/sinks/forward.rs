@@ -13,7 +13,7 @@ const TOGETHER: i64 = 10_000;
 impl Watch {
     /// Forgets again whom the sink says were forgotten, and brings these entries in: in this order, so that a database that is whole
     /// has nobody who is in them.
-    pub(super) async fn bring_forward(&self, found: &Head, common: &Head) -> Result<(), SinkError> {
+    pub(super) async fn bring_forward(&mut self, found: &Head, common: &Head) -> Result<(), SinkError> {
         let db = &self.context.db;
         let newest = self.mirror.head().sequence;
         // If own entries have to move, all come at once: nobody finds a ledger without them.
@@ -44,11 +44,8 @@ impl Watch {
             "the database was behind the ledger outside, as after a restored backup or a failover; it was brought forward to {}",
             forwarded.head
         );
-        if rotations > 0 {
-            for undone in ledger::undone_rotations(db).await? {
-                tracing::warn!(data_keys = undone.data_keys, "a rotation is undone: {undone}");
-            }
-        }
+        self.to_settle.upgrade |= forwarded.upgraded;
+        self.to_settle.rotations |= rotations > 0;
         Ok(())
     }
 }

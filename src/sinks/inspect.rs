@@ -8,8 +8,7 @@ use tokio::time::timeout;
 use super::{
     OpenSinksError, SinkError, SinkHealth, SinkState,
     compare::{Comparison, compare},
-    copy::CopyError,
-    mirror::{Consistency, Mirror},
+    mirror::{Consistency, CopyError, Mirror},
     open::open,
 };
 use crate::{
@@ -118,14 +117,18 @@ impl Inspection {
 }
 
 impl Inspection {
-    /// Copies the log of a good sink to another place, verified; of this one, or of the first. Gives its name, and how many entries were copied.
+    /// Copies the log of a sink to another place, verified: of this one, or of the first that is whole. Gives its name, and how many entries were
+    /// copied.
     ///
     /// # Errors
     ///
     /// [`CopyError`]; what was copied stays.
     pub async fn copy(&self, from: Option<&str>, to: &SinkConfig) -> Result<(&str, u64), CopyError> {
-        let mut named = self.sinks.iter().filter(|sink| from.is_none_or(|name| sink.name == name));
-        let source = named.find(|sink| sink.state.is_whole()).ok_or(CopyError::NoSource)?;
+        let is_it = |sink: &&InspectedSink| match from {
+            Some(name) => sink.name == name && sink.head.is_some(),
+            None => sink.state.is_whole(),
+        };
+        let source = self.sinks.iter().find(is_it).ok_or(CopyError::NoSource)?;
         Ok((&source.name, source.mirror.copy_to(open(to).map_err(SinkError::from)?).await?))
     }
 

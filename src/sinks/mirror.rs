@@ -1,3 +1,5 @@
+mod copy;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +14,8 @@ use super::{
     SinkError,
     store::{Created, Store},
 };
+pub use copy::CopyError;
+
 use crate::{
     causes,
     chain::Head,
@@ -76,7 +80,7 @@ impl Mirror {
 
     /// Whether all tiles are there.
     pub(super) fn is_laid(&self) -> bool {
-        self.unlaid() == 0
+        self.beyond.is_empty()
     }
 
     /// Reads what was published since; all anew if the sink is not what it was. What was read before an error is kept.
@@ -132,45 +136,24 @@ impl Mirror {
             let Some(batch) = Batch::read(&bytes) else {
                 return Err(SinkError::damaged(path, "cannot be read"));
             };
-            self.verify(&path, &batch.checkpoint)?;
-            let mut edge = self.edge.clone();
-            for text in &batch.entries {
-                edge.append(text);
-            }
-            let signed = (batch.checkpoint.size(), batch.checkpoint.root());
-            if batch.entries.is_empty() || signed != (edge.size(), edge.root()) {
-                return Err(SinkError::damaged(path, "has other entries than were signed"));
-            }
+            let (edge, beyond) = self.step(&path, batch)?;
             self.edge = edge;
-            self.beyond.push(Beyond { checkpoint: batch.checkpoint, texts: batch.entries });
+            self.beyond.push(beyond);
         }
     }
 
-    /// The batch after so many entries, as it is stored.
-    pub(super) async fn batch_after(&self, size: u64) -> Result<Option<Bytes>, SinkError> {
-        Ok(self.store.get(&Batch::path(size)).await?)
-    }
-
-    /// Takes the next batch over, as another sink has it.
-    ///
-    /// # Errors
-    ///
-    /// [`SinkError::Overtaken`] if another one is there.
-    pub(super) async fn take_over(&mut self, batch: Bytes) -> Result<(), SinkError> {
-        match self.store.create(&Batch::path(self.edge.size()), batch.to_vec()).await? {
-            Created::Same => self.follow().await,
-            Created::Other => Err(SinkError::Overtaken),
+    /// What the log is after a batch, if that is what was signed.
+    fn step(&self, path: &str, batch: Batch) -> Result<(Edge, Beyond), SinkError> {
+        let Batch { checkpoint, entries: texts } = batch;
+        self.verify(path, &checkpoint)?;
+        let mut edge = self.edge.clone();
+        for text in &texts {
+            edge.append(text);
         }
-    }
-
-    /// The same log elsewhere, of which nothing was read.
-    pub(super) fn elsewhere(&self, store: Store) -> Self {
-        Self::new(self.name.clone(), store, self.origin.clone(), self.policy.clone())
-    }
-
-    /// Batches without tiles.
-    pub(super) fn unlaid(&self) -> usize {
-        self.beyond.len()
+        if texts.is_empty() || (checkpoint.size(), checkpoint.root()) != (edge.size(), edge.root()) {
+            return Err(SinkError::damaged(path, "has other entries than were signed"));
+        }
+        Ok((edge, Beyond { checkpoint, texts }))
     }
 
     /// Writes the tiles of batches that were read: some of them, so that what is done stays done.

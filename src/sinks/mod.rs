@@ -17,7 +17,6 @@
 mod all;
 mod compare;
 mod context;
-mod copy;
 mod error;
 mod forward;
 mod health;
@@ -33,10 +32,9 @@ mod store;
 mod watch;
 
 pub use all::Sinks;
-pub use copy::CopyError;
 pub use error::{OpenSinksError, SinkError};
 pub use health::{Readiness, SinkHealth, SinkState};
 pub use inspect::{Fork, InspectError, InspectedSink, Inspection, inspect};
 pub use metrics::SinkMetrics;
-pub use mirror::Consistency;
+pub use mirror::{Consistency, CopyError};
 pub use receipts::Receipts;

@@ -1,6 +1,9 @@
 use std::time::{Duration, Instant};
 
-use oubliette_ledger::mirror::{Edge, MAX_BATCH};
+use oubliette_ledger::{
+    Entry,
+    mirror::{Edge, MAX_BATCH},
+};
 use tokio::time::timeout;
 
 use super::{
@@ -73,6 +76,11 @@ impl Watch {
             let long = texts.iter().position(|text| text.len() > Edge::max_length());
             if let Some(place) = long.and_then(|place| i64::try_from(place).ok()) {
                 return Err(SinkError::Ledger(format!("entry {} is too long", from.sequence + 1 + place)));
+            }
+            // Nobody brings in what cannot be read.
+            if let Some(place) = texts.iter().position(|text| text.parse::<Entry>().is_err()) {
+                let place = i64::try_from(place).unwrap_or_default();
+                return Err(SinkError::Ledger(format!("entry {} cannot be read", from.sequence + 1 + place)));
             }
             if texts.is_empty() {
                 return Err(SinkError::Ledger(format!("entry {} is missing", from.sequence + 1)));

@@ -55,6 +55,16 @@ pub(super) struct Watch {
     said: Option<String>,
     /// When those are looked for who were forgotten and are back.
     again_at: Vec<Instant>,
+    pub(super) to_settle: ToSettle,
+}
+
+/// What is to be done once the database is whole again.
+#[derive(Debug, Default)]
+pub(super) struct ToSettle {
+    /// Entries are written in a newer version from now on: revoked tokens get theirs.
+    pub(super) upgrade: bool,
+    /// There were rotations: it is said which are undone.
+    pub(super) rotations: bool,
 }
 
 /// What a look has found, and what is to be said about it.
@@ -82,6 +92,7 @@ impl Watch {
             published: None,
             said: None,
             again_at: Vec::new(),
+            to_settle: ToSettle::default(),
         }
     }
 
@@ -171,6 +182,7 @@ impl Watch {
             match comparison {
                 Comparison::Whole => {
                     self.forget_again().await?;
+                    self.settle().await?;
                     let is_refused = self.refusals.count > 0;
                     let state = if is_refused { SinkState::Unwritable } else { SinkState::Good };
                     self.find(state, Some(newest)).await;
@@ -178,10 +190,12 @@ impl Watch {
                 }
                 Comparison::Behind { common } => {
                     self.find(SinkState::Behind, Some(newest)).await;
+                    // Whatever fails then.
+                    let after = || AGAIN.iter().map(|after| Instant::now() + *after).collect();
+                    self.again_at = after();
                     let forwarded = timeout(FORWARD, self.bring_forward(&found, &common)).await;
                     forwarded.unwrap_or(Err(SinkError::Slow(FORWARD)))?;
-                    let now = Instant::now();
-                    self.again_at = AGAIN.iter().map(|after| now + *after).collect();
+                    self.again_at = after();
                 }
                 Comparison::Foreign => return Ok((SinkState::Foreign, Some(foreign(&newest, &found)))),
                 Comparison::Forked { common } => {
@@ -230,7 +244,6 @@ impl Watch {
         if self.again_at.iter().any(|due| *due <= now) {
             let origin = Origin::new(BROUGHT_FORWARD);
             let returned = self.context.users.forget_the_returned(&origin).await?;
-            revocation::revoke_the_returned(&self.context.db, &origin).await?;
             if returned > 0 {
                 tracing::warn!(
                     sink = self.name,
@@ -238,7 +251,31 @@ impl Watch {
                     "more users who had been forgotten were back; they are forgotten again"
                 );
             }
+            let revoked = revocation::revoke_the_returned(&self.context.db, &origin).await?;
+            if revoked > 0 {
+                tracing::warn!(
+                    sink = self.name,
+                    revoked,
+                    "more access tokens that had been revoked were good again; they are revoked again"
+                );
+            }
             self.again_at.retain(|due| *due > now);
+        }
+        Ok(())
+    }
+
+    /// Does what is left to do after the database was brought forward.
+    async fn settle(&mut self) -> Result<(), SinkError> {
+        let db = &self.context.db;
+        if self.to_settle.upgrade {
+            revocation::record_all(db, &Origin::new(BROUGHT_FORWARD)).await?;
+            self.to_settle.upgrade = false;
+        }
+        if self.to_settle.rotations {
+            for undone in ledger::undone_rotations(db).await? {
+                tracing::warn!(data_keys = undone.data_keys, "a rotation is undone: {undone}");
+            }
+            self.to_settle.rotations = false;
         }
         Ok(())
     }

@@ -44,9 +44,9 @@ impl KeyCommitment {
         &self.0
     }
 
-    /// As the table has it. Nothing if it is none.
+    /// As the table has it. Of another length, it is no key's.
     pub(crate) fn from_column(bytes: Option<Vec<u8>>) -> Option<Self> {
-        bytes?.try_into().ok().map(Self)
+        Some(Self(bytes?.try_into().unwrap_or_default()))
     }
 
     pub(crate) fn into_column(self) -> Vec<u8> {

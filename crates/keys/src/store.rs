@@ -282,10 +282,10 @@ pub(crate) async fn all_of(
 ) -> Result<Vec<(DataKeyId, StoredKey, DateTime<Utc>)>, DbErr> {
     let rows = Entity::find().filter(Column::SubjectId.eq(*subject.as_uuid())).all(db).await?;
     let stored = rows.into_iter().map(|row| {
-        let id = DataKeyId { subject, version: key_version(row.version)? };
-        Ok((id, stored(row.kek_id, row.wrapped, row.id, row.commitment), row.created_at))
+        let created_at = row.created_at;
+        read(row).map(|(id, stored)| (id, stored, created_at))
     });
-    let mut stored = stored.collect::<Result<Vec<_>, DbErr>>()?;
+    let mut stored = stored.collect::<Result<Vec<_>, _>>()?;
     stored.sort_by_key(|(id, ..)| *id);
     Ok(stored)
 }
@@ -331,6 +331,20 @@ pub async fn newest(
     newest.map(|(version, identity)| Ok((key_version(version)?, identity.into()))).transpose()
 }
 
+/// The subject's newest data key, if there is one.
+///
+/// # Errors
+///
+/// The database's error.
+pub(crate) async fn newest_stored(
+    db: &impl ConnectionTrait,
+    subject: SubjectId,
+) -> Result<Option<(DataKeyId, StoredKey)>, DbErr> {
+    let of = Entity::find().filter(Column::SubjectId.eq(*subject.as_uuid()));
+    let newest = of.order_by_desc(Column::Version).limit(1).one(db).await?;
+    newest.map(read).transpose()
+}
+
 /// Destroys all data keys of a subject, in the caller's transaction, and says which they were.
 ///
 /// # Errors
@@ -344,11 +358,7 @@ pub async fn destroy(
         .filter(Column::SubjectId.eq(*subject.as_uuid()))
         .exec_with_returning(db)
         .await?;
-    let destroyed = rows.into_iter().map(|row| {
-        let id = DataKeyId { subject, version: key_version(row.version)? };
-        Ok((id, stored(row.kek_id, row.wrapped, row.id, row.commitment)))
-    });
-    let mut destroyed = destroyed.collect::<Result<Vec<_>, DbErr>>()?;
+    let mut destroyed = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     destroyed.sort_by_key(|(id, _)| *id);
     Ok(destroyed)
 }
@@ -424,6 +434,11 @@ fn stored(kek_id: String, bytes: Vec<u8>, identity: Uuid, commitment: Option<Vec
         wrapped: WrappedKey { kek_id: KekId::new(kek_id), bytes },
         commitment: KeyCommitment::from_column(commitment),
     }
+}
+
+fn read(row: Model) -> Result<(DataKeyId, StoredKey), DbErr> {
+    let id = DataKeyId { subject: row.subject_id.into(), version: key_version(row.version)? };
+    Ok((id, stored(row.kek_id, row.wrapped, row.id, row.commitment)))
 }
 
 pub(crate) fn parse(row: Model) -> Result<(DataKeyId, WrappedKey), DbErr> {

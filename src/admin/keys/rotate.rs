@@ -1,3 +1,4 @@
+use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use oubliette_ledger::Rotation;
@@ -16,6 +17,7 @@ use crate::{
     },
     audit::{Action, NewEvent},
     config::LoadedConfig,
+    database::Before,
     envelope::SubjectId,
     keys::sweep::{Report, RunOutcome},
     ledger,
@@ -106,23 +108,42 @@ impl RotateCommand {
                 watch::watch(self.run.limited(planned), self.run.json, self.run.failures.as_deref())?;
             let run = rotate.run(&options, &controls);
             let ended = watch.during(run).await.and_then(|report| Ok(report?));
-            // One that ended early is gone on with: it is on record when it is over.
-            let is_over = |report: &Report| {
-                matches!(report.outcome, RunOutcome::Completed | RunOutcome::Incomplete)
-                    && report.left < planned
-            };
-            if ended.as_ref().is_ok_and(is_over) {
-                let subjects = (!self.all).then(|| self.subjects.clone());
-                let rotation = Rotation { made_before: before.moment(), subjects };
-                ledger::record_rotation(&context.db, &rotation, &origin).await?;
-            }
             let report = record_run(context, NewEvent::new(&origin, Action::KeyRotate), ended).await?;
+            self.record(context, &before, planned, &report).await?;
             let left = format!("left that were made before {}", time(before.moment()));
             outcome("replaced", &left, &self.go_on(before.moment()), &report, &watch, self.run.json)
         } else {
             Output { text: "nothing was done\n".to_owned(), status: 1 }
         };
         Ok(output)
+    }
+
+    /// Has the erasure ledger tell of it, so that a restored backup does not undo it unnoticed.
+    async fn record(
+        &self,
+        context: &AdminContext,
+        before: &Before,
+        planned: u64,
+        report: &Report,
+    ) -> anyhow::Result<()> {
+        // One that ended early is gone on with: it is on record when it is over, if only by the command that finds nothing left.
+        let is_over = match report.outcome {
+            RunOutcome::Completed => planned > 0 || self.before.is_some(),
+            RunOutcome::Incomplete => report.left < planned,
+            _ => false,
+        };
+        if !is_over {
+            return Ok(());
+        }
+        let subjects = (!self.all).then(|| self.subjects.clone());
+        let rotation = Rotation { made_before: before.moment(), subjects };
+        let recorded = ledger::record_rotation(&context.db, &rotation, &self.run.actor.origin()).await;
+        recorded.with_context(|| {
+            format!(
+                "the data keys are replaced, and the erasure ledger does not tell of it: a restored backup would undo it unnoticed. Repeat `{}`",
+                self.go_on(before.moment())
+            )
+        })
     }
 
     /// The command that does the rest.

@@ -14,7 +14,7 @@ use crate::{
     chain::Head,
     config::LoadedConfig,
     ledger::{self, rollbacks},
-    sinks::{self, Fork},
+    sinks::{self, Fork, InspectedSink},
 };
 
 /// Adopts the erasure ledger as it is, after it went back: a standby took over that did not have its last entries, or a
@@ -25,7 +25,8 @@ use crate::{
 /// (peers.poll_interval).
 ///
 /// With --sink, adopts the history of a sink, where the sink and the database have gone on in two ways that were both signed. Servers bring
-/// the sink's entries in, and append the database's own again behind. Whoever has a receipt of one of those asks for another.
+/// the sink's entries in, and append the database's own again behind. Whoever has a receipt of one of those gets a new one. No other sink may have
+/// the database's history.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger status
@@ -90,22 +91,31 @@ impl Adopt {
         name: &str,
     ) -> anyhow::Result<Output> {
         let found = sinks::inspect(&loaded.config.ledger, db).await?.sinks;
-        let Some(sink) = found.into_iter().find(|sink| sink.name == name) else {
+        let Some(sink) = found.iter().find(|sink| sink.name == name) else {
             bail!("there is no sink `{name}`: see `oubliette-admin ledger status`");
         };
-        let (Some(Fork { common, database }), Some(head)) = (sink.fork, sink.head) else {
+        let (Some(Fork { common, database }), Some(head)) = (&sink.fork, &sink.head) else {
             bail!(
                 "the sink `{name}` is {}: there are no two histories to choose from",
                 <&str>::from(sink.state)
             );
         };
+        let has_the_other = |sink: &&InspectedSink| {
+            sink.state.is_whole() && sink.head.as_ref().is_some_and(|head| head.sequence > common.sequence)
+        };
+        if let Some(InspectedSink { name: other, .. }) = found.iter().find(has_the_other) {
+            bail!(
+                "the sink `{other}` has the database's history, which would be given up: take it out of the configuration of all servers first. With another name, and in \
+                 a place that is empty, it is filled anew afterwards"
+            );
+        }
         if !self.json {
-            say(&choice(&common, &head, &database));
+            say(&choice(common, head, database));
         }
         if !confirm("Adopt the sink's history?", self.yes)? {
             return Ok(nothing());
         }
-        if !ledger::adopt_fork(db, &common, &database, name, &self.actor.origin()).await? {
+        if !ledger::adopt_fork(db, common, database, name, &self.actor.origin()).await? {
             bail!("the ledger has changed meanwhile; nothing was done");
         }
         if self.json {
@@ -113,7 +123,7 @@ impl Adopt {
                 json!({ "sequence": head.sequence, "digest": hex::encode(&head.digest) })
             };
             let adopted = json!({
-                "sink": name, "common": place(&common), "adopted_head": place(&head), "given_up_head": place(&database),
+                "sink": name, "common": place(common), "adopted_head": place(head), "given_up_head": place(database),
             });
             return Ok(terminal::json(&adopted)?.into());
         }
@@ -126,8 +136,8 @@ fn choice(common: &Head, sink: &Head, database: &Head) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "the sink's ends at {sink}, the database's at {database}");
     text.push_str(
-        "everybody in the sink's entries is forgotten again; those in the database's own stay forgotten, at other places in the ledger, and their receipts of this history \
-         prove nothing any more",
+        "everybody in the sink's entries is forgotten again; those in the database's own stay forgotten, at other places in the ledger. A receipt of theirs is of a \
+         history that is given up: give them new ones",
     );
     text
 }

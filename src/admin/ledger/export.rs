@@ -1,5 +1,5 @@
 use clap::Args;
-use oubliette_ledger::Form;
+use oubliette_ledger::{Form, Rotation};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -76,7 +76,12 @@ fn object(entry: &Model) -> String {
     let keys: Vec<_> = entry.destroyed_keys.split("; ").filter(|key| !key.is_empty()).collect();
     let about = match entry.target_id {
         Some(id) if is_rotation(entry) => {
-            json!({ "rotated_at": at, "rotation_id": id.to_string(), "made_before": entry.destroyed_keys })
+            let rotation = entry.destroyed_keys.parse::<Rotation>().ok();
+            json!({
+                "rotated_at": at, "rotation_id": id.to_string(),
+                "made_before": rotation.as_ref().map(|rotation| time(rotation.made_before)),
+                "subjects": rotation.and_then(|rotation| rotation.subjects),
+            })
         }
         Some(token) => json!({ "revoked_at": at, "token_id": token.to_string() }),
         None => json!({ "erased_at": at, "subject_id": subject(entry), "destroyed_keys": keys }),

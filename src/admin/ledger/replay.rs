@@ -1,7 +1,7 @@
 use anyhow::ensure;
 use clap::Args;
 
-use super::{entries, status::sink_line};
+use super::status::sink_line;
 use crate::{
     access::revocation,
     admin::{
@@ -10,13 +10,13 @@ use crate::{
     },
     config::LoadedConfig,
     ledger,
-    sinks::{self, Receipts, SinkHealth, SinkMetrics, SinkState, Sinks},
+    sinks::{self, InspectedSink, Receipts, SinkHealth, SinkMetrics, SinkState, Sinks},
 };
 
 /// Does what a start of a server does: compares the database with each sink. What the database lacks, as after a restored backup, is brought in, and
 /// everybody in it is forgotten again. What a sink lacks is published, signed.
 ///
-/// Exit status: 0 if each sink is good then, else 1.
+/// Exit status: 0 if each sink is good then, and has all of the ledger, else 1.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin ledger replay    # a restored database, before any server starts")]
@@ -34,7 +34,7 @@ impl Replay {
         );
         let context = AdminContext::open(loaded).await?;
         let (users, keyring) = (context.users(), context.keyring());
-        let before = ledger::end(&context.db).await?.sequence;
+        let before = ledger::end(&context.db).await?;
         let mut sinks = Sinks::open(
             config,
             context.db.clone(),
@@ -46,6 +46,8 @@ impl Replay {
         )
         .await?;
         sinks.begin().await;
+        // One look publishes some thousands of entries at most.
+        while sinks.are_growing().await {}
         let origin = self.actor.origin();
         // Also whom the database's own ledger names.
         let returned = users.forget_the_returned(&origin).await?;
@@ -58,13 +60,16 @@ impl Replay {
         let end = ledger::end(&context.db).await?;
         let found = sinks::inspect(config, &context.db).await?.sinks;
         context.close().await?;
-        let mut text =
-            format!("{} brought in; the ledger ends at {end}\n", entries(end.sequence.abs_diff(before)));
+        let mut text = format!("before     the ledger ended at {before}\nnow        it ends at {end}\n");
         for sink in &found {
             text.push_str(&sink_line(sink, end.sequence));
             text.push('\n');
         }
-        let is_well = found.iter().all(|sink| sink.state == SinkState::Good);
+        let is_whole = |sink: &InspectedSink| {
+            sink.state == SinkState::Good
+                && sink.head.as_ref().is_some_and(|head| head.sequence >= end.sequence)
+        };
+        let is_well = found.iter().all(is_whole);
         Ok(if is_well { text.into() } else { Output::unwell(text) })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 /// release before that; a new database begins with it.
 ///
 /// A server of such a release takes an entry of a newer version for tampering, and answers nothing personal any more. So first end
-/// all of those. Tokens that are revoked already get their entries.
+/// all of those. Tokens that are revoked already get their entries. `keys verify` gives older data keys their commitments.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   oubliette-admin ledger status    # says in which version entries are written

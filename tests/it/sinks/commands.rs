@@ -1,5 +1,7 @@
 //! What an operator does with the ledger outside by hand.
 
+use oubliette_ledger::mirror::Batch;
+
 use super::*;
 use crate::harness::on_both_databases;
 
@@ -36,9 +38,9 @@ async fn a_copy_of_a_sink_is_a_sink(stack: TestStack) {
         assert!(refused.stdout.is_empty() && refused.stderr.contains(problem), "{}", refused.stderr);
     }
     // A place with entries of its own is left as it is.
-    let other = scene.sandbox.path("other/batch");
-    fs::create_dir_all(&other).unwrap();
-    fs::copy(scene.object("batch/5"), other.join("0")).unwrap();
+    let first = scene.sandbox.path("other").join(Batch::path(0));
+    fs::create_dir_all(first.parent().unwrap()).unwrap();
+    fs::copy(scene.object(&Batch::path(5)), first).unwrap();
     let refused = mirror(&scene, &["file://other"]);
     assert!(
         refused.stderr.starts_with("error: file://other was not brought to the end"),
@@ -80,16 +82,13 @@ async fn a_restored_database_is_brought_forward_without_a_server(stack: TestStac
     scene.restore(&backup);
     let replayed = scene.sandbox.admin(&["ledger", "replay"]);
     assert_eq!(replayed.status, Some(0), "{}", replayed.stderr);
-    assert!(
-        replayed.stdout.starts_with("5 entries brought in; the ledger ends at 6:"),
-        "{}",
-        replayed.stdout
-    );
+    assert!(replayed.stdout.starts_with("before     the ledger ended at 1:"), "{}", replayed.stdout);
+    assert!(replayed.stdout.contains("\nnow        it ends at 6:"), "{}", replayed.stdout);
     assert!(replayed.stdout.contains("\nsink       one: good, ends at 6:"), "{}", replayed.stdout);
     assert_eq!(scene.exported(), before);
     assert_eq!(scene.rows("SELECT 1 FROM data_keys").await, 14);
     let again = scene.sandbox.admin_ok(&["ledger", "replay"]);
-    assert!(again.starts_with("0 entries brought in; the ledger ends at 6:"), "{again}");
+    assert!(again.starts_with("before     the ledger ended at 6:"), "{again}");
     let shown = scene.sandbox.admin(&["users", "show", &ids[5]]);
     assert_ne!(shown.status, Some(2), "{}", shown.stderr);
     let server = scene.start().await;

@@ -133,8 +133,16 @@ async fn two_signed_histories_are_told_from_a_database_that_is_behind(stack: Tes
 }
 
 async fn an_operator_adopts_the_history_of_the_sink(stack: TestStack) {
-    let scene = Scene::new(stack);
+    let mut scene = Scene::new(stack);
     let ids = fork(&scene).await;
+    // Another sink has the database's: it would be a fork then.
+    let url = scene.stack.url();
+    let both = "[ledger.sinks.one]\nurl = \"file://sink\"\n[ledger.sinks.two]\nurl = \"file://two\"\n";
+    scene.sandbox = scene.sandbox.with_profile("sinks", &profile(&url, both));
+    let refused = scene.sandbox.admin(&["ledger", "adopt", "--sink", "one", "--yes"]);
+    assert!(refused.stderr.contains("the sink `two` has the database's history"), "{}", refused.stderr);
+    let one = "[ledger.sinks.one]\nurl = \"file://sink\"\n";
+    scene.sandbox = scene.sandbox.with_profile("sinks", &profile(&url, one));
     let server = scene.start().await;
     assert_eq!(code(&server, &ids[5]).await, "UNAVAILABLE");
     let admin = |arguments: &[&str]| scene.sandbox.admin(&[&["ledger", "adopt"], arguments].concat());

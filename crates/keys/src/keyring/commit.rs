@@ -64,11 +64,8 @@ impl Keyring {
     pub async fn commitment(&self, subject: SubjectId) -> Result<KeyCommitment, Arc<KeyringError>> {
         let no_key = || Arc::new(KeyringError::NoDataKey(subject));
         let database = |error| Arc::new(KeyringError::Database(error));
-        let newest = store::newest(&self.0.db, subject).await.map_err(database)?;
-        let (version, _) = newest.ok_or_else(no_key)?;
-        let id = DataKeyId { subject, version };
-        let mut stored = store::find(&self.0.db, &[id]).await.map_err(database)?;
-        let stored = stored.remove(&id).ok_or_else(no_key)?;
+        let newest = store::newest_stored(&self.0.db, subject).await.map_err(database)?;
+        let (id, stored) = newest.ok_or_else(no_key)?;
         if let Some(commitment) = stored.commitment {
             return Ok(commitment);
         }
