@@ -25,7 +25,8 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{
-    ATTRIBUTES, Person, TestBackend, TestStack, create_visits, declared, log_everything, registry_with_visits,
+    ATTRIBUTES, Person, TestBackend, TestStack, client::client, create_visits, declared, log_everything,
+    registry_with_visits,
 };
 
 /// A whole Oubliette in this process, behind real HTTP.
@@ -113,7 +114,7 @@ impl TestApp {
             trail: app.trail,
             url,
             metrics_url,
-            client: Client::new(),
+            client: client(),
             statements,
             server,
         }

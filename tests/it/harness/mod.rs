@@ -4,6 +4,7 @@ mod app;
 mod attributes;
 mod authority;
 mod backend;
+mod client;
 mod kms_proxy;
 mod localstack;
 mod logs;

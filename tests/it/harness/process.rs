@@ -14,7 +14,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Person, server_log};
+use super::{Person, client::client, server_log};
 
 /// Longest wait for what a process should do at once. Generous, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -238,7 +238,7 @@ impl Sandbox {
             .spawn()
             .unwrap();
         let url = Url::parse("http://127.0.0.1:0").unwrap();
-        Server { child, log: reader, url, metrics: None, client: Client::new() }
+        Server { child, log: reader, url, metrics: None, client: client() }
     }
 
     /// A program in the sandbox, ready to run.
