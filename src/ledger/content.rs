@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use oubliette_ledger::Form;
+use oubliette_ledger::{Form, Rotation};
 use uuid::Uuid;
 
 use crate::{chain::Entry, entity::erasure::Model};
@@ -44,7 +44,7 @@ impl Entry for Content<'_> {
         match (self.form.parse(), self.subject_id, self.target_id) {
             (Ok(Form::Erasure1 | Form::Erasure2), Some(_), None) => true,
             (Ok(Form::Revocation1), None, Some(_)) => self.destroyed_keys.is_empty(),
-            (Ok(Form::Rotation1), None, Some(_)) => true,
+            (Ok(Form::Rotation1), None, Some(_)) => self.destroyed_keys.parse::<Rotation>().is_ok(),
             _ => false,
         }
     }
@@ -134,6 +134,7 @@ mod tests {
         odd(Content { subject_id: Some(ID), target_id: None, ..revocation() });
         odd(Content { subject_id: Some(ID), ..revocation() });
         odd(Content { destroyed_keys: "1 local:a 00ff", ..revocation() });
+        odd(Content { destroyed_keys: "everybody", ..rotation() });
         odd(Content { subject_id: Some(ID), ..rotation() });
         odd(Content { subject_id: Some(ID), target_id: None, ..rotation() });
     }

@@ -29,6 +29,9 @@ use crate::{
 /// The columns of a [`StoredKey`] and its version.
 const STORED: [Column; 5] = [Column::Version, Column::KekId, Column::Wrapped, Column::Id, Column::Commitment];
 
+/// A row of these columns, after its subject.
+type StoredRow = (Uuid, i32, String, Vec<u8>, Uuid, Option<Vec<u8>>);
+
 /// A data key in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
@@ -227,7 +230,7 @@ pub async fn find(
 ) -> Result<HashMap<DataKeyId, StoredKey>, DbErr> {
     let subjects = ids.iter().map(|id| *id.subject.as_uuid()).collect();
     let of_subjects = one_of(db.get_database_backend(), Column::SubjectId, subjects);
-    let rows: Vec<(Uuid, i32, String, Vec<u8>, Uuid, Option<Vec<u8>>)> = Entity::find()
+    let rows: Vec<StoredRow> = Entity::find()
         .select_only()
         .column(Column::SubjectId)
         .columns(STORED)

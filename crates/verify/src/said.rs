@@ -10,7 +10,7 @@ pub(crate) fn of(proven: &Proven<'_>) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    let (what, destroyed, proves) = match &entry.event {
+    let (what, destroyed, meaning) = match &entry.event {
         Event::Erasure1(Erasure { subject, destroyed }) | Event::Erasure2(Erasure { subject, destroyed }) => {
             (("erased", subject), &destroyed[..], ERASURE_PROVES)
         }
@@ -27,7 +27,7 @@ pub(crate) fn of(proven: &Proven<'_>) -> String {
     }
     line("entry", &format!("number {} of {size} in the log", entry.sequence));
     line("log key", log);
-    text.push_str(proves);
+    text.push_str(meaning);
     text
 }
 
