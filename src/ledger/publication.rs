@@ -55,6 +55,19 @@ pub async fn claim(db: &impl ConnectionTrait, sink: &str, server: Uuid) -> Resul
     Ok(claimed.rows_affected > 0)
 }
 
+/// It is anybody's turn again: a server ends.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn release(db: &impl ConnectionTrait, sink: &str, server: Uuid) -> Result<(), DbErr> {
+    use ledger_sink::Column;
+    let release = ledger_sink::Entity::update_many()
+        .col_expr(Column::Holder, Expr::value(None::<Uuid>))
+        .col_expr(Column::HeldUntil, Expr::value(None::<DateTime<Utc>>));
+    release.filter(Column::Name.eq(sink)).filter(Column::Holder.eq(server)).exec(db).await.map(drop)
+}
+
 /// The newest entry that was published to a sink, as far as this database knows.
 ///
 /// # Errors

@@ -114,9 +114,9 @@ impl Sinks {
         join(judging, join_all(self.0.iter_mut().map(Watch::keep))).await;
     }
 
-    /// Publishes what was forgotten last, before a server ends.
+    /// Publishes what was forgotten last, before a server ends, and leaves the rest to the others.
     pub async fn finish(&mut self) {
-        if timeout(FINISH, join_all(self.0.iter_mut().map(Watch::look))).await.is_err() {
+        if timeout(FINISH, join_all(self.0.iter_mut().map(Watch::finish))).await.is_err() {
             tracing::warn!(
                 "a sink takes too long; what was forgotten last is published by another server, or the next one"
             );

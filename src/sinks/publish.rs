@@ -52,6 +52,15 @@ impl Watch {
         }
     }
 
+    /// Looks for the last time.
+    pub(super) async fn finish(&mut self) {
+        self.look().await;
+        let Context { db, server, .. } = &*self.context;
+        if let Err(error) = publication::release(db, &self.name, *server).await {
+            tracing::debug!(sink = self.name, "others publish in a few seconds: {}", causes::line(&error));
+        }
+    }
+
     /// Publishes what the sink does not have, if it is this server's turn.
     async fn publish(&mut self, found: &Head) -> Result<(), SinkError> {
         let context = self.context.clone();

@@ -140,7 +140,7 @@ async fn a_commitment_of_another_key_is_a_fault(stack: TestStack) {
     let found = Verify::new(app.keyring.clone(), registry_with_visits()).everything().await.unwrap();
     let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
     let expected = format!(
-        "data_keys/1 of {id}: opens, but the key commitment in its row is another key's: the row was changed"
+        "data_keys/1 of {id}: is not the one that the key commitment in its row is of: the row was changed"
     );
     assert_eq!(faults, [expected]);
 }

@@ -225,7 +225,7 @@ impl fmt::Debug for VerifyTask {
 struct NoDataKey;
 
 #[derive(Debug, thiserror::Error)]
-#[error("opens, but the key commitment in its row is another key's: the row was changed")]
+#[error("is not the one that the key commitment in its row is of: the row was changed")]
 struct ForeignCommitment;
 
 impl Verified {

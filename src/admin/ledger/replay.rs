@@ -1,7 +1,7 @@
 use anyhow::ensure;
 use clap::Args;
 
-use super::status::sink_line;
+use super::status::{sink_line, undone_line};
 use crate::{
     access::revocation,
     admin::{
@@ -16,7 +16,7 @@ use crate::{
 /// Does what a start of a server does: compares the database with each sink. What the database lacks, as after a restored backup, is brought in, and
 /// everybody in it is forgotten again. What a sink lacks is published, signed.
 ///
-/// Exit status: 0 if each sink is good then, and has all of the ledger, else 1.
+/// Exit status: 0 if each sink is good then and has all of the ledger, and no rotation of data keys is undone, else 1.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   oubliette-admin ledger replay    # a restored database, before any server starts")]
@@ -57,6 +57,8 @@ impl Replay {
                 "of the database's own ledger: {returned} forgotten again, {revoked} tokens revoked again"
             ));
         }
+        sinks.finish().await;
+        let undone = ledger::undone_rotations(&context.db).await?;
         let end = ledger::end(&context.db).await?;
         let found = sinks::inspect(config, &context.db).await?.sinks;
         context.close().await?;
@@ -65,11 +67,15 @@ impl Replay {
             text.push_str(&sink_line(sink, end.sequence));
             text.push('\n');
         }
+        for undone in &undone {
+            text.push_str(&undone_line(undone));
+            text.push('\n');
+        }
         let is_whole = |sink: &InspectedSink| {
             sink.state == SinkState::Good
                 && sink.head.as_ref().is_some_and(|head| head.sequence >= end.sequence)
         };
-        let is_well = found.iter().all(is_whole);
+        let is_well = undone.is_empty() && found.iter().all(is_whole);
         Ok(if is_well { text.into() } else { Output::unwell(text) })
     }
 }

@@ -60,7 +60,8 @@ impl Status {
                 text.push('\n');
             }
             for undone in &undone {
-                let _ = writeln!(text, "rotation   undone: {undone}");
+                text.push_str(&undone_line(undone));
+                text.push('\n');
             }
             for rollback in &waiting {
                 text.push_str(&line(rollback));
@@ -81,6 +82,10 @@ pub(super) fn sink_line(sink: &InspectedSink, end: i64) -> String {
     let problem = sink.problem.as_ref().map(|problem| format!(": {problem}"));
     let state = <&str>::from(sink.state);
     format!("sink       {}: {state}{}{}", sink.name, place.unwrap_or_default(), problem.unwrap_or_default())
+}
+
+pub(super) fn undone_line(undone: &UndoneRotation) -> String {
+    format!("rotation   undone: {undone}")
 }
 
 fn rotation_object(undone: &UndoneRotation) -> Value {

@@ -62,6 +62,8 @@ async fn a_rotation_that_a_restore_has_undone_is_listed_and_done_again(stack: Te
         status.stdout
     );
     assert_eq!(scene.status().1["undone_rotations"].as_array().unwrap().len(), 2);
+    let replayed = scene.sandbox.admin(&["ledger", "replay"]);
+    assert!(replayed.status == Some(1) && replayed.stdout.contains(&one), "{}", replayed.stdout);
 
     rotate(&["--all", "--before", moment]);
     assert_eq!(scene.status().1["undone_rotations"], json!([]));
