@@ -240,9 +240,20 @@ fn read(text: &str) -> Result<erasure::Model, EntryError> {
 
 /// Whether an entry is where it stood, or stands elsewhere now.
 pub(super) async fn is_kept(db: &impl ConnectionTrait, sequence: i64, digest: &[u8]) -> Result<bool, DbErr> {
-    if digest_at(db, sequence).await?.is_some_and(|there| there == digest) {
-        return Ok(true);
-    }
+    let is_there = digest_at(db, sequence).await?.is_some_and(|there| there == digest);
+    Ok(is_there || is_elsewhere(db, digest).await?)
+}
+
+/// Whether an entry has another place since the ledger was brought forward.
+///
+/// # Errors
+///
+/// The database's error.
+pub async fn has_moved(db: &impl ConnectionTrait, place: &Head) -> Result<bool, DbErr> {
+    is_elsewhere(db, &place.digest).await
+}
+
+async fn is_elsewhere(db: &impl ConnectionTrait, digest: &[u8]) -> Result<bool, DbErr> {
     let moved = moved_erasure::Entity::find().filter(moved_erasure::Column::OldDigest.eq(digest));
     Ok(moved.select_only().expr(Expr::value(1)).into_tuple::<i32>().one(db).await?.is_some())
 }

@@ -43,7 +43,7 @@ pub use erasure::{Erasure, find};
 pub use follow::{Erased, News, after};
 pub use fork::adopt_fork;
 pub(crate) use forward::bring_forward;
-pub use forward::{ForwardError, Forwarded, Told, digest_at, texts_after, told};
+pub use forward::{ForwardError, Forwarded, Told, digest_at, has_moved, texts_after, told};
 pub use key_file::KeyFileError;
 pub use page::{Filter, page};
 pub use receipt::{NoReceipt, receipt};

@@ -104,6 +104,11 @@ impl PeerWatch {
                     }
                     self.place = place;
                 }
+                News::Replaced(end) if ledger::has_moved(&self.db, &self.place).await? => {
+                    // It stands elsewhere, behind entries that were brought in. Whom those name is not followed here.
+                    self.keyring.evict_all().await;
+                    self.place = end;
+                }
                 News::Replaced(end) => {
                     let rollback = Rollback::notice(&self.place, &end, &this_server());
                     complain(&rollback);

@@ -42,7 +42,7 @@ It proves: the holder of the log key has signed that this access token was revok
 ";
 
 const ROTATION_PROVES: &str = "
-It proves: the holder of the log key has signed that data keys were replaced by fresh ones, as this entry of the log. It says nothing about a person's erasure.
+It proves: the holder of the log key has signed that data keys were replaced by fresh ones, as this entry of the log. It says nothing about a person.
 ";
 
 /// Without what would act on a terminal.

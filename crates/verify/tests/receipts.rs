@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use oubliette_ledger::{DestroyedKey, Entry, Erasure, Event, Receipt, SignedCheckpoint, tree};
+use oubliette_ledger::{DestroyedKey, Entry, Erasure, Event, Receipt, Rotation, SignedCheckpoint, tree};
 use signed_note::StandardSigner;
 use tempfile::TempDir;
 use uuid::{Uuid, uuid};
@@ -93,6 +93,31 @@ fn a_good_receipt_is_said_in_plain_words_and_another_one_refused() {
         let error = String::from_utf8(said.stderr).unwrap();
         assert_eq!((said.status.code(), said.stdout.len()), (Some(2), 0), "{error}");
         assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn a_receipt_about_no_person_says_so() {
+    let folder = TempDir::new().unwrap();
+    let [receipt_file, policy] = ["one.tlog-proof", "policy.txt"].map(|name| folder.path().join(name));
+    fs::write(&policy, format!("log {PUBLIC}\nquorum none\n")).unwrap();
+    let made_before = "2026-11-23T21:05:00.120Z".parse().unwrap();
+    let rotation = Rotation { made_before, subjects: None };
+    for (event, parts) in [
+        (Event::Revocation1 { token: SUBJECT }, ["revoked    01890a5d", "this access token was revoked"]),
+        (
+            Event::Rotation1 { id: SUBJECT, rotation },
+            ["rotation   01890a5d", "data keys were replaced by fresh ones"],
+        ),
+    ] {
+        fs::write(&receipt_file, receipt(event).to_string()).unwrap();
+        let said = verify(&receipt_file, &policy);
+        let out = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(said.status.code(), Some(0), "{out}");
+        for part in [parts[0], parts[1], "It says nothing about a person"] {
+            assert!(out.contains(part), "{part}\n{out}");
+        }
+        assert!(!out.contains("erased"), "{out}");
     }
 }
 
