@@ -3,7 +3,7 @@
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait, SimpleExpr},
+    sea_query::{Expr, ExprTrait, IntoCondition, SimpleExpr},
 };
 
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::tokens::event;
 use crate::{
     audit::{self, Action, NewEvent, Origin},
-    database::{Before, begin_write, now, on_the_primary},
+    database::{Before, WriteTransaction, begin_write, now, on_the_primary},
     entity::{
         access_token::{Column, Entity, Model},
         erasure,
@@ -62,19 +62,30 @@ async fn try_revoke(
     let which = Condition::any()
         .add(Column::CreatedAt.lt(before.moment()))
         .add(Column::Id.is_in(found.iter().map(|token| token.id)));
-    let revoke = Entity::update_many()
-        .col_expr(Column::RevokedAt, Expr::value(now()))
-        .filter(Column::RevokedAt.is_null())
-        .filter(which);
-    let rows = revoke.exec_with_returning(&transaction).await?;
-    let events: Vec<NewEvent> = rows.iter().map(|row| event(origin, Action::TokenRevoke, row)).collect();
-    if !events.is_empty() {
+    let rows = revoke(&transaction, which).await?;
+    if !rows.is_empty() {
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         ledger::append_revocations(&transaction, &ids, origin.actor()).await?;
-        audit::append(&transaction, &events).await?;
+        record(&transaction, &rows, origin).await?;
     }
     transaction.commit().await?;
     Ok(rows)
+}
+
+/// Ends those of these tokens that are good. Gives them.
+async fn revoke(transaction: &WriteTransaction, which: impl IntoCondition) -> Result<Vec<Model>, DbErr> {
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(now()))
+        .filter(Column::RevokedAt.is_null())
+        .filter(which.into_condition())
+        .exec_with_returning(transaction)
+        .await
+}
+
+/// In the audit trail: after the ledger, where both tell of it.
+async fn record(transaction: &WriteTransaction, rows: &[Model], origin: &Origin) -> Result<(), DbErr> {
+    let events: Vec<NewEvent> = rows.iter().map(|row| event(origin, Action::TokenRevoke, row)).collect();
+    audit::append(transaction, &events).await
 }
 
 /// Revokes those of these tokens again that are good: the erasure ledger outside the database says that they were revoked. Gives their
@@ -118,14 +129,9 @@ async fn try_revoke_again(
     origin: &Origin,
 ) -> Result<usize, DbErr> {
     let transaction = begin_write(db).await?;
-    let revoke = Entity::update_many()
-        .col_expr(Column::RevokedAt, Expr::value(now()))
-        .filter(Column::RevokedAt.is_null())
-        .filter(which);
-    let rows = revoke.exec_with_returning(&transaction).await?;
-    let events: Vec<NewEvent> = rows.iter().map(|row| event(origin, Action::TokenRevoke, row)).collect();
-    if !events.is_empty() {
-        audit::append(&transaction, &events).await?;
+    let rows = revoke(&transaction, which).await?;
+    if !rows.is_empty() {
+        record(&transaction, &rows, origin).await?;
     }
     transaction.commit().await?;
     Ok(rows.len())

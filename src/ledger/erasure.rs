@@ -5,6 +5,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use super::{
     append::{AppendError, append_all, lock_after},
     content::Content,
+    version::EntryVersion,
 };
 use crate::{
     chain::Head,
@@ -56,7 +57,7 @@ pub(crate) async fn append(
     at_least: &Head,
 ) -> Result<Erasure, AppendError> {
     let (from, version) = lock_after(transaction, at_least).await?;
-    let form = if version.has_commitments() { Form::Erasure2 } else { Form::Erasure1 };
+    let form = if version >= EntryVersion::Two { Form::Erasure2 } else { Form::Erasure1 };
     let destroyed_keys = log::DestroyedKey::list(&destroyed.iter().map(told).collect::<Vec<_>>(), form);
     let content = Content {
         form: form.as_str(),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     append::{append_all, lock},
     content::Content,
+    version::EntryVersion,
 };
 use crate::{
     database::{WriteTransaction, now},
@@ -30,7 +31,7 @@ pub(crate) async fn append_revocations(
     actor: &str,
 ) -> Result<(), DbErr> {
     let (mut end, version) = lock(transaction).await?;
-    if !version.has_revocations() {
+    if version < EntryVersion::Two {
         return Ok(());
     }
     for tokens in tokens.chunks(TOGETHER) {

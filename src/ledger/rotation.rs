@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     append::{append_all, lock},
     content::Content,
+    version::EntryVersion,
 };
 use crate::{
     audit::Origin,
@@ -70,7 +71,7 @@ pub async fn record_rotation(
     on_the_primary(db, || async {
         let transaction = begin_write(db).await?;
         let (end, version) = lock(&transaction).await?;
-        if version.has_rotations() {
+        if version >= EntryVersion::Two {
             let there: Vec<String> =
                 rows(&transaction).await?.into_iter().map(|row| row.destroyed_keys).collect();
             let entries = lines.iter().filter(|line| !there.contains(line)).map(|line| Content {

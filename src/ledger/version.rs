@@ -36,18 +36,6 @@ impl EntryVersion {
             Self::Two => 2,
         }
     }
-
-    pub(super) fn has_commitments(self) -> bool {
-        self >= Self::Two
-    }
-
-    pub(super) fn has_rotations(self) -> bool {
-        self >= Self::Two
-    }
-
-    pub(super) fn has_revocations(self) -> bool {
-        self >= Self::Two
-    }
 }
 
 /// What a later release may write, this one does not.

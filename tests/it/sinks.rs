@@ -57,6 +57,16 @@ impl Scene {
         Self { stack, sandbox }
     }
 
+    /// So many people, of whom the first is forgotten, and a backup. No server runs.
+    async fn backed_up(&self, people: usize) -> (Vec<String>, Backup) {
+        let server = self.start().await;
+        let ids = create(&server, people).await;
+        forget(&server, &ids[0]).await;
+        self.published_all(1).await;
+        stop(server).await;
+        (ids, self.backup())
+    }
+
     async fn start(&self) -> Server {
         self.sandbox.start().await
     }

@@ -3,24 +3,29 @@
 //! A subject's rows are the subject's lock: see [`LockedSubject`]. A data key is added only when the subject is new; a
 //! rotation changes the newest row in place.
 
+mod counts;
+mod settle;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
-    EntityTrait, FromQueryResult, Iterable, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, RuntimeErr, Select, Set, Unchanged,
-    sea_query::{Expr, ExprTrait, IntoCondition, Query},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
+    Iterable, NotSet, QueryFilter, QueryOrder, QueryResult, QuerySelect, RuntimeErr, Select, Set, Unchanged,
+    sea_query::{Expr, ExprTrait, Query},
 };
 use uuid::Uuid;
 
+pub use self::{
+    counts::{KekUse, count_by_kek, count_under},
+    settle::{settle_made_ahead, settle_wrapped_ahead, wrapped_at},
+};
 use super::{
     DataKeyIdentity, KekId, KeyCommitment, NotStored, WrappedKey, subjects::LockedSubject, wrapping_keys,
 };
 use crate::{
     database::{
-        Before, Together, WriteTransaction, begin_write, clock, insert_together, on_the_primary, one_of,
-        read_clock,
+        Together, WriteTransaction, begin_write, clock, insert_together, on_the_primary, one_of, read_clock,
     },
     entity::data_key::{ActiveModel, Column, Entity, Model},
     envelope::{DataKeyId, KeyVersion, SubjectId},
@@ -176,47 +181,6 @@ fn value(row: &ActiveModel, column: Column, backend: DbBackend) -> Expr {
         Set(value) | Unchanged(value) => Expr::value(value),
         NotSet => clock(backend),
     }
-}
-
-/// Gives data keys that claim to be made later than now a time just before a moment, so that they are found by it from now on.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn settle_made_ahead(
-    db: &DatabaseConnection,
-    which: Condition,
-    before: &Before,
-) -> Result<(), DbErr> {
-    settle_ahead(db, which, Column::CreatedAt, Expr::col(Column::CreatedAt), before).await
-}
-
-/// The same for data keys that claim to be wrapped later than now.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn settle_wrapped_ahead(db: &DatabaseConnection, before: &Before) -> Result<(), DbErr> {
-    settle_ahead(db, Condition::all(), Column::RewrappedAt, wrapped_at(), before).await
-}
-
-async fn settle_ahead(
-    db: &DatabaseConnection,
-    which: Condition,
-    column: Column,
-    time: Expr,
-    before: &Before,
-) -> Result<(), DbErr> {
-    let transaction = begin_write(db).await?;
-    let settle = Entity::update_many().col_expr(column, Expr::value(before.just_before()));
-    settle.filter(which).filter(before.is_ahead(time)).exec(&transaction).await?;
-    transaction.commit().await
-}
-
-/// When a data key came under its wrapping key.
-#[must_use]
-pub fn wrapped_at() -> Expr {
-    Expr::col(Column::RewrappedAt).if_null(Expr::col(Column::CreatedAt))
 }
 
 /// The data keys of these ids, in one statement. Those that do not exist are left out.
@@ -389,46 +353,6 @@ pub(crate) async fn commit(
         transaction.commit().await
     })
     .await
-}
-
-/// How many data keys are under a wrapping key.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn count_under(db: &impl ConnectionTrait, kek_id: &KekId) -> Result<u64, DbErr> {
-    Entity::find().filter(Column::KekId.eq(kek_id.as_str())).count(db).await
-}
-
-/// How many data keys a wrapping key wraps.
-#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
-pub struct KekUse {
-    /// The wrapping key.
-    pub kek_id: String,
-    /// Data keys under it.
-    pub data_keys: i64,
-}
-
-/// The wrapping keys of some data keys, with the number of those under each, the most used first.
-///
-/// # Errors
-///
-/// The database's error.
-pub async fn count_by_kek(
-    db: &impl ConnectionTrait,
-    which: impl IntoCondition,
-) -> Result<Vec<KekUse>, DbErr> {
-    Entity::find()
-        .filter(which)
-        .select_only()
-        .column(Column::KekId)
-        .column_as(Column::SubjectId.count(), "data_keys")
-        .group_by(Column::KekId)
-        .order_by_desc(Column::SubjectId.count())
-        .order_by_asc(Column::KekId)
-        .into_model()
-        .all(db)
-        .await
 }
 
 fn stored(kek_id: String, bytes: Vec<u8>, identity: Uuid, commitment: Option<Vec<u8>>) -> StoredKey {

@@ -65,12 +65,7 @@ async fn a_copy_of_a_sink_is_a_sink(stack: TestStack) {
 
 async fn a_restored_database_is_brought_forward_without_a_server(stack: TestStack) {
     let scene = Scene::new(stack);
-    let server = scene.start().await;
-    let ids = create(&server, 20).await;
-    forget(&server, &ids[0]).await;
-    scene.published_all(1).await;
-    stop(server).await;
-    let backup = scene.backup();
+    let (ids, backup) = scene.backed_up(20).await;
     let server = scene.start().await;
     for id in &ids[1..6] {
         forget(&server, id).await;

@@ -67,12 +67,7 @@ async fn a_sink_that_lost_something_is_brought_to_the_end_again(stack: TestStack
 /// Brings about two histories that were signed: the sink's, with the second person, and the database's, with the third. The sink of the database's is in
 /// `two`, and what both have in `older`. No server runs.
 async fn fork(scene: &Scene) -> Vec<String> {
-    let server = scene.start().await;
-    let ids = create(&server, 10).await;
-    forget(&server, &ids[0]).await;
-    scene.published_all(1).await;
-    stop(server).await;
-    let backup = scene.backup();
+    let (ids, backup) = scene.backed_up(10).await;
     copy(scene, "sink", "older");
     let server = scene.start().await;
     forget(&server, &ids[1]).await;

@@ -164,12 +164,7 @@ async fn an_empty_database_takes_the_ledger_over(stack: TestStack) {
 /// As after a failover: a server has forgotten somebody before it looked at the sink.
 async fn a_forgetting_between_the_restore_and_the_look_stays(stack: TestStack) {
     let scene = Scene::new(stack);
-    let server = scene.start().await;
-    let ids = create(&server, 20).await;
-    forget(&server, &ids[0]).await;
-    scene.published_all(1).await;
-    stop(server).await;
-    let backup = scene.backup();
+    let (ids, backup) = scene.backed_up(20).await;
     let server = scene.start().await;
     let kept = [forget(&server, &ids[1]).await, forget(&server, &ids[2]).await];
     scene.published_all(3).await;
